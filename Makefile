@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#
+#   make demo    install what is missing, build, and show the article's demo: live on this kernel, else in a VM
+#   make test    formatting, lints, unit tests, and the live tests on four kernel lines
+#   make fresh   both of the above in a new Debian root with empty caches
+#   make build   the release binary: target/release/xdptrace
+#   make clean
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: build demo test live check fresh clean deps demo-deps vm-deps test-deps cargo
+
+BINARY := target/release/xdptrace
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# Debian's packages, by what needs them.
+BUILD_PACKAGES := clang gcc libc6-dev libelf-dev zlib1g-dev pkg-config make
+DEMO_PACKAGES := iproute2 iputils-ping util-linux
+VM_PACKAGES := qemu-system-x86 python3-venv kmod xz-utils zstd
+TEST_PACKAGES := bpftool ethtool procps
+
+build: deps
+	cargo build --release --locked
+
+# Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.
+demo: build demo-deps
+	@status=0; $(SUDO) tests/demo.sh $(BINARY) || status=$$?; \
+	if [ $$status = 3 ]; then \
+	    echo "make: this kernel cannot trace; the same demo in a VM:"; \
+	    $(MAKE) --no-print-directory vm-deps && tests/vm/run -- tests/demo.sh $(BINARY); \
+	else exit $$status; fi
+
+test: check live
+
+# What a distribution's build runs is the plain `cargo test` in here: no privilege, no VM.
+check: deps
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features live -- --deny warnings
+	cargo test --locked
+
+live: deps demo-deps test-deps vm-deps
+	tests/live.sh
+
+fresh:
+	@$(MAKE) --no-print-directory packages WANTED="debootstrap"
+	$(SUDO) tests/fresh.sh
+
+clean:
+	cargo clean
+
+deps: cargo
+	@$(MAKE) --no-print-directory packages WANTED="$(BUILD_PACKAGES)"
+demo-deps:
+	@$(MAKE) --no-print-directory packages WANTED="$(DEMO_PACKAGES)"
+vm-deps:
+	@$(MAKE) --no-print-directory packages WANTED="$(VM_PACKAGES)"
+test-deps:
+	@$(MAKE) --no-print-directory packages WANTED="$(TEST_PACKAGES)"
+
+cargo:
+	@command -v cargo >/dev/null || { echo "make: no cargo on the PATH: install a Rust toolchain, 1.85 or newer" >&2; exit 1; }
+
+# Installs those of WANTED that are missing, and says which. A clang that is not Debian's serves as well.
+.PHONY: packages
+packages:
+	@missing=''; \
+	for package in $(WANTED); do \
+	    if [ $$package = clang ] && { [ -n "$$CLANG" ] || compgen -c clang | grep -qxE 'clang(-[0-9]+)?'; }; then continue; fi; \
+	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	command -v apt-get >/dev/null || { echo "make: missing, by their Debian names:$$missing" >&2; exit 1; }; \
+	echo "make: installing$$missing"; \
+	$(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing >/dev/null

@@ -1,0 +1,89 @@
+//! Compiles src/bpf/*.bpf.c into skeletons, and, for the live tests, their target programs.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow};
+use libbpf_cargo::SkeletonBuilder;
+
+fn main() {
+    if let Err(error) = build() {
+        // One line for what is missing; the compiler's own words, where there are any, keep their lines.
+        for line in format!("{error:#}").lines() {
+            println!("cargo::error={line}");
+        }
+    }
+}
+
+fn build() -> Result<()> {
+    let clang = find_clang()?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set: run this through cargo")?);
+    println!("cargo::rerun-if-env-changed=CLANG");
+    println!("cargo::rerun-if-env-changed=PATH");
+    println!("cargo::rerun-if-changed=vmlinux");
+    println!("cargo::rerun-if-changed=src/bpf");
+    for name in ["xdptrace", "passthrough"] {
+        compile(&clang, &Path::new("src/bpf").join(format!("{name}.bpf.c")))
+            .build_and_generate(out.join(format!("{name}.skel.rs")))?;
+    }
+    if env::var_os("CARGO_FEATURE_LIVE").is_some() {
+        println!("cargo::rerun-if-changed=tests/progs");
+        compile(&clang, Path::new("tests/progs/targets.bpf.c")).obj(out.join("targets.bpf.o")).build()?;
+        compile_without_btf(&clang, Path::new("tests/progs/nobtf.c"), &out.join("nobtf.o"))?;
+    }
+    Ok(())
+}
+
+fn compile(clang: &Path, source: &Path) -> SkeletonBuilder {
+    let mut builder = SkeletonBuilder::new();
+    // -mcpu=v3: the default since clang 20 is v4, whose instructions 5.10 and 6.1 don't know.
+    builder.source(source).clang(clang).clang_args(["-mcpu=v3", "-Wall", "-Werror", "-I", "vmlinux"]);
+    builder
+}
+
+fn compile_without_btf(clang: &Path, source: &Path, object: &Path) -> Result<()> {
+    let status = Command::new(clang)
+        .args(["-O2", "-target", "bpf", "-g0", "-c"])
+        .arg(source)
+        .arg("-o")
+        .arg(object)
+        .status()
+        .with_context(|| format!("failed to run {}", clang.display()))?;
+    if status.success() { Ok(()) } else { Err(anyhow!("failed to compile {}", source.display())) }
+}
+
+/// `$CLANG`, else the newest clang on the PATH.
+fn find_clang() -> Result<PathBuf> {
+    if let Some(clang) = env::var_os("CLANG").filter(|clang| !clang.is_empty()) {
+        let clang = PathBuf::from(clang);
+        return match version(&clang) {
+            Some(_) => Ok(clang),
+            None => Err(anyhow!("$CLANG is {}, which doesn't run: name a clang, or unset it", clang.display())),
+        };
+    }
+    let path = env::var_os("PATH").unwrap_or_else(OsString::new);
+    env::split_paths(&path)
+        .flat_map(|dir| dir.read_dir().into_iter().flatten().flatten())
+        .filter(|entry| is_clang(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .filter_map(|clang| version(&clang).map(|version| (version, clang)))
+        .max()
+        .map(|(_, clang)| clang)
+        .ok_or_else(|| anyhow!("no clang to compile src/bpf with: install the package clang, or set $CLANG"))
+}
+
+/// `clang` or `clang-19`, not `clang-format` or `clang-cpp-19`.
+fn is_clang(name: &str) -> bool {
+    name == "clang" || name.strip_prefix("clang-").is_some_and(|rest| rest.parse::<u32>().is_ok())
+}
+
+/// The numbers of `clang version 14.0.6`.
+fn version(clang: &Path) -> Option<Vec<u32>> {
+    let output = Command::new(clang).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let words = text.split_once("version ")?.1;
+    let number = words.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    number.split('.').map(|part| part.parse().ok()).collect()
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * fentry and fexit of one XDP program. fentry notes the packet in a slot of this CPU, fexit finds the note, adds
+ * the verdict and sends the pair as one record.
+ *
+ * The first argument of both is struct xdp_buff, not struct xdp_md: xdp_md is only the face that the verifier shows
+ * to the program's author, and it rewrites each access to one of xdp_buff (xdp_convert_ctx_access in
+ * net/core/filter.c). What the compiled program receives, and so what the trampoline passes on, is xdp_buff.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include "record.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define ETH_P_IP 0x0800
+#define IPPROTO_ICMP 1
+
+/* Set by user space before load; the verifier then drops the branches that these exclude. */
+const volatile __u32 program_id = 0;
+const volatile __u32 only_ifindex = 0;	/* 0: packets of every device that runs the program */
+const volatile __u32 only_netns = 0;
+const volatile bool only_icmp = false;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} events SEC(".maps");
+
+/* The run that this CPU is in. XDP runs with bottom halves off, so a CPU is in one run of a program at a time. */
+struct run {
+	__u64 xdp;		/* its xdp_buff between fentry and fexit, else 0 */
+	__u32 wanted;
+	__u32 _reserved;
+	struct record record;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct run);
+} runs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counts);
+} counted SEC(".maps");
+
+static __always_inline bool note_device(struct record *record, const struct xdp_buff *xdp)
+{
+	const struct net_device *dev = BPF_CORE_READ(xdp, rxq, dev);
+
+	record->ifindex = BPF_CORE_READ(dev, ifindex);
+	record->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	record->queue = BPF_CORE_READ(xdp, rxq, queue_index);
+	return !only_ifindex || (record->ifindex == only_ifindex && record->netns == only_netns);
+}
+
+static __always_inline void note_packet(struct snap *snap, const struct xdp_buff *xdp)
+{
+	__u64 data = (__u64)xdp->data;
+	__u64 meta = (__u64)xdp->data_meta;
+	__u64 length = (__u64)xdp->data_end - data;
+	/* 64 bits unsigned from start to end: 7.3's verifier loses the lower bound of anything narrower. */
+	__u64 captured = length;
+
+	if (captured > SNAP_LEN)
+		captured = SNAP_LEN;
+	snap->length = length;
+	/* A driver without metadata says so by data_meta = data + 1 (xdp_set_data_meta_invalid). */
+	snap->metadata = meta < data ? data - meta : 0;
+	if (bpf_probe_read_kernel(snap->bytes, captured, (void *)data))
+		captured = 0;
+	snap->captured = captured;
+}
+
+/* pcap-filter(7)'s `icmp`: IPv4 right behind the Ethernet header, protocol 1. ICMPv6 is another protocol. */
+static __always_inline bool is_icmp(const struct snap *snap)
+{
+	return snap->captured > 23 && *(const __u16 *)&snap->bytes[12] == bpf_htons(ETH_P_IP) &&
+	       snap->bytes[23] == IPPROTO_ICMP;
+}
+
+static __always_inline bool is_wanted(const struct snap *snap)
+{
+	return !only_icmp || is_icmp(snap);
+}
+
+static __always_inline void begin_run(struct run *run, struct counts *counts, const struct xdp_buff *xdp)
+{
+	if (run->xdp)
+		counts->unpaired++;	/* its fexit never came: the kernel skipped it, or it was not attached yet */
+	note_packet(&run->record.before, xdp);
+	run->wanted = is_wanted(&run->record.before);
+	run->xdp = (__u64)xdp;
+	/* Last, so that what fentry itself costs is not in the latency. */
+	run->record.time_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void end_run(void *ctx, struct run *run, struct counts *counts, const struct xdp_buff *xdp,
+				    __u32 verdict)
+{
+	struct record *record = &run->record;
+	__u64 now = bpf_ktime_get_ns();
+	bool paired = run->xdp == (__u64)xdp;
+
+	run->xdp = 0;
+	counts->seen++;
+	if (paired && !run->wanted) {
+		counts->filtered++;
+		return;
+	}
+	note_packet(&record->after, xdp);
+	if (paired) {
+		record->latency_ns = now - record->time_ns;
+		record->halves = HALF_ENTRY | HALF_EXIT;
+	} else {
+		counts->unpaired++;
+		if (!is_wanted(&record->after)) {
+			counts->filtered++;
+			return;
+		}
+		record->time_ns = now;
+		record->halves = HALF_EXIT;
+	}
+	record->program_id = program_id;
+	record->cpu = bpf_get_smp_processor_id();
+	record->verdict = verdict;
+	if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, record, sizeof(*record)))
+		counts->lost++;
+	else
+		counts->sent++;
+}
+
+static __always_inline int handle_xdp(void *ctx, const struct xdp_buff *xdp, __u32 half, __u32 verdict)
+{
+	__u32 zero = 0;
+	struct run *run = bpf_map_lookup_elem(&runs, &zero);
+	struct counts *counts = bpf_map_lookup_elem(&counted, &zero);
+
+	/* Keeps the verifier happy: an array's element 0 is always there. */
+	if (!run || !counts)
+		return 0;
+	if (!note_device(&run->record, xdp))
+		return 0;
+	if (half == HALF_ENTRY)
+		begin_run(run, counts, xdp);
+	else
+		end_run(ctx, run, counts, xdp, verdict);
+	return 0;
+}
+
+/* BPF_PROG hides the real parameter, `unsigned long long *ctx` with the arguments in a row, and names them. */
+SEC("fentry/xdp")
+int BPF_PROG(fentry_xdp, struct xdp_buff *xdp)
+{
+	return handle_xdp(ctx, xdp, HALF_ENTRY, 0);
+}
+
+SEC("fexit/xdp")
+int BPF_PROG(fexit_xdp, struct xdp_buff *xdp, int verdict)
+{
+	return handle_xdp(ctx, xdp, HALF_EXIT, verdict);
+}

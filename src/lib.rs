@@ -1,0 +1,39 @@
+//! xdptrace shows the packets of the XDP program that a NIC is already running, with the program's verdict, and changes
+//! nothing in it.
+//!
+//! The rooms, in the order in which a run passes them; an arrow only ever points down this list.
+//!
+//! ```text
+//! words      cli          what the command line may hold
+//!            plan         … and what it means: checked once, no later room sees clap
+//! kernel     privileges   what this user and this kernel must allow
+//!            target       NIC → XDP program → entry function. Reads, never loads
+//!            passthrough  a program of our own where the NIC has none
+//!            probe        fentry and fexit: loaded, aimed at the target, attached
+//!            refusal      what the kernel's 'no' means
+//! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
+//!            reader       perf event array → Record
+//!            event        Record → Event
+//!            packet       an Event's bytes → headers
+//!            sink         Event → line
+//! all        session      wires them together; the only one that knows everyone
+//!            failure      exit statuses
+//! ```
+//!
+//! It is a library only so that its tests and its binary share it: the command line is the interface, and nothing
+//! here is stable.
+
+pub mod bpf;
+pub mod cli;
+pub mod event;
+pub mod failure;
+pub mod packet;
+pub mod passthrough;
+pub mod plan;
+pub mod privileges;
+pub mod probe;
+pub mod reader;
+pub mod refusal;
+pub mod session;
+pub mod sink;
+pub mod target;

@@ -1,0 +1,165 @@
+//! A program of our own where the NIC has none, so that there is something to trace, and the NIC as it was afterwards.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{OpenObject, libbpf_sys};
+
+use crate::bpf::PassthroughSkelBuilder;
+use crate::cli::Passthrough;
+use crate::failure::Failure;
+use crate::target::{self, Device, Features};
+
+/// How long a device may take to be rid of our program once its link is closed; before 5.15 that is deferred work.
+const DETACH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Our program on a device, by a BPF link: it goes when this does, and when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Attached {
+    link: Option<OwnedFd>,
+    keeper: Keeper,
+}
+
+/// What the user is told before anything is attached.
+pub fn warning(device: &str) -> String {
+    format!(
+        "attaching a program that passes everything to {device}: GRO and LRO may go off, and no other XDP program \
+         can be attached to it, until xdptrace ends"
+    )
+}
+
+impl Attached {
+    /// Attaches a program that passes everything to `device`.
+    ///
+    /// # Errors
+    /// The driver refuses, or somebody else was quicker.
+    pub fn new(device: &Device, mode: Passthrough) -> Result<Self> {
+        // Before the program is there, so that no death of this process leaves the features as attaching makes them.
+        let keeper = Keeper::start(device)?;
+        let mut storage = MaybeUninit::<OpenObject>::uninit();
+        let open =
+            PassthroughSkelBuilder::default().open(&mut storage).context("failed to open the pass-through object")?;
+        let skeleton = open.load().context("failed to load the pass-through program")?;
+        let link = create_link(skeleton.progs.xdptrace_pass.as_fd().as_raw_fd(), device, mode)
+            .map_err(|error| explain(&error, &device.name, mode))?;
+        Ok(Self { link: Some(link), keeper })
+    }
+
+    /// Detaches it and puts the device's features back.
+    ///
+    /// # Errors
+    /// They could not be put back.
+    pub fn detach(mut self) -> Result<()> {
+        drop(self.link.take());
+        self.keeper.finish()
+    }
+}
+
+fn create_link(program: i32, device: &Device, mode: Passthrough) -> io::Result<OwnedFd> {
+    let flags = match mode {
+        Passthrough::Auto => 0,
+        Passthrough::Generic => libbpf_sys::XDP_FLAGS_SKB_MODE,
+        Passthrough::Native => libbpf_sys::XDP_FLAGS_DRV_MODE,
+    };
+    let options = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
+        flags,
+        ..Default::default()
+    };
+    // libbpf's bpf_program__attach_xdp takes no flags, so the system call below it.
+    // SAFETY: `options` outlives the call and carries its own size; `program` is open in the caller.
+    let fd = unsafe { libbpf_sys::bpf_link_create(program, device.index(), libbpf_sys::BPF_XDP, &options) };
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the descriptor was just made and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn explain(error: &io::Error, device: &str, mode: Passthrough) -> anyhow::Error {
+    match error.raw_os_error() {
+        Some(libc::EBUSY | libc::EEXIST) => Failure::no_target(format!(
+            "failed to attach to {device}: it has an XDP program by now: start xdptrace again to trace it"
+        )),
+        Some(libc::EPERM) => Failure::unable(format!(
+            "failed to attach to {device}: not permitted: CAP_NET_ADMIN is needed in its network namespace"
+        )),
+        _ if mode != Passthrough::Generic => Failure::no_target(format!(
+            "failed to attach to {device}: its driver refuses native XDP ({error}): --passthrough=generic works with any driver"
+        )),
+        _ => anyhow!("failed to attach to {device}: {error}"),
+    }
+}
+
+/// A process that waits for ours to end and then puts the device's features back.
+///
+/// The kernel switches LRO and hardware GRO off when generic XDP is attached (dev_disable_lro, dev_disable_gro_hw) and
+/// leaves them off. After kill -9 nobody else would switch them on again.
+#[derive(Debug)]
+struct Keeper(Child);
+
+impl Keeper {
+    fn start(device: &Device) -> Result<Self> {
+        let features =
+            Features::read(&device.name).with_context(|| format!("failed to read the features of {}", device.name))?;
+        let words: Vec<String> = features.0.iter().map(|word| format!("{word:x}")).collect();
+        let own = env::current_exe().context("failed to find xdptrace's own binary")?;
+        let child = Command::new(own)
+            .args([OsStr::new("restore-features"), OsStr::new(&device.name), OsStr::new(&words.join(","))])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A group of its own: Ctrl-C is for the tracer.
+            .process_group(0)
+            .spawn()
+            .context("failed to start the process that puts the NIC's features back")?;
+        Ok(Self(child))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        // The end of its standard input is what it waits for.
+        drop(self.0.stdin.take());
+        let status = self.0.wait().context("failed to wait for the NIC's features to be put back")?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(anyhow!("failed to put the NIC's features back: compare `ethtool -k`"))
+        }
+    }
+}
+
+/// The keeper's own part: waits for the end of `lifeline`, then for `device` to be without XDP program, and switches
+/// on again those of `features` that went off. Another program that was attached meanwhile is left as it is.
+pub fn restore_features(mut lifeline: impl Read, device: &str, features: Vec<u32>) -> Result<()> {
+    ignore_signals();
+    io::copy(&mut lifeline, &mut io::sink()).context("failed to wait for xdptrace to end")?;
+    let device = Device::find(device)?;
+    let limit = Instant::now() + DETACH_LIMIT;
+    while target::find_program(&device)?.is_some() {
+        if Instant::now() > limit {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    match Features(features).missing_in(&Features::read(&device.name)?) {
+        Some(missing) => missing.switch_on(&device.name).context("failed to switch the features on"),
+        None => Ok(()),
+    }
+}
+
+/// Only the end of its standard input ends the keeper: whoever ends the tracer by a signal may well send it to both.
+fn ignore_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: SIG_IGN installs no handler, so no code of ours runs in signal context.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}

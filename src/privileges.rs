@@ -1,0 +1,57 @@
+//! What this user and this kernel must allow, asked before anything is touched, so that a 'no' has a name.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::failure::Failure;
+
+/// Bits of CapEff, include/uapi/linux/capability.h.
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// Checks capabilities (not the user id) and the kernel's BTF.
+///
+/// CAP_SYS_ADMIN opens a program by its id and stands for CAP_BPF and CAP_PERFMON, which load fentry and fexit;
+/// CAP_NET_ADMIN attaches a pass-through program.
+///
+/// # Errors
+/// Names the capabilities that are missing and what each is for.
+pub fn check(attaches_xdp: bool) -> Result<()> {
+    let status = fs::read_to_string("/proc/thread-self/status").context("failed to read /proc/thread-self/status")?;
+    let effective = effective_capabilities(&status).context("no CapEff in /proc/thread-self/status")?;
+    let needed = [
+        (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (to open the XDP program by its id and to load fentry and fexit)", true),
+        (CAP_NET_ADMIN, "CAP_NET_ADMIN (to attach the pass-through program)", attaches_xdp),
+    ];
+    let missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|(bit, _, needed)| *needed && effective >> bit & 1 == 0)
+        .map(|(_, name, _)| name)
+        .collect();
+    if !missing.is_empty() {
+        bail!(Failure::unable(format!("not privileged: {} missing: run xdptrace with sudo", missing.join(" and "))));
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        bail!(Failure::unable("the kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y"));
+    }
+    Ok(())
+}
+
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read_as_hexadecimal() {
+        let status = "Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t0000000000201000\n";
+        assert_eq!(effective_capabilities(status), Some(1 << CAP_NET_ADMIN | 1 << CAP_SYS_ADMIN));
+        assert_eq!(effective_capabilities("Name:\tx\n"), None);
+    }
+}

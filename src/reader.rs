@@ -1,0 +1,70 @@
+//! The perf ring's user side: samples → records, and the clock to date them by. Knows no format.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use libbpf_rs::{ErrorKind, MapCore, PerfBuffer, PerfBufferBuilder};
+
+use crate::bpf::{Record, read_record};
+
+/// Size of one CPU's ring in pages: about 800 records.
+const PAGES: usize = 64;
+
+/// Reads records from the rings of all CPUs.
+#[derive(Debug)]
+pub struct Reader<'sink>(PerfBuffer<'sink>);
+
+impl<'sink> Reader<'sink> {
+    /// Opens the rings behind the perf event array `events`; each record read goes to `deliver`, in order per CPU.
+    ///
+    /// Samples that the kernel could not put into a full ring are not this room's: the BPF side counts them, because
+    /// the kernel reports a loss only in front of a later sample, and so never the last one.
+    pub fn new(events: &impl MapCore, mut deliver: impl FnMut(&Record) + 'sink) -> Result<Self> {
+        let buffer = PerfBufferBuilder::new(events)
+            .pages(PAGES)
+            .sample_cb(move |_, sample: &[u8]| {
+                if let Some(record) = read_record(sample) {
+                    deliver(&record);
+                }
+            })
+            .build()
+            .context("failed to open the perf rings")?;
+        Ok(Self(buffer))
+    }
+
+    /// Waits for records until there are some or `timeout` is over, and delivers them.
+    pub fn poll(&self, timeout: Duration) -> Result<()> {
+        match self.0.poll(timeout) {
+            // A signal: whoever set the handler looks at its flag.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            result => result.context("failed to poll the perf rings"),
+        }
+    }
+
+    /// Delivers all that the rings hold, also what no wake-up was sent for.
+    pub fn drain(&self) -> Result<()> {
+        self.0.consume().context("failed to read the perf rings")
+    }
+}
+
+/// Nanoseconds to add to CLOCK_MONOTONIC for the time since the Unix epoch.
+///
+/// Read anew whenever events are dated, so that a clock that was set is followed.
+pub fn boot_ns() -> io::Result<u64> {
+    let before = read_clock(libc::CLOCK_MONOTONIC)?;
+    let real = read_clock(libc::CLOCK_REALTIME)?;
+    let after = read_clock(libc::CLOCK_MONOTONIC)?;
+    // The middle of the two readings is when the third was taken, give or take half their distance.
+    Ok(real.saturating_sub(before + (after - before) / 2))
+}
+
+fn read_clock(clock: libc::clockid_t) -> io::Result<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call.
+    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Neither clock shows a time before its beginning.
+    Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}

@@ -1,0 +1,122 @@
+//! What a kernel's 'no' means: errno and libbpf's messages → a sentence with the remedy.
+
+use std::fs;
+use std::sync::Mutex;
+
+use anyhow::{Error, anyhow};
+use libbpf_rs::PrintLevel;
+
+use crate::failure::Failure;
+
+/// What libbpf and the verifier said since [`capture_messages`]. Only ever read to explain a failure.
+static MESSAGES: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps libbpf's warnings, which hold the verifier's words, off stderr and for [`explain`].
+pub fn capture_messages() {
+    libbpf_rs::set_print(Some((PrintLevel::Warn, |_, message| {
+        if let Ok(mut messages) = MESSAGES.lock() {
+            messages.push_str(&message);
+        }
+    })));
+}
+
+/// Says why the kernel refused to `action` (a verb phrase) `object`.
+pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
+    let messages = MESSAGES.lock().map(|messages| messages.clone()).unwrap_or_default();
+    let failed = format!("failed to {action} {object}");
+    match errno(error) {
+        Some(libc::EPERM) => Failure::unable(format!("{failed}: {}", refused_trampolines())),
+        Some(errno) => match meaning(errno, &messages) {
+            Some(Meaning::Kernel(sentence)) => Failure::unable(format!("{failed}: {sentence}")),
+            Some(Meaning::Program(sentence)) => Failure::no_target(format!("{failed}: {sentence}")),
+            None => anyhow!("{failed}: {error:#}{}", last_words(&messages)),
+        },
+        None => anyhow!("{failed}: {error:#}{}", last_words(&messages)),
+    }
+}
+
+/// Whose fault it is, and what it is.
+#[derive(Debug, PartialEq)]
+enum Meaning {
+    Kernel(&'static str),
+    Program(&'static str),
+}
+
+/// ENOTSUPP, which the kernel lets slip to user space though it is in no user-space header.
+const ENOTSUPP: i32 = 524;
+
+/// The kernel's errors in kernel/bpf/verifier.c (bpf_check_attach_target) and kernel/bpf/trampoline.c.
+fn meaning(errno: i32, messages: &str) -> Option<Meaning> {
+    use Meaning::{Kernel, Program};
+    const TABLE: [(i32, &str, Meaning); 9] = [
+        (libc::EBUSY, "", Program("an EXT (freplace) program already sits on that function: trace that one instead")),
+        (libc::E2BIG, "", Program("38 tracing programs are on that function already: end one of them")),
+        (ENOTSUPP, "", Kernel("this architecture's kernel has no BPF trampolines")),
+        (libc::ESRCH, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
+        (libc::ENOENT, "", Program("it is gone: it was unloaded meanwhile")),
+        (libc::EINVAL, "annotated with BTF", Program("it has no BTF: rebuild it with clang -g")),
+        (libc::EINVAL, "only JITed progs", Kernel("the BPF JIT is off: sysctl net.core.bpf_jit_enable=1")),
+        (
+            libc::EINVAL,
+            "Cannot recursively attach",
+            Program("it is itself a tracing program, which this kernel doesn't let be traced"),
+        ),
+        (libc::EACCES, "-th argument", Program("that function doesn't take the packet's context")),
+    ];
+    TABLE
+        .into_iter()
+        .find(|(number, words, _)| *number == errno && messages.contains(words))
+        .map(|(_, _, meaning)| meaning)
+}
+
+/// EPERM although the capabilities are there.
+fn refused_trampolines() -> &'static str {
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    if lockdown.contains("[confidentiality]") {
+        "kernel lockdown is on (confidentiality), which forbids reading kernel memory: boot with lockdown=integrity or none"
+    } else {
+        "this kernel refuses fentry and fexit (BPF trampolines), or this user namespace is not the initial one: \
+         run it on another kernel or in a VM, as root of the machine"
+    }
+}
+
+/// libbpf-rs keeps errno inside, but shows it as std::io does: `… (os error 16)`.
+fn errno(error: &libbpf_rs::Error) -> Option<i32> {
+    let shown = format!("{error:#}");
+    shown.rsplit_once("(os error ")?.1.strip_suffix(')')?.parse().ok()
+}
+
+/// The last line of the verifier's log, else nothing.
+fn last_words(messages: &str) -> String {
+    let log = messages
+        .split("-- BEGIN PROG LOAD LOG --")
+        .nth(1)
+        .and_then(|rest| rest.split("-- END PROG LOAD LOG --").next());
+    let line = log.and_then(|log| log.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("processed ")));
+    line.map(|line| format!(" (the verifier says: {})", line.trim())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_is_found_below_any_context() {
+        use libbpf_rs::ErrorExt;
+        let error = libbpf_rs::Error::from_raw_os_error(libc::EBUSY).context("failed to attach");
+        assert_eq!(errno(&error), Some(libc::EBUSY));
+    }
+
+    #[test]
+    fn einval_is_explained_by_the_verifiers_words_only() {
+        assert!(meaning(libc::EINVAL, "prog 'x': Cannot recursively attach\n").is_some());
+        assert_eq!(meaning(libc::EINVAL, "something else"), None);
+    }
+
+    #[test]
+    fn the_verifiers_last_line_is_quoted_without_its_statistics() {
+        let log = "x\n-- BEGIN PROG LOAD LOG --\n0: R1=ctx\nR2 min value is negative\nprocessed 9 insns\n-- END PROG LOAD LOG --\n";
+        assert_eq!(last_words(log), " (the verifier says: R2 min value is negative)");
+        assert_eq!(last_words(""), "");
+    }
+}

@@ -1,0 +1,70 @@
+//! Time of day in the local time zone, in the shapes that sinks print.
+
+use std::fmt::{self, Display, Formatter};
+use std::mem::MaybeUninit;
+
+/// Broken-down local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    year: i32,
+    month: i32,
+    day: i32,
+    hour: i32,
+    minute: i32,
+    second: i32,
+    nanosecond: u64,
+}
+
+impl LocalTime {
+    /// `time_ns` in nanoseconds since the Unix epoch; None if the C library cannot tell its date.
+    pub fn new(time_ns: u64) -> Option<Self> {
+        let seconds = libc::time_t::try_from(time_ns / 1_000_000_000).ok()?;
+        let mut parts = MaybeUninit::<libc::tm>::uninit();
+        // SAFETY: both pointers outlive the call; localtime_r(3) fills `parts` unless it returns null.
+        let parts = unsafe {
+            if libc::localtime_r(&seconds, parts.as_mut_ptr()).is_null() {
+                return None;
+            }
+            parts.assume_init()
+        };
+        Some(Self {
+            year: parts.tm_year + 1900,
+            month: parts.tm_mon + 1,
+            day: parts.tm_mday,
+            hour: parts.tm_hour,
+            minute: parts.tm_min,
+            second: parts.tm_sec,
+            nanosecond: time_ns % 1_000_000_000,
+        })
+    }
+
+    /// `06:56:58.123456`, as tcpdump prints it.
+    pub fn time_of_day(&self) -> impl Display {
+        let time = *self;
+        show(move |f| {
+            let microsecond = time.nanosecond / 1000;
+            write!(f, "{:02}:{:02}:{:02}.{microsecond:06}", time.hour, time.minute, time.second)
+        })
+    }
+
+    /// `2023/07/15 06:56:58`, as the article's log prints it.
+    pub fn date_and_time(&self) -> impl Display {
+        let time = *self;
+        show(move |f| {
+            write!(f, "{:04}/{:02}/{:02} ", time.year, time.month, time.day)?;
+            write!(f, "{:02}:{:02}:{:02}", time.hour, time.minute, time.second)
+        })
+    }
+}
+
+struct Show<F>(F);
+
+impl<F: Fn(&mut Formatter<'_>) -> fmt::Result> Display for Show<F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0(f)
+    }
+}
+
+fn show(format: impl Fn(&mut Formatter<'_>) -> fmt::Result) -> impl Display {
+    Show(format)
+}

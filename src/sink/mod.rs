@@ -1,0 +1,46 @@
+//! Events → lines. A sink knows [`Event`] and `Write`, and nothing of BPF.
+
+mod classic;
+mod localtime;
+mod text;
+
+use std::io::{self, Write};
+
+use crate::cli::Output;
+use crate::event::Event;
+
+/// What happens to the tracer itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A pass-through program was attached to this device.
+    AttachedXdp(String),
+    /// fentry was attached.
+    AttachedFentry,
+    /// fexit was attached.
+    AttachedFexit,
+    /// Everything is attached: from here on no packet is missed unseen.
+    Listening,
+}
+
+/// Where events go.
+pub trait Sink {
+    /// One run of the program.
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()>;
+
+    /// Something happened to the tracer. Data goes to the standard output, so by default this is said on stderr.
+    fn notice(&mut self, notice: &Notice) -> io::Result<()> {
+        if *notice == Notice::Listening {
+            // Whoever closed stderr doesn't want to know.
+            let _ = writeln!(io::stderr(), "Listening events...");
+        }
+        Ok(())
+    }
+}
+
+/// The sink for `output`, writing to `out`.
+pub fn open<'out>(output: Output, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
+    match output {
+        Output::Text => Box::new(text::Text::new(out)),
+        Output::Classic => Box::new(classic::Classic::new(out)),
+    }
+}

@@ -1,0 +1,107 @@
+//! The two questions to a driver that only the ethtool ioctl answers by device name, whatever /sys is mounted.
+//!
+//! Layouts: include/uapi/linux/ethtool.h.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GFEATURES: u32 = 0x3a;
+const ETHTOOL_SFEATURES: u32 = 0x3b;
+const ETH_SS_FEATURES: u32 = 4;
+/// `ethtool_drvinfo`: 4 bytes of command, then 32 of driver name, and more.
+const DRVINFO_SIZE: usize = 196;
+
+/// The name of the driver behind device `name`.
+pub fn driver(name: &str) -> io::Result<String> {
+    let mut info = [0u32; DRVINFO_SIZE / 4];
+    info[0] = ETHTOOL_GDRVINFO;
+    ioctl(name, &mut info)?;
+    let bytes: Vec<u8> = info[1..9].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let driver = CStr::from_bytes_until_nul(&bytes).map_err(io::Error::other)?;
+    Ok(driver.to_string_lossy().into_owned())
+}
+
+/// The features of a device that are on: bits as the kernel numbers them (`ethtool -k` names them), 32 a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Features(pub Vec<u32>);
+
+impl Features {
+    /// Reads those of device `name`.
+    pub fn read(name: &str) -> io::Result<Self> {
+        let words = words(name)?;
+        // struct ethtool_gfeatures: command, number of words, then per word available, requested, active, never_changed.
+        let mut request = vec![0u32; 2 + 4 * words];
+        request[0] = ETHTOOL_GFEATURES;
+        request[1] = words as u32;
+        ioctl(name, &mut request)?;
+        Ok(Self(request[2..].chunks_exact(4).map(|word| word[2]).collect()))
+    }
+
+    /// Those of `self` that `now` lacks; None where it lacks none.
+    pub fn missing_in(&self, now: &Self) -> Option<Self> {
+        let missing: Vec<u32> = self.0.iter().zip(&now.0).map(|(had, has)| had & !has).collect();
+        missing.iter().any(|word| *word != 0).then_some(Self(missing))
+    }
+
+    /// Switches these features of device `name` on, and touches no other. Needs CAP_NET_ADMIN.
+    pub fn switch_on(&self, name: &str) -> io::Result<()> {
+        // struct ethtool_sfeatures: command, number of words, then per word valid, requested.
+        let mut request = vec![ETHTOOL_SFEATURES, self.0.len() as u32];
+        request.extend(self.0.iter().flat_map(|word| [*word, *word]));
+        ioctl(name, &mut request)
+    }
+}
+
+/// How many words of features the kernel has.
+fn words(name: &str) -> io::Result<usize> {
+    // struct ethtool_sset_info: command, reserved, 64 bits of string sets asked for, then a count for each.
+    let mask = (1u64 << ETH_SS_FEATURES).to_ne_bytes();
+    let [a, b, c, d, e, f, g, h] = mask;
+    let mut request = [ETHTOOL_GSSET_INFO, 0, u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]), 0];
+    ioctl(name, &mut request)?;
+    Ok((request[4] as usize).div_ceil(32))
+}
+
+/// SIOCETHTOOL on device `name`; the kernel reads and writes `request`, whose first words tell it how long that is.
+fn ioctl(name: &str, request: &mut [u32]) -> io::Result<()> {
+    // SAFETY: all zero is a valid ifreq.
+    let mut ifreq: libc::ifreq = unsafe { mem::zeroed() };
+    if name.len() >= ifreq.ifr_name.len() {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    for (to, from) in ifreq.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as c_char;
+    }
+    ifreq.ifr_ifru.ifru_data = request.as_mut_ptr().cast();
+    let socket = socket()?;
+    // SAFETY: `ifreq` is a device name ended by NUL and a pointer to a request that outlives the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, (&raw mut ifreq).cast::<c_void>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Any socket of this network namespace: the ioctl only wants to know which.
+fn socket() -> io::Result<OwnedFd> {
+    // SAFETY: socket(2) takes no pointer.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_features_that_went_off_are_missing() {
+        let before = Features(vec![0b1110, 0]);
+        assert_eq!(before.missing_in(&Features(vec![0b0111, 0b1])), Some(Features(vec![0b1000, 0])));
+        assert_eq!(before.missing_in(&Features(vec![0b1111, 0])), None);
+    }
+}
