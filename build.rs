@@ -1,7 +1,6 @@
 //! Compiles src/bpf/*.bpf.c into skeletons, and, for the live tests, their target programs.
 
 use std::env;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,7 +62,7 @@ fn find_clang() -> Result<PathBuf> {
             None => Err(anyhow!("$CLANG is {}, which doesn't run: name a clang, or unset it", clang.display())),
         };
     }
-    let path = env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .flat_map(|dir| dir.read_dir().into_iter().flatten().flatten())
         .filter(|entry| is_clang(&entry.file_name().to_string_lossy()))

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Status};
@@ -45,12 +46,16 @@ fn trace(tracing: &Tracing) -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP set the flag; a second one ends the process at once, and the kernel cleans up.
+/// Ctrl-C, SIGTERM and SIGHUP set the flag; another one later ends the process at once, and the kernel cleans up.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    /// `timeout` and `sudo` send a signal to the process and to its group: the second copy is no second wish.
+    const SAME_WISH: Duration = Duration::from_millis(500);
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
+    let mut first: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        flag.store(true, Ordering::Relaxed);
+        if first.get_or_insert_with(Instant::now).elapsed() > SAME_WISH {
             process::exit(130);
         }
     })

@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#
+# tests/live.sh [LINE...]
+#
+# The live tests (tests/live), on this kernel where it lets programs be traced, and in a VM on each kernel line
+# (default: all of them), all at once: a guest mostly waits. A run counts only if exactly the tests of tests/live/names ran and passed.
+set -euo pipefail
+
+cd "$(dirname "$(realpath "$0")")/.."
+lines=("$@")
+((${#lines[@]})) || lines=(5.10 6.1 6.12 7)
+logs=target/live
+mkdir -p "$logs"
+
+build_log=$(cargo test --locked --features live --test live --no-run 2>&1) || { printf '%s\n' "$build_log" >&2; exit 1; }
+tests=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' <<<"$build_log")
+
+# names_that_passed LOG
+names_that_passed() { sed -n 's/^test \([^ ]*\) \.\.\. ok$/\1/p' "$1" | sort; }
+
+# report WHERE LOG STATUS NAMES: one line, and the log too unless everything ran and passed.
+report() {
+    local where=$1 log=$2 status=$3 missing
+    missing=$(comm -13 <(names_that_passed "$log") <(sort <<<"$4"))
+    local extra
+    extra=$(comm -23 <(names_that_passed "$log") <(sort <<<"$4"))
+    if [[ $status == 0 && -z $missing && -z $extra ]]; then
+        echo "live tests on $where: $(names_that_passed "$log" | wc -l) passed"
+        return 0
+    fi
+    cat "$log"
+    echo "live tests on $where: exit status $status; did not run and pass: ${missing//$'\n'/ }; not in tests/live/names: $extra"
+    return 1
+}
+
+# Everything but what needs the VM's own NICs.
+on_this_kernel() {
+    local sudo='' log=$logs/host status=0
+    ((UID == 0)) || sudo=sudo
+    if $sudo tests/demo.sh target/debug/xdptrace >"$log" 2>&1 || (($? != 3)); then
+        $sudo "$tests" --test-threads=1 --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
+        report "this kernel" "$log" "$status" "$(grep -vE '(virtio|vmxnet3)_' tests/live/names)"
+    else
+        # That it is refused in one line with the remedy and cleaned up is itself what is tested here.
+        echo "live tests on this kernel: it refuses fentry and fexit, so only the refusal is tested"
+        grep -x 'xdptrace: failed to load fentry and fexit for xdptrace_pass#[0-9]* on veth0: this kernel refuses .* VM.*' "$log" ||
+            { cat "$log"; return 1; }
+    fi
+}
+
+in_a_vm() {
+    local line=$1 log=$logs/$1 status=0
+    tests/vm/run --line "$line" --timeout 900 --net --qemu-opts "-netdev user,id=lro,restrict=on -device vmxnet3,netdev=lro" \
+        -- bash -c "uname -r; modprobe vmxnet3; exec $tests --test-threads=1" >"$log" 2>&1 || status=$?
+    report "$line ($(head -1 "$log"))" "$log" "$status" "$(<tests/live/names)"
+}
+
+failed=0
+on_this_kernel || failed=1
+# Kernels are fetched one after the other, and before the first guest's time begins to run.
+for line in "${lines[@]}"; do tests/vm/kernel "$line" >/dev/null; done
+jobs=()
+for line in "${lines[@]}"; do
+    in_a_vm "$line" &
+    jobs+=($!)
+done
+for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+exit "$failed"

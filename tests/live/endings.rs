@@ -1,0 +1,129 @@
+//! What is left after a normal end, SIGTERM and kill -9: nothing of ours, and all of theirs.
+
+use crate::lab::{Nic, TARGETS, assert_nothing_is_left, output, wait_for};
+use crate::tracer::{ENDINGS, Tracer, XDPTRACE};
+
+/// Traces a packet or two, then ends the tracer.
+fn trace_and_end(nic: &Nic, words: &[&str], signal: &str) {
+    let mut tracer = Tracer::start(nic, words);
+    nic.ping(1);
+    tracer.wait_for_lines(1, "ICMP");
+    let ended = tracer.end(signal);
+    // None: killed, as asked.
+    assert_eq!(ended.status.code(), if signal == "KILL" { None } else { Some(0) }, "{ended:?}");
+    assert_nothing_is_left();
+}
+
+fn existing_program_is_left_as_it_was(mode: &str) {
+    let nic = Nic::veth();
+    nic.attach(mode, TARGETS, "target_pass");
+    let before = (nic.xdp(), nic.state());
+    for signal in ENDINGS {
+        // --passthrough is for NICs without a program, and so does nothing here.
+        for words in [&["-i", "veth0"][..], &["-i", "veth0", "--passthrough"]] {
+            trace_and_end(&nic, words, signal);
+            assert_eq!((nic.xdp(), nic.state()), before, "{mode} {signal}");
+        }
+    }
+}
+
+#[test]
+fn existing_native_program_is_left_as_it_was() {
+    existing_program_is_left_as_it_was("xdpdrv");
+}
+
+#[test]
+fn existing_generic_program_is_left_as_it_was() {
+    existing_program_is_left_as_it_was("xdpgeneric");
+}
+
+/// `mode` as `ip` calls it while the pass-through is attached.
+fn passthrough_leaves_no_trace(nic: &Nic, option: &str, mode: u64) {
+    let before = nic.state();
+    assert_eq!(nic.program_id(), 0);
+    for signal in ENDINGS {
+        let mut tracer = Tracer::start(nic, &["-i", &nic.name, option]);
+        assert_eq!(nic.xdp()["mode"], mode, "{option}");
+        assert_eq!(nic.xdp()["prog"]["name"], "xdptrace_pass");
+        nic.ping(1);
+        tracer.wait_for_lines(1, "ICMP");
+        assert!(tracer.stderr[0].starts_with("attaching a program that passes everything"), "{:?}", tracer.stderr);
+        tracer.end(signal);
+        // By itself after kill -9, where it is not this process that cleans up.
+        wait_for("end of the pass-through", || (nic.program_id() == 0).then_some(()));
+        assert_nothing_is_left();
+        wait_for(&format!("state as before {option} and SIG{signal}"), || (nic.state() == before).then_some(()));
+    }
+}
+
+/// XDP_ATTACHED_DRV and XDP_ATTACHED_SKB of include/uapi/linux/if_link.h.
+const NATIVE: u64 = 1;
+const GENERIC: u64 = 2;
+
+#[test]
+fn veth_native_passthrough_leaves_no_trace() {
+    passthrough_leaves_no_trace(&Nic::veth(), "--passthrough=native", NATIVE);
+}
+
+#[test]
+fn veth_generic_passthrough_leaves_no_trace() {
+    passthrough_leaves_no_trace(&Nic::veth(), "--passthrough=generic", GENERIC);
+}
+
+#[test]
+fn virtio_native_passthrough_leaves_no_trace() {
+    passthrough_leaves_no_trace(&Nic::virtio(), "--passthrough=native", NATIVE);
+}
+
+#[test]
+fn virtio_generic_passthrough_leaves_no_trace() {
+    passthrough_leaves_no_trace(&Nic::virtio(), "--passthrough=generic", GENERIC);
+}
+
+/// The VM's vmxnet3 NIC has LRO, which attaching generic XDP switches off and detaching doesn't switch on again.
+#[test]
+fn vmxnet3_lro_is_on_again_after_every_end() {
+    let name = output(&["bash", "-c", "grep -lx DRIVER=vmxnet3 /sys/class/net/*/device/uevent | cut -d/ -f5"]);
+    let name = name.trim_end();
+    output(&["ip", "link", "set", "dev", name, "up"]);
+    let lro = || {
+        let features = output(&["ethtool", "-k", name]);
+        features.lines().find(|line| line.starts_with("large-receive-offload")).unwrap().to_owned()
+    };
+    assert_eq!(lro(), "large-receive-offload: on");
+    let mut nic = Nic::virtio();
+    nic.name = name.to_owned();
+    for signal in ENDINGS {
+        let tracer = Tracer::start(&nic, &["-i", name, "--passthrough=generic"]);
+        assert_eq!(lro(), "large-receive-offload: off");
+        tracer.end(signal);
+        wait_for("LRO", || (lro() == "large-receive-offload: on").then_some(()));
+    }
+}
+
+/// `timeout`, `sudo` and a terminal's Ctrl-C on a pipeline each signal both the process and its group: the second copy
+/// must not cut the ending short.
+#[test]
+fn a_signal_sent_twice_at_once_ends_the_run_in_order() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_pass");
+    let words = nic.inside(&["timeout", "--preserve-status", "-s", "INT", "3", XDPTRACE, "-i", "veth0"]);
+    let ended = Tracer::spawn_command(&words).wait();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    ended.counts();
+    assert_nothing_is_left();
+}
+
+#[test]
+fn a_signal_is_obeyed_under_load() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_pass");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let flood = nic.there_in_background(&["ping", "-q", "-f", "192.0.2.1"]);
+    tracer.wait_for_lines(100, "ICMP");
+    let ended = tracer.end("TERM");
+    drop(flood);
+    assert_eq!(ended.status.code(), Some(0), "{:?}", ended.stderr);
+    assert_eq!(ended.counts()[2], ended.stdout.len() as u64);
+    assert_nothing_is_left();
+}

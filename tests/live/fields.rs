@@ -1,0 +1,103 @@
+//! What the traced program reads through xdp_md is what fentry and fexit read from xdp_buff.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::Value;
+use xdptrace::cli::Output;
+use xdptrace::event::Event;
+use xdptrace::plan::{Filter, Tracing};
+use xdptrace::session;
+use xdptrace::sink::{Notice, Sink};
+
+use crate::lab::{Nic, TARGETS, json};
+
+/// The fields of one event, in the order of `struct view` in tests/progs/targets.bpf.c.
+type View = [u64; 6];
+
+/// Keeps the first event's fields, then asks for the end.
+struct Keep<'run> {
+    nic: &'run Nic,
+    stop: &'run AtomicBool,
+    view: Option<View>,
+}
+
+impl Sink for Keep<'_> {
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let (before, after) = (event.before.unwrap(), event.after.unwrap());
+        self.view = Some([
+            event.ifindex.into(),
+            event.queue.into(),
+            before.length.into(),
+            before.metadata.into(),
+            after.length.into(),
+            after.metadata.into(),
+        ]);
+        self.stop.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: &Notice) -> io::Result<()> {
+        if *notice == Notice::Listening {
+            self.nic.ping(1);
+        }
+        Ok(())
+    }
+}
+
+/// What the tracer reads of one ping.
+fn read_from_xdp_buff(nic: &Nic) -> View {
+    let plan = Tracing { device: nic.name.clone(), passthrough: None, output: Output::Text, filter: Filter::Icmp };
+    let stop = AtomicBool::new(false);
+    let mut keep = Keep { nic, stop: &stop, view: None };
+    // A thread of its own, because setns moves the thread that calls it.
+    thread::scope(|scope| {
+        let tracing = scope.spawn(|| {
+            if let Some(netns) = &nic.netns {
+                let netns = File::open(format!("/run/netns/{netns}")).unwrap();
+                // SAFETY: setns(2) takes a descriptor that is open here.
+                assert_eq!(unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+            }
+            session::trace(&plan, &mut keep, None, &stop).unwrap();
+            keep.view.unwrap()
+        });
+        tracing.join().unwrap()
+    })
+}
+
+/// What the program itself read of the last IPv4 packet, by bpftool from its map.
+fn read_through_xdp_md(nic: &Nic) -> View {
+    let program = json(&["bpftool", "-j", "prog", "show", "id", &nic.program_id().to_string()]);
+    let map = program["map_ids"][0].to_string();
+    let dump = json(&["bpftool", "-j", "map", "dump", "id", &map]);
+    let view: &Value = &dump[0]["formatted"]["value"];
+    let names = ["ingress_ifindex", "rx_queue_index", "length", "metadata", "length_after", "metadata_after"];
+    names.map(|name| view[name].as_u64().unwrap_or_else(|| panic!("no {name} in {dump}")))
+}
+
+fn xdp_buff_says_what_xdp_md_says(nic: &Nic, mode: &str) {
+    nic.attach(mode, TARGETS, "target_view");
+    let ours = read_from_xdp_buff(nic);
+    assert_eq!(ours, read_through_xdp_md(nic), "{mode}");
+    // Not all zero on both sides: a ping of 98 bytes, 8 bytes of metadata pushed, 4 bytes cut from the tail.
+    assert!(ours[0] > 0);
+    assert_eq!(ours[2..], [98, 0, 94, 8], "{mode}");
+}
+
+#[test]
+fn veth_native_xdp_buff_says_what_xdp_md_says() {
+    xdp_buff_says_what_xdp_md_says(&Nic::veth(), "xdpdrv");
+}
+
+#[test]
+fn veth_generic_xdp_buff_says_what_xdp_md_says() {
+    xdp_buff_says_what_xdp_md_says(&Nic::veth(), "xdpgeneric");
+}
+
+#[test]
+fn virtio_native_xdp_buff_says_what_xdp_md_says() {
+    xdp_buff_says_what_xdp_md_says(&Nic::virtio(), "xdpdrv");
+}

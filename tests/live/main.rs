@@ -1,0 +1,13 @@
+//! The tracer on real programs on real devices of a real kernel. Needs root; makes its own namespaces and packets.
+//!
+//! tests/live.sh runs it in a VM on each kernel line, and compares what ran with tests/live/names.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod endings;
+mod fields;
+mod lab;
+mod output;
+mod refusals;
+mod tracer;
+mod verdicts;

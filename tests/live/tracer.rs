@@ -1,0 +1,148 @@
+//! xdptrace as its user runs it: a process, its lines, its end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use crate::lab::{LIMIT, Nic, wait_for};
+
+/// The binary under test.
+pub const XDPTRACE: &str = env!("CARGO_BIN_EXE_xdptrace");
+
+/// Ways to end a tracer, by the signal's name.
+pub const ENDINGS: [&str; 3] = ["INT", "TERM", "KILL"];
+
+/// A running xdptrace.
+pub struct Tracer {
+    child: Child,
+    lines: Receiver<(Stream, String)>,
+    /// Lines of its standard output so far.
+    pub stdout: Vec<String>,
+    /// Lines of its standard error so far.
+    pub stderr: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Stream {
+    Out,
+    Err,
+}
+
+impl Tracer {
+    /// Starts xdptrace in the NIC's namespace and waits until it listens.
+    pub fn start(nic: &Nic, words: &[&str]) -> Self {
+        let mut tracer = Self::spawn(nic, words);
+        tracer.wait_until("'Listening events...'", |tracer| {
+            let mut lines = tracer.stdout.iter().chain(&tracer.stderr);
+            lines.any(|line| line.ends_with("Listening events..."))
+        });
+        tracer
+    }
+
+    /// Starts xdptrace in the NIC's namespace.
+    pub fn spawn(nic: &Nic, words: &[&str]) -> Self {
+        Self::spawn_command(&nic.inside(&[&[XDPTRACE], words].concat()))
+    }
+
+    /// Starts a command that ends in xdptrace.
+    pub fn spawn_command(words: &[String]) -> Self {
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let streams: [(Stream, Box<dyn Read + Send>); 2] = [
+            (Stream::Out, Box::new(child.stdout.take().unwrap())),
+            (Stream::Err, Box::new(child.stderr.take().unwrap())),
+        ];
+        for (stream, from) in streams {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(from).lines().map_while(Result::ok) {
+                    let _ = sender.send((stream, line));
+                }
+            });
+        }
+        Self { child, lines, stdout: Vec::new(), stderr: Vec::new() }
+    }
+
+    /// Waits until `so_far` holds of the lines printed.
+    pub fn wait_until(&mut self, what: &str, so_far: impl Fn(&Self) -> bool) {
+        let limit = Instant::now() + LIMIT;
+        while !so_far(self) {
+            match self.lines.recv_timeout(limit.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.keep(line),
+                Err(_) => panic!("no {what}; stdout: {:#?}, stderr: {:#?}", self.stdout, self.stderr),
+            }
+        }
+    }
+
+    /// Waits until `count` lines of the standard output hold `words`.
+    pub fn wait_for_lines(&mut self, count: usize, words: &str) {
+        self.wait_until(&format!("{count} lines with '{words}'"), |tracer| tracer.lines_with(words).len() >= count);
+    }
+
+    /// The lines of the standard output that hold `words`.
+    pub fn lines_with(&self, words: &str) -> Vec<&str> {
+        self.stdout.iter().map(String::as_str).filter(|line| line.contains(words)).collect()
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn end(self, signal: &str) -> Ended {
+        let id = self.child.id().to_string();
+        crate::lab::output(&["kill", "-s", signal, &id]);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> Ended {
+        let status = wait_for("end of xdptrace", || self.child.try_wait().unwrap());
+        // Both pipes are at their end now, so this doesn't wait.
+        while let Ok(line) = self.lines.recv() {
+            self.keep(line);
+        }
+        Ended { status, stdout: std::mem::take(&mut self.stdout), stderr: std::mem::take(&mut self.stderr) }
+    }
+
+    fn keep(&mut self, (stream, line): (Stream, String)) {
+        match stream {
+            Stream::Out => self.stdout.push(line),
+            Stream::Err => self.stderr.push(line),
+        }
+    }
+}
+
+impl Drop for Tracer {
+    /// A test that failed leaves no tracer behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An xdptrace that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// Lines of its standard output.
+    pub stdout: Vec<String>,
+    /// Lines of its standard error.
+    pub stderr: Vec<String>,
+}
+
+impl Ended {
+    /// The numbers of `S seen = F filtered + T traced + L lost`, which must be the last words and add up.
+    pub fn counts(&self) -> [u64; 4] {
+        let line = self.stderr.last().expect("no summary");
+        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).take(4).collect();
+        let [seen, filtered, traced, lost] = numbers[..] else { panic!("no summary: {line}") };
+        assert_eq!(seen, filtered + traced + lost, "{line}");
+        [seen, filtered, traced, lost]
+    }
+}
