@@ -17,6 +17,7 @@
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
 //! all        session      wires them together; the only one that knows everyone
+//!            stop         signals → the flag that ends it
 //!            failure      exit statuses
 //! ```
 //!
@@ -36,4 +37,5 @@ pub mod reader;
 pub mod refusal;
 pub mod session;
 pub mod sink;
+pub mod stop;
 pub mod target;

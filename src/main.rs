@@ -3,15 +3,12 @@
 use std::env;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::process::{self, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use xdptrace::failure::{self, Status};
 use xdptrace::plan::{Plan, Tracing};
-use xdptrace::{passthrough, session, sink};
+use xdptrace::{passthrough, session, sink, stop};
 
 fn main() -> ExitCode {
     let status = match Plan::new(env::args_os()).and_then(run) {
@@ -38,27 +35,10 @@ fn run(plan: Plan) -> Result<()> {
 }
 
 fn trace(tracing: &Tracing) -> Result<()> {
-    let stop = stop_on_signals()?;
+    let stop = stop::on_signals()?;
     let stdout = io::stdout();
     let mut sink = sink::open(tracing.output, stdout.lock());
     let counts = session::trace(tracing, sink.as_mut(), Some(stdout.as_fd()), &stop)?;
     let _ = writeln!(io::stderr(), "{counts}");
     Ok(())
-}
-
-/// Ctrl-C, SIGTERM and SIGHUP set the flag; another one later ends the process at once, and the kernel cleans up.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    /// `timeout` and `sudo` send a signal to the process and to its group: the second copy is no second wish.
-    const SAME_WISH: Duration = Duration::from_millis(500);
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let mut first: Option<Instant> = None;
-    ctrlc::set_handler(move || {
-        flag.store(true, Ordering::Relaxed);
-        if first.get_or_insert_with(Instant::now).elapsed() > SAME_WISH {
-            process::exit(130);
-        }
-    })
-    .context("failed to set the signal handler")?;
-    Ok(stop)
 }

@@ -17,6 +17,7 @@ use libbpf_rs::{OpenObject, libbpf_sys};
 use crate::bpf::PassthroughSkelBuilder;
 use crate::cli::Passthrough;
 use crate::failure::Failure;
+use crate::stop;
 use crate::target::{self, Device, Features};
 
 /// How long a device may take to be rid of our program once its link is closed; before 5.15 that is deferred work.
@@ -140,9 +141,12 @@ impl Keeper {
 /// The keeper's own part: waits for the end of `lifeline`, then for `device` to be without XDP program, and switches
 /// on again those of `features` that went off. Another program that was attached meanwhile is left as it is.
 pub fn restore_features(mut lifeline: impl Read, device: &str, features: Vec<u32>) -> Result<()> {
-    ignore_signals();
+    // Only the end of its standard input ends the keeper: whoever ends the tracer by a signal may well send it to both.
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().for_each(stop::ignore);
     io::copy(&mut lifeline, &mut io::sink()).context("failed to wait for xdptrace to end")?;
-    let device = Device::find(device)?;
+    let Ok(device) = Device::find(device) else {
+        return Ok(()); // It is gone, and its features with it.
+    };
     let limit = Instant::now() + DETACH_LIMIT;
     while target::find_program(&device)?.is_some() {
         if Instant::now() > limit {
@@ -153,13 +157,5 @@ pub fn restore_features(mut lifeline: impl Read, device: &str, features: Vec<u32
     match Features(features).missing_in(&Features::read(&device.name)?) {
         Some(missing) => missing.switch_on(&device.name).context("failed to switch the features on"),
         None => Ok(()),
-    }
-}
-
-/// Only the end of its standard input ends the keeper: whoever ends the tracer by a signal may well send it to both.
-fn ignore_signals() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: SIG_IGN installs no handler, so no code of ours runs in signal context.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }

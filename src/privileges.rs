@@ -33,10 +33,22 @@ pub fn check(attaches_xdp: bool) -> Result<()> {
     if !missing.is_empty() {
         bail!(Failure::unable(format!("not privileged: {} missing: run xdptrace with sudo", missing.join(" and "))));
     }
+    let users = fs::read_to_string("/proc/thread-self/uid_map").context("failed to read /proc/thread-self/uid_map")?;
+    if !is_initial_namespace(&users) {
+        bail!(Failure::unable(
+            "not privileged: these capabilities are a user namespace's, and BPF needs the machine's: run xdptrace outside \
+             of it, as root"
+        ));
+    }
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         bail!(Failure::unable("the kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y"));
     }
     Ok(())
+}
+
+/// Whether this is the map of the initial user namespace: every id there is, unchanged.
+fn is_initial_namespace(uid_map: &str) -> bool {
+    uid_map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn effective_capabilities(status: &str) -> Option<u64> {
@@ -47,6 +59,12 @@ fn effective_capabilities(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_shows_by_its_map() {
+        assert!(is_initial_namespace("         0          0 4294967295\n"));
+        assert!(!is_initial_namespace("         0       1000          1\n"));
+    }
 
     #[test]
     fn capabilities_are_read_as_hexadecimal() {

@@ -75,8 +75,7 @@ fn refused_trampolines() -> &'static str {
     if lockdown.contains("[confidentiality]") {
         "kernel lockdown is on (confidentiality), which forbids reading kernel memory: boot with lockdown=integrity or none"
     } else {
-        "this kernel refuses fentry and fexit (BPF trampolines), or this user namespace is not the initial one: \
-         run it on another kernel or in a VM, as root of the machine"
+        "this kernel refuses fentry and fexit (BPF trampolines): run xdptrace on another kernel, or in a VM"
     }
 }
 

@@ -20,10 +20,8 @@ fn existing_program_is_left_as_it_was(mode: &str) {
     let before = (nic.xdp(), nic.state());
     for signal in ENDINGS {
         // --passthrough is for NICs without a program, and so does nothing here.
-        for words in [&["-i", "veth0"][..], &["-i", "veth0", "--passthrough"]] {
-            trace_and_end(&nic, words, signal);
-            assert_eq!((nic.xdp(), nic.state()), before, "{mode} {signal}");
-        }
+        trace_and_end(&nic, &["-i", "veth0", "--passthrough"], signal);
+        assert_eq!((nic.xdp(), nic.state()), before, "{mode} {signal}");
     }
 }
 
@@ -126,4 +124,16 @@ fn a_signal_is_obeyed_under_load() {
     assert_eq!(ended.status.code(), Some(0), "{:?}", ended.stderr);
     assert_eq!(ended.counts()[2], ended.stdout.len() as u64);
     assert_nothing_is_left();
+}
+
+#[test]
+fn under_nohup_a_hangup_is_ignored() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_pass");
+    let mut tracer = Tracer::spawn_command(&nic.inside(&["nohup", XDPTRACE, "-i", "veth0"]));
+    tracer.wait_until("'Listening events...'", |tracer| tracer.stderr.iter().any(|line| line == "Listening events..."));
+    tracer.send("HUP");
+    nic.ping(1);
+    tracer.wait_for_lines(1, "ICMP");
+    assert!(tracer.end("INT").status.success());
 }

@@ -1,5 +1,6 @@
 //! What the tests trace: two namespaces joined by a veth pair, or a NIC of the VM, and programs on them.
 
+use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -27,6 +28,15 @@ pub fn output(words: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
+/// Gives `ip` or the like, which must succeed, a batch of commands.
+fn batch(words: &[&str], commands: &str) {
+    let mut words = words.to_vec();
+    words.extend(["-batch", "-"]);
+    let mut child = Command::new(words[0]).args(&words[1..]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{words:?}: {commands}");
+}
+
 /// The standard output of a command that prints JSON.
 pub fn json(words: &[&str]) -> Value {
     serde_json::from_str(&output(words)).unwrap()
@@ -40,7 +50,7 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
             return value;
         }
         assert!(Instant::now() < limit, "no {what} within {LIMIT:?}");
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -71,19 +81,27 @@ impl Nic {
             address: "192.0.2.1".into(),
             peer_netns: Some(there.clone()),
         };
-        output(&["ip", "netns", "add", &here]);
-        output(&["ip", "netns", "add", &there]);
         let [ours, theirs] = ["02:00:00:00:00:01", "02:00:00:00:00:02"];
-        let peer = ["peer", "name", "veth1", "address", theirs, "netns", &there];
-        nic.ip(&[&["link", "add", "veth0", "address", ours, "type", "veth"], &peer[..]].concat());
-        nic.ip(&["address", "add", "192.0.2.1/24", "dev", "veth0"]);
-        nic.ip(&["link", "set", "lo", "up"]);
-        nic.ip(&["link", "set", "veth0", "up"]);
-        output(&["ip", "-n", &there, "address", "add", "192.0.2.2/24", "dev", "veth1"]);
-        output(&["ip", "-n", &there, "link", "set", "veth1", "up"]);
-        // By hand, because a program that drops everything drops ARP as well.
-        nic.ip(&["neighbour", "replace", "192.0.2.2", "lladdr", theirs, "dev", "veth0"]);
-        output(&["ip", "-n", &there, "neighbour", "replace", "192.0.2.1", "lladdr", ours, "dev", "veth1"]);
+        // In batches: in an emulated machine, starting a process is what takes the time. The neighbours are resolved
+        // by hand, because a program that drops everything drops ARP as well.
+        batch(&["ip"], &format!("netns add {here}\nnetns add {there}"));
+        batch(
+            &["ip", "-n", &here],
+            &format!(
+                "link add veth0 address {ours} type veth peer name veth1 address {theirs} netns {there}
+                address add 192.0.2.1/24 dev veth0
+                link set veth0 up
+                neighbour replace 192.0.2.2 lladdr {theirs} dev veth0"
+            ),
+        );
+        batch(
+            &["ip", "-n", &there],
+            &format!(
+                "address add 192.0.2.2/24 dev veth1
+                link set veth1 up
+                neighbour replace 192.0.2.1 lladdr {ours} dev veth1"
+            ),
+        );
         nic
     }
 
@@ -112,13 +130,13 @@ impl Nic {
 
     /// `ip` in the NIC's namespace.
     pub fn ip(&self, words: &[&str]) -> String {
-        self.output(&[&["ip"], words].concat())
+        let netns = self.netns.iter().flat_map(|netns| ["-n", netns]);
+        output(&["ip"].into_iter().chain(netns).chain(words.iter().copied()).collect::<Vec<_>>())
     }
 
     /// Attaches a program of tests/progs as an administrator would: `mode` is xdpdrv or xdpgeneric.
     pub fn attach(&self, mode: &str, object: &str, program: &str) {
         self.ip(&["link", "set", "dev", &self.name, mode, "object", object, "program", program]);
-        wait_for("attached program", || (self.program_id() != 0).then_some(()));
     }
 
     /// What `ip` says of the NIC's XDP: Null without.
@@ -133,12 +151,9 @@ impl Nic {
     }
 
     /// Everything that other tools say of the NIC: features, link, programs.
-    pub fn state(&self) -> [String; 3] {
-        [
-            self.output(&["ethtool", "-k", &self.name]),
-            self.ip(&["-d", "link", "show", "dev", &self.name]),
-            self.output(&["bpftool", "net"]),
-        ]
+    pub fn state(&self) -> String {
+        let name = &self.name;
+        self.output(&["bash", "-ec", &format!("ethtool -k {name}; ip -d link show dev {name}; bpftool net")])
     }
 
     /// Sends `count` echo requests to the NIC from its peer (to the peer from a VM's NIC), whether or not they are answered.
@@ -146,12 +161,13 @@ impl Nic {
         self.send(&["ping", "-q", "-c", &count.to_string(), "-i", "0.2", "-W", "1"]);
     }
 
-    /// As `ping`, by IPv6 to the link-local address, so that the neighbour has to be discovered.
+    /// Pings by IPv6 until there is an answer: neighbours are discovered, and before that addresses proved unique.
     pub fn ping6(&self) {
         let addresses = self.ip(&["-j", "-6", "address", "show", "dev", &self.name, "scope", "link"]);
         let addresses: Value = serde_json::from_str(&addresses).unwrap();
         let address = addresses[0]["addr_info"][0]["local"].as_str().unwrap();
-        self.there(&["ping", "-6", "-q", "-c", "1", "-W", "1", &format!("{address}%veth1")]);
+        let ping = ["ping", "-6", "-q", "-c", "1", "-W", "1", &format!("{address}%veth1")];
+        wait_for("answer by IPv6", || self.there(&ping).status.success().then_some(()));
     }
 
     /// Sends `count` UDP datagrams to the NIC's discard port.
@@ -194,13 +210,12 @@ impl Drop for Background {
 
 impl Drop for Nic {
     fn drop(&mut self) {
-        for netns in [&self.netns, &self.peer_netns].into_iter().flatten() {
-            run(&["ip", "netns", "delete", netns]);
-        }
-        if self.netns.is_none() {
-            for mode in ["xdpdrv", "xdpgeneric"] {
+        match (&self.netns, &self.peer_netns) {
+            (Some(here), Some(there)) => batch(&["ip"], &format!("netns delete {here}\nnetns delete {there}")),
+            // `xdp off` alone would only mean the driver's.
+            _ => ["xdpdrv", "xdpgeneric"].into_iter().for_each(|mode| {
                 run(&["ip", "link", "set", "dev", &self.name, mode, "off"]);
-            }
+            }),
         }
     }
 }

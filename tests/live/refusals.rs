@@ -69,6 +69,8 @@ fn another_user_and_a_root_without_capabilities() {
     let no_net_admin =
         ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", XDPTRACE, "-i", "veth0", "--passthrough"];
     is_refused(&nic, &no_net_admin, 3, &["not privileged", "CAP_NET_ADMIN"]);
+    let root_of_a_namespace = ["unshare", "--user", "--map-root-user", XDPTRACE, "-i", "veth0"];
+    is_refused(&nic, &root_of_a_namespace, 3, &["not privileged", "user namespace"]);
     // Several reasons: 3 comes before 4.
     is_refused(&nic, &["setpriv", "--reuid=65534", "--clear-groups", XDPTRACE, "-i", "nosuch"], 3, &["not privileged"]);
 }

@@ -94,9 +94,21 @@ impl Tracer {
 
     /// Sends a signal and waits for the end.
     pub fn end(self, signal: &str) -> Ended {
-        let id = self.child.id().to_string();
-        crate::lab::output(&["kill", "-s", signal, &id]);
+        self.send(signal);
         self.wait()
+    }
+
+    /// Sends a signal.
+    pub fn send(&self, signal: &str) {
+        let number = match signal {
+            "HUP" => libc::SIGHUP,
+            "INT" => libc::SIGINT,
+            "TERM" => libc::SIGTERM,
+            "KILL" => libc::SIGKILL,
+            _ => panic!("no such signal: {signal}"),
+        };
+        // SAFETY: kill(2) takes no pointer, and the child has not been waited for, so the id is its own.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, number) }, 0);
     }
 
     /// Waits for the end.
