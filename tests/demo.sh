@@ -37,7 +37,7 @@ while read -r line <&3; do
     printf '%s\n' "$line"
     case $line in
         *'Listening events...')
-            ip netns exec "$there" ping -q -c 3 -i 0.3 192.168.1.138 >/dev/null &
+            ip netns exec "$there" ping -n -q -c 3 -i 0.3 192.168.1.138 >/dev/null &
             pings=$!
             ;;
         *'(fexit: XDP_'*)

@@ -56,3 +56,45 @@ fn ends(frame: Frame<'_>) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::event::Verdict;
+
+    #[test]
+    fn each_probe_has_its_line_with_the_packet_as_it_saw_it() {
+        let there = "020000000002020000000001080045000014000000004001000\
+                     0c0a8010cc0a8018a";
+        let back = "020000000001020000000002080045000014000000004001000\
+                    0c0a8018ac0a8010c";
+        let [there, back] = [there, back].map(|hex| {
+            let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+            digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<u8>>()
+        });
+        let frame = |bytes| Some(Frame { length: 34, metadata: 0, bytes });
+        let event = Event {
+            time_ns: 0,
+            device: Some("eth0"),
+            ifindex: 2,
+            queue: 0,
+            cpu: 0,
+            function: "xdp_lb",
+            program_id: 12,
+            verdict: Some(Verdict(3)),
+            latency_ns: Some(412),
+            before: frame(&there),
+            after: frame(&back),
+        };
+        let mut out = Vec::new();
+        Classic::new(&mut out).packet(&event).unwrap();
+        let lines = String::from_utf8(out).unwrap();
+        let words: Vec<&str> = lines.lines().map(|line| &line["1970/01/01 00:00:00 ".len()..]).collect();
+        let expected = [
+            "Tracing packet: 192.168.1.12 -> 192.168.1.138 (fentry)",
+            "Tracing packet: 192.168.1.138 -> 192.168.1.12 (fexit: XDP_TX)",
+        ];
+        assert_eq!(words, expected);
+    }
+}

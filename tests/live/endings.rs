@@ -117,7 +117,7 @@ fn a_signal_is_obeyed_under_load() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_pass");
     let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
-    let flood = nic.there_in_background(&["ping", "-q", "-f", "192.0.2.1"]);
+    let flood = nic.there_in_background(&["ping", "-n", "-q", "-f", "192.0.2.1"]);
     tracer.wait_for_lines(100, "ICMP");
     let ended = tracer.end("TERM");
     drop(flood);

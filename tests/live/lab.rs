@@ -158,7 +158,7 @@ impl Nic {
 
     /// Sends `count` echo requests to the NIC from its peer (to the peer from a VM's NIC), whether or not they are answered.
     pub fn ping(&self, count: u32) {
-        self.send(&["ping", "-q", "-c", &count.to_string(), "-i", "0.2", "-W", "1"]);
+        self.send(&["ping", "-n", "-q", "-c", &count.to_string(), "-i", "0.2", "-W", "1"]);
     }
 
     /// Pings by IPv6 until there is an answer: neighbours are discovered, and before that addresses proved unique.
@@ -166,7 +166,7 @@ impl Nic {
         let addresses = self.ip(&["-j", "-6", "address", "show", "dev", &self.name, "scope", "link"]);
         let addresses: Value = serde_json::from_str(&addresses).unwrap();
         let address = addresses[0]["addr_info"][0]["local"].as_str().unwrap();
-        let ping = ["ping", "-6", "-q", "-c", "1", "-W", "1", &format!("{address}%veth1")];
+        let ping = ["ping", "-6", "-n", "-q", "-c", "1", "-W", "1", &format!("{address}%veth1")];
         wait_for("answer by IPv6", || self.there(&ping).status.success().then_some(()));
     }
 

@@ -115,7 +115,7 @@ fn without_filter_every_protocol_is_shown() {
     nic.send_udp(1);
     nic.ping6();
     // Nobody has this address, so it is asked for.
-    nic.there(&["ping", "-q", "-c", "1", "-W", "1", "192.0.2.3"]);
+    nic.there(&["ping", "-n", "-q", "-c", "1", "-W", "1", "192.0.2.3"]);
     // The neighbour solicitation goes to the solicited-node group of the address asked for.
     tracer.wait_until("the solicitation", |tracer| {
         tracer
@@ -137,7 +137,7 @@ fn a_flood_is_accounted_for_packet_by_packet() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
     let tracer = Tracer::start(&nic, &["-i", "veth0", "icmp"]);
-    nic.there(&["ping", "-q", "-f", "-c", "3000", "-W", "1", "192.0.2.1"]);
+    nic.there(&["ping", "-n", "-q", "-f", "-c", "3000", "-W", "1", "192.0.2.1"]);
     let ended = tracer.end("INT");
     let [seen, filtered, traced, lost] = ended.counts();
     assert_eq!(seen - filtered, 3000, "{:?}", ended.stderr);

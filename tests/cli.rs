@@ -1,0 +1,30 @@
+//! The command line of the built binary, as far as it needs neither privilege nor kernel.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+fn xdptrace(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_xdptrace")).args(words).output().unwrap()
+}
+
+#[test]
+fn help_and_version_are_data() {
+    for (words, part) in [(["--help"], "--passthrough"), (["--version"], env!("CARGO_PKG_VERSION"))] {
+        let done = xdptrace(&words);
+        assert_eq!(done.status.code(), Some(0));
+        assert!(String::from_utf8(done.stdout).unwrap().contains(part), "{words:?}");
+        assert!(done.stderr.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_status_2() {
+    for words in [&[][..], &["--nonsense"], &["-i"], &["-i", "lo", "-o", "xml"], &["-i", "lo", "tcp"], &["demo"]] {
+        let done = xdptrace(words);
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(2), "{words:?}: {stderr}");
+        assert!(done.stdout.is_empty(), "{words:?}");
+        assert!(stderr.starts_with("xdptrace: ") && stderr.lines().count() == 1, "{words:?}: {stderr}");
+    }
+}
