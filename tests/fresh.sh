@@ -46,6 +46,8 @@ in_fresh() {
     unshare --mount --propagation private bash -euc '
         new=$1 toolchain=$2 user=$3 home=$4
         shift 4
+        # ip(8) wants / to be a mount.
+        mount --bind "$new" "$new"
         mount -t proc proc "$new/proc"
         mount --rbind /sys "$new/sys"
         mount --rbind /dev "$new/dev"

@@ -52,10 +52,13 @@ on_this_kernel() {
 
 # qemu64: every extension of a processor that has to be emulated costs time, and the default has them all. One thread
 # emulates both of a guest's processors: with more than one of them to a real one, the guest spins on locks instead.
+emulation='-cpu qemu64 -accel tcg,thread=single'
+[[ ${XDPTRACE_KVM-} != 1 ]] || emulation=''
+
 in_a_vm() {
     local line=$1 log=$logs/$1 status=0
     tests/vm/run --line "$line" --timeout 900 --net \
-        --qemu-opts "-cpu qemu64 -accel tcg,thread=single -netdev user,id=lro,restrict=on -device vmxnet3,netdev=lro" \
+        --qemu-opts "$emulation -netdev user,id=lro,restrict=on -device vmxnet3,netdev=lro" \
         -- bash -c "uname -r; modprobe vmxnet3; exec $tests --test-threads=1" >"$log" 2>&1 || status=$?
     report "$line ($(head -1 "$log"))" "$log" "$status" "$(<tests/live/names)"
 }
