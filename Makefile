@@ -17,7 +17,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := clang gcc libc6-dev libelf-dev zlib1g-dev pkg-config make
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
-TEST_PACKAGES := bpftool ethtool
+TEST_PACKAGES := bpftool ethtool procps
 
 build: deps
 	cargo build --release --locked
@@ -41,9 +41,9 @@ check: deps
 live: deps demo-deps test-deps vm-deps
 	tests/live.sh
 
-fresh:
+fresh: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"
-	$(SUDO) tests/fresh.sh
+	$(SUDO) tests/fresh.sh "$$(rustc --print sysroot)"
 
 clean:
 	cargo clean

@@ -38,7 +38,12 @@ fn build() -> Result<()> {
 fn compile(clang: &Path, source: &Path) -> SkeletonBuilder {
     let mut builder = SkeletonBuilder::new();
     // -mcpu=v3: the default since clang 20 is v4, whose instructions 5.10 and 6.1 don't know.
-    builder.source(source).clang(clang).clang_args(["-mcpu=v3", "-Wall", "-Werror", "-I", "vmlinux"]);
+    let mut args = vec!["-mcpu=v3", "-Wall", "-I", "vmlinux"];
+    // Only in the project's own tests: a released source must also build with the warnings of clangs to come.
+    if env::var_os("CARGO_FEATURE_LIVE").is_some() {
+        args.push("-Werror");
+    }
+    builder.source(source).clang(clang).clang_args(args);
     builder
 }
 

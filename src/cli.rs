@@ -55,9 +55,9 @@ pub struct Demo {
 /// `xdptrace restore-features`
 #[derive(Debug, Args)]
 pub struct RestoreFeatures {
-    /// NIC
-    #[arg(value_name = "DEV")]
-    pub device: String,
+    /// NIC, by its index
+    #[arg(value_name = "IFINDEX")]
+    pub ifindex: u32,
     /// The features to have on again: words of 32 bits, in hexadecimal, with commas
     #[arg(value_name = "BITS")]
     pub features: String,

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::bpf::{Counted, HALF_ENTRY, HALF_EXIT, Record, Snap};
+use crate::bpf::{Counted, Half, Record, Snap};
 
 /// What an XDP program returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +67,8 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// An event from a record, `boot_ns` being what to add to CLOCK_MONOTONIC for the time of day.
     pub fn new(record: &'a Record, device: Option<&'a str>, function: &'a str, boot_ns: u64) -> Self {
-        let entered = record.halves & HALF_ENTRY != 0;
-        let exited = record.halves & HALF_EXIT != 0;
+        let entered = record.halves.0 & Half::HALF_ENTRY.0 != 0;
+        let exited = record.halves.0 & Half::HALF_EXIT.0 != 0;
         Self {
             time_ns: boot_ns.wrapping_add(record.time_ns),
             device,
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_unpaired_exit_claims_nothing_of_the_entry() {
-        let record = Record { halves: HALF_EXIT, verdict: 1, latency_ns: 99, ..Record::default() };
+        let record = Record { halves: Half::HALF_EXIT, verdict: 1, latency_ns: 99, ..Record::default() };
         let event = Event::new(&record, None, "prog", 0);
         assert_eq!((event.verdict, event.latency_ns, event.before), (Some(Verdict(1)), None, None));
         assert_eq!(event.packet(), event.after);

@@ -1,7 +1,8 @@
 //! xdptrace shows the packets of the XDP program that a NIC is already running, with the program's verdict, and changes
 //! nothing in it.
 //!
-//! The rooms, in the order in which a run passes them; an arrow only ever points down this list.
+//! The rooms, in the order in which the data of a run passes them: each hands on to a later one and is handed to by an
+//! earlier one only. What they say of failures is in `failure` and `refusal`, which anyone may use.
 //!
 //! ```text
 //! words      cli          what the command line may hold

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use xdptrace::failure::{self, Status};
 use xdptrace::plan::{Plan, Tracing};
+use xdptrace::stop::Patient;
 use xdptrace::{passthrough, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
 fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
-        Plan::RestoreFeatures { device, features } => passthrough::restore_features(io::stdin(), &device, features),
+        Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
         // A closed pipe, as in `xdptrace --help | head -1`, is nobody's error.
         Plan::Print(text) => {
             let _ = write!(io::stdout(), "{text}");
@@ -37,8 +38,6 @@ fn run(plan: Plan) -> Result<()> {
 fn trace(tracing: &Tracing) -> Result<()> {
     let stop = stop::on_signals()?;
     let stdout = io::stdout();
-    let mut sink = sink::open(tracing.output, stdout.lock());
-    let counts = session::trace(tracing, sink.as_mut(), Some(stdout.as_fd()), &stop)?;
-    let _ = writeln!(io::stderr(), "{counts}");
-    Ok(())
+    let mut sink = sink::open(tracing.output, Patient::new(stdout.as_fd(), &stop)?);
+    session::trace(tracing, sink.as_mut(), Some(stdout.as_fd()), &stop)
 }

@@ -10,13 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{OpenObject, libbpf_sys};
 
 use crate::bpf::PassthroughSkelBuilder;
-use crate::cli::Passthrough;
 use crate::failure::Failure;
+use crate::plan::Passthrough;
+use crate::refusal;
 use crate::stop;
 use crate::target::{self, Device, Features};
 
@@ -31,7 +32,7 @@ pub struct Attached {
 }
 
 /// What the user is told before anything is attached.
-pub fn warning(device: &str) -> String {
+pub fn warning(device: &Device) -> String {
     format!(
         "attaching a program that passes everything to {device}: GRO and LRO may go off, and no other XDP program \
          can be attached to it, until xdptrace ends"
@@ -49,9 +50,9 @@ impl Attached {
         let mut storage = MaybeUninit::<OpenObject>::uninit();
         let open =
             PassthroughSkelBuilder::default().open(&mut storage).context("failed to open the pass-through object")?;
-        let skeleton = open.load().context("failed to load the pass-through program")?;
+        let skeleton = open.load().map_err(|error| refusal::explain(&error, "load", "the pass-through program"))?;
         let link = create_link(skeleton.progs.xdptrace_pass.as_fd().as_raw_fd(), device, mode)
-            .map_err(|error| explain(&error, &device.name, mode))?;
+            .map_err(|error| explain(&error, device, mode))?;
         Ok(Self { link: Some(link), keeper })
     }
 
@@ -86,18 +87,24 @@ fn create_link(program: i32, device: &Device, mode: Passthrough) -> io::Result<O
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn explain(error: &io::Error, device: &str, mode: Passthrough) -> anyhow::Error {
+fn explain(error: &io::Error, device: &Device, mode: Passthrough) -> anyhow::Error {
+    let failed = format!("failed to attach to {device}");
     match error.raw_os_error() {
-        Some(libc::EBUSY | libc::EEXIST) => Failure::no_target(format!(
-            "failed to attach to {device}: it has an XDP program by now: start xdptrace again to trace it"
+        Some(libc::EBUSY) => {
+            Failure::no_target(format!("{failed}: it has an XDP program by now: start xdptrace again to trace that"))
+        }
+        Some(libc::EEXIST) => Failure::no_target(format!(
+            "{failed}: another XDP program is in the way, of another mode or on a device above it, such as its bond: \
+             trace that one"
         )),
+        Some(libc::ENODEV) => Failure::no_target(format!("{failed}: it is gone")),
         Some(libc::EPERM) => Failure::unable(format!(
-            "failed to attach to {device}: not permitted: CAP_NET_ADMIN is needed in its network namespace"
+            "{failed}: not permitted: CAP_NET_ADMIN is needed in the user namespace that owns its network namespace"
         )),
         _ if mode != Passthrough::Generic => Failure::no_target(format!(
-            "failed to attach to {device}: its driver refuses native XDP ({error}): --passthrough=generic works with any driver"
+            "{failed}: its driver refuses native XDP ({error}): --passthrough=generic works with any driver"
         )),
-        _ => anyhow!("failed to attach to {device}: {error}"),
+        _ => anyhow!("{failed}: {error}"),
     }
 }
 
@@ -111,11 +118,15 @@ struct Keeper(Child);
 impl Keeper {
     fn start(device: &Device) -> Result<Self> {
         let features =
-            Features::read(&device.name).with_context(|| format!("failed to read the features of {}", device.name))?;
+            Features::read(&device.name).with_context(|| format!("failed to read the features of {device}"))?;
         let words: Vec<String> = features.0.iter().map(|word| format!("{word:x}")).collect();
         let own = env::current_exe().context("failed to find xdptrace's own binary")?;
         let child = Command::new(own)
-            .args([OsStr::new("restore-features"), OsStr::new(&device.name), OsStr::new(&words.join(","))])
+            .args([
+                OsStr::new("restore-features"),
+                OsStr::new(&device.ifindex.to_string()),
+                OsStr::new(&words.join(",")),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -138,24 +149,30 @@ impl Keeper {
     }
 }
 
-/// The keeper's own part: waits for the end of `lifeline`, then for `device` to be without XDP program, and switches
-/// on again those of `features` that went off. Another program that was attached meanwhile is left as it is.
-pub fn restore_features(mut lifeline: impl Read, device: &str, features: Vec<u32>) -> Result<()> {
+/// The keeper's own part: waits for the end of `lifeline`, then for device `ifindex` to be without XDP program, and
+/// has those of `features` wanted again that no longer are.
+///
+/// # Errors
+/// They could not be put back, or somebody else's program was attached at once, whose business they are now.
+pub fn restore_features(mut lifeline: impl Read, ifindex: u32, features: Vec<u32>) -> Result<()> {
     // Only the end of its standard input ends the keeper: whoever ends the tracer by a signal may well send it to both.
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().for_each(stop::ignore);
     io::copy(&mut lifeline, &mut io::sink()).context("failed to wait for xdptrace to end")?;
-    let Ok(device) = Device::find(device) else {
+    // By its index, because it may have been renamed, or made anew under its name.
+    let Some(name) = target::name_of(ifindex) else {
         return Ok(()); // It is gone, and its features with it.
     };
+    let device = Device::find(&name)?;
     let limit = Instant::now() + DETACH_LIMIT;
     while target::find_program(&device)?.is_some() {
-        if Instant::now() > limit {
-            return Ok(());
-        }
+        ensure!(Instant::now() < limit, "{device} still has an XDP program");
         thread::sleep(Duration::from_millis(10));
     }
-    match Features(features).missing_in(&Features::read(&device.name)?) {
-        Some(missing) => missing.switch_on(&device.name).context("failed to switch the features on"),
-        None => Ok(()),
+    let features = Features(features);
+    let missing = || anyhow::Ok(features.missing_in(&Features::read(&name)?));
+    if let Some(missing) = missing()? {
+        missing.switch_on(&name).context("failed to switch the features on")?;
     }
+    ensure!(missing()?.is_none(), "{device} refuses to have its features back");
+    Ok(())
 }

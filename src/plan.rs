@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{Cli, Command, Demo, Output, Passthrough, RestoreFeatures, Trace};
+use crate::cli::{self, Cli, Command, Demo, RestoreFeatures, Trace};
 use crate::failure::Failure;
 
 /// What a run of the program is to do.
@@ -16,8 +16,8 @@ pub enum Plan {
     Trace(Tracing),
     /// Put a device's features back when the standard input ends.
     RestoreFeatures {
-        /// NIC.
-        device: String,
+        /// NIC, by its index.
+        ifindex: u32,
         /// Feature bits as the kernel numbers them, 32 a word.
         features: Vec<u32>,
     },
@@ -38,6 +38,26 @@ pub struct Tracing {
     pub filter: Filter,
 }
 
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// One line a packet.
+    Text,
+    /// The article's lines: one at fentry, one at fexit.
+    Classic,
+}
+
+/// How a pass-through program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passthrough {
+    /// As the kernel chooses: native where the driver has XDP, else generic.
+    Auto,
+    /// In the network stack, with any driver.
+    Generic,
+    /// In the driver.
+    Native,
+}
+
 /// Which packets are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
@@ -49,6 +69,9 @@ pub enum Filter {
 
 impl Plan {
     /// Makes a plan of the words on the command line, the program's name first.
+    ///
+    /// # Errors
+    /// The words mean nothing, in one line.
     pub fn new(words: impl IntoIterator<Item = OsString>) -> Result<Self> {
         match Cli::try_parse_from(words) {
             Ok(cli) => Self::from_cli(cli),
@@ -77,13 +100,22 @@ impl Plan {
         let Some(device) = device else {
             bail!(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
         };
+        let passthrough = passthrough.map(|mode| match mode {
+            cli::Passthrough::Auto => Passthrough::Auto,
+            cli::Passthrough::Generic => Passthrough::Generic,
+            cli::Passthrough::Native => Passthrough::Native,
+        });
+        let output = match output {
+            cli::Output::Text => Output::Text,
+            cli::Output::Classic => Output::Classic,
+        };
         Ok(Self::Trace(Tracing { device, passthrough, output, filter: parse_filter(&filter)? }))
     }
 
-    fn restore_features(RestoreFeatures { device, features }: RestoreFeatures) -> Result<Self> {
+    fn restore_features(RestoreFeatures { ifindex, features }: RestoreFeatures) -> Result<Self> {
         let features: Result<Vec<u32>, _> = features.split(',').map(|word| u32::from_str_radix(word, 16)).collect();
         match features {
-            Ok(features) => Ok(Self::RestoreFeatures { device, features }),
+            Ok(features) => Ok(Self::RestoreFeatures { ifindex, features }),
             Err(_) => Err(Failure::usage("restore-features is for xdptrace's own use")),
         }
     }
@@ -161,7 +193,7 @@ mod tests {
             "-i eth0 -o xml",
             "demo",
             "-i eth0 --passthrough=fast",
-            "restore-features eth0 x",
+            "restore-features 1 x",
         ] {
             let error = plan(words).unwrap_err();
             assert_eq!(crate::failure::status(&error), crate::failure::Status::Usage, "{words}");

@@ -1,13 +1,15 @@
 //! Loads fentry and fexit for one target and attaches them; owns their links. Prints nothing.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, Map, MapCore, MapFlags, OpenObject};
 
-use crate::bpf::{self, Counted, OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
+use crate::bpf::{self, Counted, OpenXdptraceSkel, PassthroughSkelBuilder, XdptraceSkel, XdptraceSkelBuilder};
 use crate::plan::Filter;
 use crate::refusal;
 use crate::target::Target;
@@ -29,17 +31,28 @@ impl<'obj> Probe<'obj> {
         let mut open = XdptraceSkelBuilder::default().open(storage).context("failed to open the BPF object")?;
         configure(&mut open, target, filter)?;
         let shown = target.to_string();
-        let program = target.program.as_fd().as_raw_fd();
-        for probe in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
-            probe
-                .set_attach_target(program, Some(target.program.function.clone()))
-                .map_err(|error| refusal::explain(&error, "aim fentry and fexit at", &shown))?;
-        }
-        let skeleton = open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", &shown))?;
+        let skeleton = aim_and_load(open, target.program.as_fd(), &target.program.function, &shown)?;
         Ok(Self { skeleton, links: Vec::new(), target: shown })
     }
 
+    /// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
+    /// fails for every program.
+    ///
+    /// # Errors
+    /// As [`Probe::load`].
+    pub fn try_load() -> Result<()> {
+        let (mut storage, mut own_storage) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let own = PassthroughSkelBuilder::default().open(&mut own_storage).context("failed to open the BPF object")?;
+        let own = own.load().map_err(|error| refusal::explain(&error, "load", "an XDP program"))?;
+        let open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
+        aim_and_load(open, own.progs.xdptrace_pass.as_fd(), "xdptrace_pass", "a program of our own")?;
+        Ok(())
+    }
+
     /// Attaches fentry.
+    ///
+    /// # Errors
+    /// The kernel refused, with its reason where it is known.
     pub fn attach_fentry(&mut self) -> Result<()> {
         let link = self.skeleton.progs.fentry_xdp.attach_trace();
         self.links.push(link.map_err(|error| refusal::explain(&error, "attach fentry to", &self.target))?);
@@ -47,17 +60,32 @@ impl<'obj> Probe<'obj> {
     }
 
     /// Attaches fexit.
+    ///
+    /// # Errors
+    /// As [`Probe::attach_fentry`].
     pub fn attach_fexit(&mut self) -> Result<()> {
         let link = self.skeleton.progs.fexit_xdp.attach_trace();
         self.links.push(link.map_err(|error| refusal::explain(&error, "attach fexit to", &self.target))?);
         Ok(())
     }
 
-    /// Takes fexit and fentry off the program, and returns once every run that they saw is over: all records are
-    /// then in the ring and all counts in the map.
-    pub fn detach(&mut self) {
-        while self.links.pop().is_some() {}
+    /// Has runs noted from now on: once both probes are attached.
+    pub fn begin(&mut self) -> Result<()> {
+        self.set_tracing(true)
+    }
+
+    /// Has no more runs noted, waits until those are over that were, and takes both probes off the program: all
+    /// records are then in the ring and all counts in the map.
+    pub fn detach(&mut self) -> Result<()> {
+        self.set_tracing(false)?;
         wait_for_running_programs();
+        self.links.clear();
+        Ok(())
+    }
+
+    fn set_tracing(&mut self, tracing: bool) -> Result<()> {
+        self.skeleton.maps.bss_data.as_deref_mut().context("the BPF object has no switch")?.tracing = tracing;
+        Ok(())
     }
 
     /// The perf event array that records arrive by.
@@ -73,6 +101,20 @@ impl<'obj> Probe<'obj> {
     }
 }
 
+fn aim_and_load<'obj>(
+    mut open: OpenXdptraceSkel<'obj>,
+    program: BorrowedFd<'_>,
+    function: &str,
+    shown: &str,
+) -> Result<XdptraceSkel<'obj>> {
+    for probe in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
+        probe
+            .set_attach_target(program.as_raw_fd(), Some(function.to_owned()))
+            .map_err(|error| refusal::explain(&error, "aim fentry and fexit at", shown))?;
+    }
+    open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", shown))
+}
+
 fn configure(open: &mut OpenXdptraceSkel<'_>, target: &Target, filter: Filter) -> Result<()> {
     let config = open.maps.rodata_data.as_deref_mut().context("the BPF object has no configuration")?;
     config.program_id = target.program.id;
@@ -84,10 +126,14 @@ fn configure(open: &mut OpenXdptraceSkel<'_>, target: &Target, filter: Filter) -
     Ok(())
 }
 
-/// Closing a link stops new runs, but one that has begun on another CPU goes on.
+/// A run that has begun on another CPU goes on, whatever is switched or closed here.
 fn wait_for_running_programs() {
     // MEMBARRIER_CMD_GLOBAL is synchronize_rcu() in the kernel (kernel/sched/membarrier.c), and a BPF program runs
-    // within one RCU read side. A kernel with nohz_full refuses it; then the last records may miss the summary.
+    // within one RCU read side. A kernel with nohz_full refuses it; there a wait many times as long as any
+    // program runs has to do.
     // SAFETY: membarrier(2) takes no pointer.
-    unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    let refused = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0;
+    if refused {
+        thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -51,12 +51,23 @@ impl<'sink> Reader<'sink> {
 /// Nanoseconds to add to CLOCK_MONOTONIC for the time since the Unix epoch.
 ///
 /// Read anew whenever events are dated, so that a clock that was set is followed.
+///
+/// # Errors
+/// The kernel has no such clock.
 pub fn boot_ns() -> io::Result<u64> {
+    // The tightest of three: this thread may be put aside between two readings.
+    let pairs = [read_clock_pair()?, read_clock_pair()?, read_clock_pair()?];
+    let [first, second, third] = pairs;
+    let (_, boot_ns) = first.min(second).min(third);
+    Ok(boot_ns)
+}
+
+/// How far apart the readings were, and the difference between the clocks, in nanoseconds.
+fn read_clock_pair() -> io::Result<(u64, u64)> {
     let before = read_clock(libc::CLOCK_MONOTONIC)?;
     let real = read_clock(libc::CLOCK_REALTIME)?;
-    let after = read_clock(libc::CLOCK_MONOTONIC)?;
-    // The middle of the two readings is when the third was taken, give or take half their distance.
-    Ok(real.saturating_sub(before + (after - before) / 2))
+    let width = read_clock(libc::CLOCK_MONOTONIC)? - before;
+    Ok((width, real.saturating_sub(before + width / 2)))
 }
 
 fn read_clock(clock: libc::clockid_t) -> io::Result<u64> {

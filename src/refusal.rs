@@ -1,6 +1,5 @@
 //! What a kernel's 'no' means: errno and libbpf's messages → a sentence with the remedy.
 
-use std::fs;
 use std::sync::Mutex;
 
 use anyhow::{Error, anyhow};
@@ -25,7 +24,7 @@ pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     let messages = MESSAGES.lock().map(|messages| messages.clone()).unwrap_or_default();
     let failed = format!("failed to {action} {object}");
     match errno(error) {
-        Some(libc::EPERM) => Failure::unable(format!("{failed}: {}", refused_trampolines())),
+        Some(libc::EPERM) => Failure::unable(format!("{failed}: {}", forbidden(&messages))),
         Some(errno) => match meaning(errno, &messages) {
             Some(Meaning::Kernel(sentence)) => Failure::unable(format!("{failed}: {sentence}")),
             Some(Meaning::Program(sentence)) => Failure::no_target(format!("{failed}: {sentence}")),
@@ -42,18 +41,24 @@ enum Meaning {
     Program(&'static str),
 }
 
+/// With lockdown=confidentiality, helpers that read kernel memory don't exist (bpf_tracing_func_proto), and libbpf, who
+/// finds bpf_probe_read_kernel missing, tries bpf_probe_read instead.
+const LOCKDOWN: &str =
+    "kernel lockdown (confidentiality) forbids reading packets: boot with lockdown=integrity or none";
+
 /// ENOTSUPP, which the kernel lets slip to user space though it is in no user-space header.
 const ENOTSUPP: i32 = 524;
 
 /// The kernel's errors in kernel/bpf/verifier.c (bpf_check_attach_target) and kernel/bpf/trampoline.c.
 fn meaning(errno: i32, messages: &str) -> Option<Meaning> {
     use Meaning::{Kernel, Program};
-    const TABLE: [(i32, &str, Meaning); 9] = [
+    const TABLE: [(i32, &str, Meaning); 10] = [
         (libc::EBUSY, "", Program("an EXT (freplace) program already sits on that function: trace that one instead")),
         (libc::E2BIG, "", Program("38 tracing programs are on that function already: end one of them")),
         (ENOTSUPP, "", Kernel("this architecture's kernel has no BPF trampolines")),
         (libc::ESRCH, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
-        (libc::ENOENT, "", Program("it is gone: it was unloaded meanwhile")),
+        (libc::ENOENT, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
+        (libc::EINVAL, "bpf_probe_read", Kernel(LOCKDOWN)),
         (libc::EINVAL, "annotated with BTF", Program("it has no BTF: rebuild it with clang -g")),
         (libc::EINVAL, "only JITed progs", Kernel("the BPF JIT is off: sysctl net.core.bpf_jit_enable=1")),
         (
@@ -70,10 +75,10 @@ fn meaning(errno: i32, messages: &str) -> Option<Meaning> {
 }
 
 /// EPERM although the capabilities are there.
-fn refused_trampolines() -> &'static str {
-    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    if lockdown.contains("[confidentiality]") {
-        "kernel lockdown is on (confidentiality), which forbids reading kernel memory: boot with lockdown=integrity or none"
+fn forbidden(messages: &str) -> &'static str {
+    // libbpf's words where a map could not be made.
+    if messages.contains("failed to create") {
+        "too little memory may be locked (before Linux 5.11 maps count): raise it by `ulimit -l unlimited`"
     } else {
         "this kernel refuses fentry and fexit (BPF trampolines): run xdptrace on another kernel, or in a VM"
     }
@@ -110,6 +115,15 @@ mod tests {
     fn einval_is_explained_by_the_verifiers_words_only() {
         assert!(meaning(libc::EINVAL, "prog 'x': Cannot recursively attach\n").is_some());
         assert_eq!(meaning(libc::EINVAL, "something else"), None);
+    }
+
+    #[test]
+    fn lockdown_is_known_by_the_helper_that_is_missing() {
+        for words in
+            ["unknown func bpf_probe_read#4", "program of this type cannot use helper bpf_probe_read_kernel#113"]
+        {
+            assert_eq!(meaning(libc::EINVAL, words), Some(Meaning::Kernel(LOCKDOWN)));
+        }
     }
 
     #[test]

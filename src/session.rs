@@ -1,6 +1,7 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -11,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::bpf::Record;
 use crate::event::{Counts, Event};
-use crate::failure::Failure;
+use crate::failure::{self, Failure, Status};
 use crate::passthrough::{self, Attached};
 use crate::plan::Tracing;
 use crate::privileges;
@@ -24,26 +25,40 @@ use crate::target::{self, Device, Program, Target};
 /// How long the reader sleeps at most before it looks at the stop flag and at its output.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Traces until `stop` is set or the output's reader, if `watched`, has gone away.
+/// Traces until `stop` is set or the output's reader, if `watched`, has gone away; then says on stderr where every
+/// run of the program went.
 ///
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
-pub fn trace(
-    plan: &Tracing,
-    sink: &mut dyn Sink,
-    watched: Option<BorrowedFd<'_>>,
-    stop: &AtomicBool,
-) -> Result<Counts> {
+pub fn trace(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
     refusal::capture_messages();
     privileges::check(plan.passthrough.is_some())?;
+    let result = trace_name(plan, sink, watched, stop);
+    // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
+    if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
+        Probe::try_load()?;
+    }
+    result
+}
+
+fn trace_name(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
     let device = Device::find(&plan.device)?;
     let passthrough = attach_where_none(plan, &device, sink)?;
-    let result = trace_device(plan, device, sink, watched, stop);
+    let traced = trace_device(plan, device, sink, watched, stop);
     // Also when tracing failed: the NIC is to be as it was.
     let restored = passthrough.map_or(Ok(()), Attached::detach);
-    let counts = result?;
-    restored?;
-    Ok(counts)
+    if let Ok(counts) = &traced {
+        say(counts);
+    }
+    match (traced, restored) {
+        (Err(error), Err(unrestored)) => Err(error.context(format!("{unrestored:#}"))),
+        (traced, restored) => traced.map(|_| ()).and(restored),
+    }
+}
+
+/// To whoever listens on stderr; whoever closed it doesn't want to know.
+fn say(words: impl Display) {
+    let _ = writeln!(io::stderr(), "{words}");
 }
 
 fn attach_where_none(plan: &Tracing, device: &Device, sink: &mut dyn Sink) -> Result<Option<Attached>> {
@@ -53,8 +68,7 @@ fn attach_where_none(plan: &Tracing, device: &Device, sink: &mut dyn Sink) -> Re
     if target::find_program(device)?.is_some() {
         return Ok(None);
     }
-    // Whoever closed stderr doesn't want to know.
-    let _ = writeln!(io::stderr(), "{}", passthrough::warning(&device.name));
+    say(passthrough::warning(device));
     let attached = Attached::new(device, mode)?;
     // A closed pipe shows again at the next write, where the run can end in order.
     let _ = sink.notice(&Notice::AttachedXdp(device.name.clone()));
@@ -69,10 +83,7 @@ fn trace_device(
     stop: &AtomicBool,
 ) -> Result<Counts> {
     let id = target::find_program(&device)?.ok_or_else(|| {
-        Failure::no_target(format!(
-            "no XDP program on {}: --passthrough attaches one that passes everything",
-            device.name
-        ))
+        Failure::no_target(format!("no XDP program on {device}: --passthrough attaches one that passes everything"))
     })?;
     let target = Target { program: Program::open(id)?, device };
     let mut storage = MaybeUninit::uninit();
@@ -85,13 +96,14 @@ fn trace_device(
     delivery.borrow_mut().notice(&Notice::AttachedFentry);
     probe.attach_fexit()?;
     delivery.borrow_mut().notice(&Notice::AttachedFexit);
+    probe.begin()?;
     delivery.borrow_mut().notice(&Notice::Listening);
 
     while !stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() && !watched.is_some_and(is_closed) {
         delivery.borrow_mut().boot_ns = reader::boot_ns()?;
         reader.poll(POLL)?;
     }
-    probe.detach();
+    probe.detach()?;
     reader.drain()?;
     drop(reader);
 
@@ -138,5 +150,5 @@ fn is_closed(output: BorrowedFd<'_>) -> bool {
     let mut poll = libc::pollfd { fd: output.as_fd().as_raw_fd(), events: 0, revents: 0 };
     // SAFETY: one pollfd, which outlives the call; it doesn't wait.
     let ready = unsafe { libc::poll(&mut poll, 1, 0) };
-    ready > 0 && poll.revents & libc::POLLERR != 0
+    ready > 0 && poll.revents & (libc::POLLERR | libc::POLLHUP) != 0
 }

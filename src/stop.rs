@@ -1,6 +1,9 @@
 //! The wish to end: Ctrl-C, SIGTERM and SIGHUP set a flag, and a second one later ends the process at once.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, LineWriter, Write};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::process;
 use std::ptr;
 use std::sync::Arc;
@@ -15,6 +18,9 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 /// A flag that SIGINT, SIGTERM and, unless it is ignored as under nohup, SIGHUP set.
 ///
 /// A later signal ends the process with status 130; the kernel then takes down what was attached.
+///
+/// # Errors
+/// A handler is set already, or no thread could be started for it.
 pub fn on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -31,6 +37,47 @@ pub fn on_signals() -> Result<Arc<AtomicBool>> {
         ignore(libc::SIGHUP);
     }
     Ok(stop)
+}
+
+/// An output that may block, as a pipe into a pager does, but not beyond the wish to end: then writing to it fails with
+/// [`ErrorKind::BrokenPipe`]. Lines leave whole, as they are made.
+#[derive(Debug)]
+pub struct Patient<'stop> {
+    out: File,
+    stop: &'stop AtomicBool,
+}
+
+impl<'stop> Patient<'stop> {
+    /// Writes to `out`, until it blocks and `stop` is set.
+    ///
+    /// # Errors
+    /// No more file descriptors.
+    pub fn new(out: BorrowedFd<'_>, stop: &'stop AtomicBool) -> io::Result<LineWriter<Self>> {
+        let out = File::from(out.try_clone_to_owned()?);
+        // A pipe is ready for writing while it has room for a page, so nothing longer may be written at once.
+        Ok(LineWriter::with_capacity(libc::PIPE_BUF, Self { out, stop }))
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.out.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one pollfd, which outlives the call. In milliseconds.
+        unsafe { libc::poll(&mut poll, 1, 100) > 0 }
+    }
+}
+
+impl Write for Patient<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        while !self.is_ready() {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+        }
+        self.out.write(&bytes[..bytes.len().min(libc::PIPE_BUF)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Has `signal` ignored from now on.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #
-# tests/fresh.sh
+# tests/fresh.sh TOOLCHAIN
 #
 # `make demo`, `make test` and an unprivileged user's `cargo test` in a new Debian 12 that holds make and a Rust
 # toolchain and nothing else, with empty caches: the proof that the project installs what it needs. Needs root and
@@ -10,9 +10,10 @@ set -euo pipefail
 
 project=$(realpath "$(dirname "$0")/..")
 suite=bookworm
+mkdir -p "$project/target"
 work=$(mktemp -d "$project/target/fresh.XXXXXX")
 new=$work/root
-toolchain=$(rustc --print sysroot)
+toolchain=$1
 
 # The machine's own archives, as apt knows them: the addresses are nobody else's business.
 archive() { apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $1" | sort -u | head -1; }

@@ -15,13 +15,8 @@ mod passthrough {
 }
 
 pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
-pub use xdptrace::types::{counts as Counted, record as Record, snap as Snap};
+pub use xdptrace::types::{counts as Counted, half as Half, record as Record, snap as Snap};
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
-
-/// fentry saw the run (`HALF_ENTRY` of record.h).
-pub const HALF_ENTRY: u32 = 1;
-/// fexit saw the run (`HALF_EXIT` of record.h).
-pub const HALF_EXIT: u32 = 2;
 
 const _: () = assert!(size_of::<Record>() == 320, "record.h and the skeleton disagree on struct record");
 const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");

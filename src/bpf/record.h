@@ -10,9 +10,12 @@
 /* Bytes of a packet that a record holds at most: every header of an ordinary packet, IPv6 in a VLAN included. */
 #define SNAP_LEN 128
 
-/* Which probes saw the run; both bits in a paired record. */
-#define HALF_ENTRY 1
-#define HALF_EXIT 2
+/* Which probes saw the run. */
+enum half {
+	HALF_ENTRY = 1,
+	HALF_EXIT = 2,
+	HALF_BOTH = HALF_ENTRY | HALF_EXIT,
+};
 
 /* The packet at one of the two probes. */
 struct snap {
@@ -31,7 +34,7 @@ struct record {
 	__u32 queue;		/* receive queue, as the program sees it in rx_queue_index */
 	__u32 cpu;
 	__u32 verdict;		/* the program's return value; undefined unless fexit saw it */
-	__u32 halves;		/* HALF_ENTRY | HALF_EXIT */
+	enum half halves;
 	__u32 _reserved;
 	struct snap before;	/* undefined unless fentry saw it */
 	struct snap after;	/* undefined unless fexit saw it */
@@ -42,8 +45,8 @@ struct counts {
 	__u64 seen;		/* fexit ran */
 	__u64 filtered;		/* not asked for */
 	__u64 sent;		/* record accepted by the perf ring */
-	__u64 lost;		/* record refused by the perf ring: it was full */
-	__u64 unpaired;		/* one probe saw the run, the other didn't */
+	__u64 lost;		/* record refused by the perf ring: it was full, or its CPU came online after the start */
+	__u64 unpaired;		/* one probe saw the run, the other didn't: the kernel skipped it, or the tracer just started */
 };
 
 _Static_assert(sizeof(struct snap) == 8 + SNAP_LEN, "struct snap has no hidden padding");

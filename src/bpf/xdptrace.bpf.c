@@ -25,6 +25,12 @@ const volatile __u32 only_ifindex = 0;	/* 0: packets of every device that runs t
 const volatile __u32 only_netns = 0;
 const volatile bool only_icmp = false;
 
+/*
+ * Set by user space once both probes are attached, cleared before they are taken off: the runs in between are those
+ * that are noted, so that the order of attaching makes no unpaired halves beyond one run a CPU.
+ */
+volatile bool tracing;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__uint(key_size, sizeof(__u32));
@@ -96,7 +102,7 @@ static __always_inline bool is_wanted(const struct snap *snap)
 static __always_inline void begin_run(struct run *run, struct counts *counts, const struct xdp_buff *xdp)
 {
 	if (run->xdp)
-		counts->unpaired++;	/* its fexit never came: the kernel skipped it, or it was not attached yet */
+		counts->unpaired++;	/* its fexit never came: the kernel skipped it */
 	note_packet(&run->record.before, xdp);
 	run->wanted = is_wanted(&run->record.before);
 	run->xdp = (__u64)xdp;
@@ -105,12 +111,13 @@ static __always_inline void begin_run(struct run *run, struct counts *counts, co
 }
 
 static __always_inline void end_run(void *ctx, struct run *run, struct counts *counts, const struct xdp_buff *xdp,
-				    __u32 verdict)
+				    __u32 verdict, __u64 now)
 {
 	struct record *record = &run->record;
-	__u64 now = bpf_ktime_get_ns();
 	bool paired = run->xdp == (__u64)xdp;
 
+	if (!paired && !tracing)
+		return;
 	run->xdp = 0;
 	counts->seen++;
 	if (paired && !run->wanted) {
@@ -120,7 +127,7 @@ static __always_inline void end_run(void *ctx, struct run *run, struct counts *c
 	note_packet(&record->after, xdp);
 	if (paired) {
 		record->latency_ns = now - record->time_ns;
-		record->halves = HALF_ENTRY | HALF_EXIT;
+		record->halves = HALF_BOTH;
 	} else {
 		counts->unpaired++;
 		if (!is_wanted(&record->after)) {
@@ -139,8 +146,10 @@ static __always_inline void end_run(void *ctx, struct run *run, struct counts *c
 		counts->sent++;
 }
 
-static __always_inline int handle_xdp(void *ctx, const struct xdp_buff *xdp, __u32 half, __u32 verdict)
+static __always_inline int handle_xdp(void *ctx, const struct xdp_buff *xdp, enum half half, __u32 verdict)
 {
+	/* First of all at exit, so that what fexit itself costs is not in the latency. */
+	__u64 now = half == HALF_EXIT ? bpf_ktime_get_ns() : 0;
 	__u32 zero = 0;
 	struct run *run = bpf_map_lookup_elem(&runs, &zero);
 	struct counts *counts = bpf_map_lookup_elem(&counted, &zero);
@@ -150,10 +159,10 @@ static __always_inline int handle_xdp(void *ctx, const struct xdp_buff *xdp, __u
 		return 0;
 	if (!note_device(&run->record, xdp))
 		return 0;
-	if (half == HALF_ENTRY)
+	if (half == HALF_EXIT)
+		end_run(ctx, run, counts, xdp, verdict, now);
+	else if (tracing)
 		begin_run(run, counts, xdp);
-	else
-		end_run(ctx, run, counts, xdp, verdict);
 	return 0;
 }
 

@@ -6,8 +6,8 @@ mod text;
 
 use std::io::{self, Write};
 
-use crate::cli::Output;
 use crate::event::Event;
+use crate::plan::Output;
 
 /// What happens to the tracer itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -33,14 +34,14 @@ impl Device {
     /// # Errors
     /// There is no such device; the failure says so where a named namespace has it.
     pub fn find(name: &str) -> Result<Self> {
-        let Some(ifindex) = index_of(name) else {
+        let Some((ifindex, name)) = look_up(name) else {
             return Err(Failure::no_target(missing(name)));
         };
         let netns = fs::metadata("/proc/thread-self/ns/net").context("failed to read /proc/thread-self/ns/net")?.ino();
         // Drivers whose XDP program runs on the receive queues of other devices: drivers/net/bonding, team, hyperv.
-        let has_members = matches!(ethtool::driver(name).as_deref(), Ok("bonding" | "team" | "hv_netvsc"));
+        let has_members = matches!(ethtool::driver(&name).as_deref(), Ok("bonding" | "team" | "hv_netvsc"));
         // The kernel's inode numbers of namespaces are 32 bits wide (struct ns_common).
-        Ok(Self { name: name.to_owned(), ifindex, netns: netns as u32, has_members })
+        Ok(Self { name, ifindex, netns: netns as u32, has_members })
     }
 
     /// The name of the device that a packet of this one's program came in by: this one, or a member of it. None where
@@ -59,6 +60,13 @@ impl Device {
     }
 }
 
+/// The index of the device called `name`, and its name, which is another where an alternative one was asked for.
+fn look_up(name: &str) -> Option<(u32, String)> {
+    // The kernel reads no further than a colon: eth0:1 is an old way to write a second address of eth0.
+    let index = index_of(name).filter(|_| !name.contains(':'))?;
+    Some((index, name_of(index)?))
+}
+
 fn index_of(name: &str) -> Option<u32> {
     let name = CString::new(name).ok()?;
     // SAFETY: `name` is a C string that outlives the call.
@@ -67,7 +75,7 @@ fn index_of(name: &str) -> Option<u32> {
 }
 
 /// The name of device `ifindex` in the network namespace of this thread.
-fn name_of(ifindex: u32) -> Option<String> {
+pub fn name_of(ifindex: u32) -> Option<String> {
     let mut name = [0; libc::IF_NAMESIZE];
     // SAFETY: the buffer has the size that if_indextoname(3) asks for.
     let found = unsafe { libc::if_indextoname(ifindex, name.as_mut_ptr()) };
@@ -77,6 +85,13 @@ fn name_of(ifindex: u32) -> Option<String> {
     // SAFETY: if_indextoname(3) returned its buffer, which it ends with a NUL.
     let name = unsafe { CStr::from_ptr(found) };
     Some(name.to_string_lossy().into_owned())
+}
+
+impl Display for Device {
+    /// The name, such that it cannot command a terminal: the kernel forbids only blanks, slashes and colons in it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name.escape_default())
+    }
 }
 
 fn missing(name: &str) -> String {

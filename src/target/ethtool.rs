@@ -25,7 +25,7 @@ pub fn driver(name: &str) -> io::Result<String> {
     Ok(driver.to_string_lossy().into_owned())
 }
 
-/// The features of a device that are on: bits as the kernel numbers them (`ethtool -k` names them), 32 a word.
+/// The features of a device that are wanted on, whether or not others keep them off for now: bits as the kernel numbers them (`ethtool -k` names them), 32 a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Features(pub Vec<u32>);
 
@@ -38,7 +38,7 @@ impl Features {
         request[0] = ETHTOOL_GFEATURES;
         request[1] = words as u32;
         ioctl(name, &mut request)?;
-        Ok(Self(request[2..].chunks_exact(4).map(|word| word[2]).collect()))
+        Ok(Self(request[2..].chunks_exact(4).map(|word| word[1]).collect()))
     }
 
     /// Those of `self` that `now` lacks; None where it lacks none.
@@ -47,7 +47,8 @@ impl Features {
         missing.iter().any(|word| *word != 0).then_some(Self(missing))
     }
 
-    /// Switches these features of device `name` on, and touches no other. Needs CAP_NET_ADMIN.
+    /// Has these features of device `name` wanted on, and touches no other. Needs CAP_NET_ADMIN. Whether they come on
+    /// is for the driver to say.
     pub fn switch_on(&self, name: &str) -> io::Result<()> {
         // struct ethtool_sfeatures: command, number of words, then per word valid, requested.
         let mut request = vec![ETHTOOL_SFEATURES, self.0.len() as u32];

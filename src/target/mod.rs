@@ -5,11 +5,12 @@ mod ethtool;
 mod program;
 
 use std::fmt::{self, Display, Formatter};
+use std::io;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use libbpf_rs::libbpf_sys;
 
-pub use device::Device;
+pub use device::{Device, name_of};
 pub use ethtool::Features;
 pub use program::Program;
 
@@ -28,7 +29,7 @@ impl Display for Target {
     /// `xdp_lb#12 on eth0`
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { device, program } = self;
-        write!(f, "{}#{} on {}", program.function.escape_default(), program.id, device.name.escape_default())
+        write!(f, "{}#{} on {device}", program.function.escape_default(), program.id)
     }
 }
 
@@ -46,14 +47,16 @@ pub fn find_program(device: &Device) -> Result<Option<u32>> {
     // SAFETY: `found` outlives the call and carries its own size.
     let errno = unsafe { libbpf_sys::bpf_xdp_query(device.index(), 0, &mut found) };
     if errno < 0 {
-        return Err(std::io::Error::from_raw_os_error(-errno))
-            .with_context(|| format!("failed to ask for the XDP program of {}", device.name));
+        return Err(match -errno {
+            libc::ENODEV => Failure::no_target(format!("device {device} is gone")),
+            errno => anyhow!("failed to ask for the XDP program of {device}: {}", io::Error::from_raw_os_error(errno)),
+        });
     }
     let in_kernel = [found.drv_prog_id, found.skb_prog_id].into_iter().find(|id| *id != 0);
     if in_kernel.is_none() && found.hw_prog_id != 0 {
         return Err(Failure::no_target(format!(
-            "XDP program {} of {} is offloaded to the NIC: no kernel function is entered, so it cannot be traced",
-            found.hw_prog_id, device.name
+            "XDP program {} of {device} is offloaded to the NIC: no kernel function is entered, so it cannot be traced",
+            found.hw_prog_id
         )));
     }
     Ok(in_kernel)

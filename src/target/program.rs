@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result, anyhow};
 use libbpf_rs::btf::{Btf, BtfType, TypeId};
-use libbpf_rs::{Program as LibbpfProgram, libbpf_sys};
+use libbpf_rs::{ErrorKind, Program as LibbpfProgram, libbpf_sys};
 
 use crate::failure::Failure;
 
@@ -27,7 +27,10 @@ impl Program {
     /// # Errors
     /// The program is gone, or it has no BTF.
     pub fn open(id: u32) -> Result<Self> {
-        let fd = LibbpfProgram::fd_from_id(id).with_context(|| format!("failed to open XDP program {id}"))?;
+        let fd = LibbpfProgram::fd_from_id(id).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Failure::no_target(format!("XDP program {id} is gone: it was replaced just now")),
+            _ => anyhow!("failed to open XDP program {id}: {error:#}"),
+        })?;
         let function = entry_function(fd.as_fd()).with_context(|| format!("failed to read the BTF of program {id}"))?;
         let function = function.ok_or_else(|| {
             Failure::no_target(format!("XDP program {id} has no BTF, so it cannot be traced: rebuild it with clang -g"))

@@ -7,32 +7,36 @@ use crate::tracer::{ENDINGS, Tracer, XDPTRACE};
 fn trace_and_end(nic: &Nic, words: &[&str], signal: &str) {
     let mut tracer = Tracer::start(nic, words);
     nic.ping(1);
-    tracer.wait_for_lines(1, "ICMP");
+    tracer.wait_for_lines(1, "XDP_PASS");
     let ended = tracer.end(signal);
     // None: killed, as asked.
     assert_eq!(ended.status.code(), if signal == "KILL" { None } else { Some(0) }, "{ended:?}");
     assert_nothing_is_left();
 }
 
-fn existing_program_is_left_as_it_was(mode: &str) {
-    let nic = Nic::veth();
+fn existing_program_is_left_as_it_was(nic: &Nic, mode: &str) {
     nic.attach(mode, TARGETS, "target_pass");
     let before = (nic.xdp(), nic.state());
     for signal in ENDINGS {
         // --passthrough is for NICs without a program, and so does nothing here.
-        trace_and_end(&nic, &["-i", "veth0", "--passthrough"], signal);
+        trace_and_end(nic, &["-i", &nic.name, "--passthrough", "icmp"], signal);
         assert_eq!((nic.xdp(), nic.state()), before, "{mode} {signal}");
     }
 }
 
 #[test]
 fn existing_native_program_is_left_as_it_was() {
-    existing_program_is_left_as_it_was("xdpdrv");
+    existing_program_is_left_as_it_was(&Nic::veth(), "xdpdrv");
+}
+
+#[test]
+fn virtio_existing_native_program_is_left_as_it_was() {
+    existing_program_is_left_as_it_was(&Nic::virtio(), "xdpdrv");
 }
 
 #[test]
 fn existing_generic_program_is_left_as_it_was() {
-    existing_program_is_left_as_it_was("xdpgeneric");
+    existing_program_is_left_as_it_was(&Nic::veth(), "xdpgeneric");
 }
 
 /// `mode` as `ip` calls it while the pass-through is attached.
@@ -47,10 +51,16 @@ fn passthrough_leaves_no_trace(nic: &Nic, option: &str, mode: u64) {
         tracer.wait_for_lines(1, "ICMP");
         assert!(tracer.stderr[0].starts_with("attaching a program that passes everything"), "{:?}", tracer.stderr);
         tracer.end(signal);
-        // By itself after kill -9, where it is not this process that cleans up.
-        wait_for("end of the pass-through", || (nic.program_id() == 0).then_some(()));
+        comes_true("state as before", signal, || nic.program_id() == 0 && nic.state() == before);
         assert_nothing_is_left();
-        wait_for(&format!("state as before {option} and SIG{signal}"), || (nic.state() == before).then_some(()));
+    }
+}
+
+/// By the end of the tracer; after kill -9, when it cannot clean up itself, soon.
+fn comes_true(what: &str, signal: &str, condition: impl Fn() -> bool) {
+    match signal {
+        "KILL" => wait_for(what, || condition().then_some(())),
+        _ => assert!(condition(), "no {what} after SIG{signal}"),
     }
 }
 
@@ -95,7 +105,7 @@ fn vmxnet3_lro_is_on_again_after_every_end() {
         let tracer = Tracer::start(&nic, &["-i", name, "--passthrough=generic"]);
         assert_eq!(lro(), "large-receive-offload: off");
         tracer.end(signal);
-        wait_for("LRO", || (lro() == "large-receive-offload: on").then_some(()));
+        comes_true("LRO", signal, || lro() == "large-receive-offload: on");
     }
 }
 
@@ -130,10 +140,29 @@ fn a_signal_is_obeyed_under_load() {
 fn under_nohup_a_hangup_is_ignored() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_pass");
-    let mut tracer = Tracer::spawn_command(&nic.inside(&["nohup", XDPTRACE, "-i", "veth0"]));
-    tracer.wait_until("'Listening events...'", |tracer| tracer.stderr.iter().any(|line| line == "Listening events..."));
+    let mut tracer = Tracer::start_command(&nic.inside(&["nohup", XDPTRACE, "-i", "veth0", "icmp"]));
     tracer.send("HUP");
     nic.ping(1);
     tracer.wait_for_lines(1, "ICMP");
     assert!(tracer.end("INT").status.success());
+}
+
+#[test]
+fn a_reader_that_stopped_reading_does_not_hold_the_end_up() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_pass");
+    // A pager that shows its first page only: it reads on when it is told to, which is never.
+    let script = format!("{XDPTRACE} -i veth0 icmp 2>/run/xdptrace-blocked | sleep 600 & sleep 600");
+    let pager = Tracer::spawn_command(&nic.inside(&["setsid", "bash", "-c", &script]));
+    wait_for("'Listening events...'", || {
+        std::fs::read_to_string("/run/xdptrace-blocked").ok().filter(|words| words.contains("Listening"))
+    });
+    // More lines than the 65,536 bytes of a pipe hold, but fewer than the ring.
+    nic.there(&["ping", "-n", "-q", "-f", "-l", "50", "-c", "1500", "-W", "1", "192.0.2.1"]);
+    output(&["bash", "-c", &format!("pkill -INT -f '^{XDPTRACE} -i veth0 icmp'")]);
+    assert_nothing_is_left();
+    let words = std::fs::read_to_string("/run/xdptrace-blocked").unwrap();
+    assert!(words.contains(" seen = "), "{words}");
+    output(&["bash", "-c", "pkill -f '^sleep 600'"]);
+    drop(pager);
 }

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use xdptrace::cli::Output;
 use xdptrace::event::Event;
-use xdptrace::plan::{Filter, Tracing};
+use xdptrace::plan::{Filter, Output, Tracing};
 use xdptrace::session;
 use xdptrace::sink::{Notice, Sink};
 
@@ -78,26 +77,30 @@ fn read_through_xdp_md(nic: &Nic) -> View {
     names.map(|name| view[name].as_u64().unwrap_or_else(|| panic!("no {name} in {dump}")))
 }
 
-fn xdp_buff_says_what_xdp_md_says(nic: &Nic, mode: &str) {
+fn xdp_buff_says_what_xdp_md_says(nic: &Nic, mode: &str, queue: u64) {
     nic.attach(mode, TARGETS, "target_view");
     let ours = read_from_xdp_buff(nic);
     assert_eq!(ours, read_through_xdp_md(nic), "{mode}");
-    // Not all zero on both sides: a ping of 98 bytes, 8 bytes of metadata pushed, 4 bytes cut from the tail.
-    assert!(ours[0] > 0);
-    assert_eq!(ours[2..], [98, 0, 94, 8], "{mode}");
+    // And both are right: a ping of 98 bytes, 8 bytes of metadata pushed, 4 bytes cut from the tail.
+    let links: Value = serde_json::from_str(&nic.ip(&["-j", "link", "show", "dev", &nic.name])).unwrap();
+    assert_eq!(ours, [links[0]["ifindex"].as_u64().unwrap(), queue, 98, 0, 94, 8], "{mode}");
 }
 
 #[test]
 fn veth_native_xdp_buff_says_what_xdp_md_says() {
-    xdp_buff_says_what_xdp_md_says(&Nic::veth(), "xdpdrv");
+    let nic = Nic::veth();
+    nic.use_second_queue();
+    xdp_buff_says_what_xdp_md_says(&nic, "xdpdrv", 1);
 }
 
 #[test]
 fn veth_generic_xdp_buff_says_what_xdp_md_says() {
-    xdp_buff_says_what_xdp_md_says(&Nic::veth(), "xdpgeneric");
+    let nic = Nic::veth();
+    nic.use_second_queue();
+    xdp_buff_says_what_xdp_md_says(&nic, "xdpgeneric", 1);
 }
 
 #[test]
 fn virtio_native_xdp_buff_says_what_xdp_md_says() {
-    xdp_buff_says_what_xdp_md_says(&Nic::virtio(), "xdpdrv");
+    xdp_buff_says_what_xdp_md_says(&Nic::virtio(), "xdpdrv", 0);
 }

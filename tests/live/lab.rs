@@ -88,7 +88,8 @@ impl Nic {
         batch(
             &["ip", "-n", &here],
             &format!(
-                "link add veth0 address {ours} type veth peer name veth1 address {theirs} netns {there}
+                "link add veth0 address {ours} numrxqueues 2 numtxqueues 2 type veth \
+                 peer name veth1 address {theirs} numrxqueues 2 numtxqueues 2 netns {there}
                 address add 192.0.2.1/24 dev veth0
                 link set veth0 up
                 neighbour replace 192.0.2.2 lladdr {theirs} dev veth0"
@@ -159,6 +160,14 @@ impl Nic {
     /// Sends `count` echo requests to the NIC from its peer (to the peer from a VM's NIC), whether or not they are answered.
     pub fn ping(&self, count: u32) {
         self.send(&["ping", "-n", "-q", "-c", &count.to_string(), "-i", "0.2", "-W", "1"]);
+    }
+
+    /// Has the peer send by its second queue only, so that packets arrive at the NIC's second one.
+    pub fn use_second_queue(&self) {
+        let script = "cd /sys/class/net/veth1/queues; n=$(nproc); echo 0 >tx-0/xps_cpus
+            printf %x $(((1 << (n < 32 ? n : 32)) - 1)) >tx-1/xps_cpus";
+        let done = self.there(&["bash", "-ec", script]);
+        assert!(done.status.success(), "{done:?}");
     }
 
     /// Pings by IPv6 until there is an answer: neighbours are discovered, and before that addresses proved unique.

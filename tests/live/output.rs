@@ -96,14 +96,16 @@ fn icmp_shows_neither_udp_nor_icmp6_nor_arp() {
     let mut tracer = Tracer::start(&nic, &["-i", "veth0", "icmp"]);
     nic.send_udp(5);
     nic.ping6();
+    // Nobody has this address, so it is asked for by ARP.
+    nic.there(&["ping", "-n", "-q", "-c", "1", "-W", "1", "192.0.2.3"]);
     nic.ping(1);
     tracer.wait_for_lines(1, "ICMP");
     let ended = tracer.end("INT");
     assert_eq!(ended.stdout.len(), 1, "{ended:?}");
     assert!(ended.stdout[0].ends_with("IP 192.0.2.2 > 192.0.2.1: ICMP"), "{ended:?}");
     let [_, filtered, traced, lost] = ended.counts();
-    // Five datagrams, a neighbour solicitation and an ICMPv6 echo at least.
-    assert!(filtered >= 7 && traced == 1 && lost == 0, "{ended:?}");
+    // Five datagrams, a neighbour solicitation, an ICMPv6 echo and an ARP request at least.
+    assert!(filtered >= 8 && traced == 1 && lost == 0, "{ended:?}");
 }
 
 #[test]
@@ -133,15 +135,19 @@ fn without_filter_every_protocol_is_shown() {
 }
 
 #[test]
-fn a_flood_is_accounted_for_packet_by_packet() {
+fn what_a_stopped_tracer_loses_is_counted() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
     let tracer = Tracer::start(&nic, &["-i", "veth0", "icmp"]);
-    nic.there(&["ping", "-n", "-q", "-f", "-c", "3000", "-W", "1", "192.0.2.1"]);
+    tracer.send("STOP");
+    // All at once, without waiting for replies that the program drops; far more than both CPUs' rings hold.
+    nic.there(&["ping", "-n", "-q", "-f", "-l", "5000", "-c", "5000", "-W", "1", "192.0.2.1"]);
+    tracer.send("CONT");
     let ended = tracer.end("INT");
     let [seen, filtered, traced, lost] = ended.counts();
-    assert_eq!(seen - filtered, 3000, "{:?}", ended.stderr);
-    assert_eq!(traced, ended.stdout.len() as u64, "{lost} lost");
+    assert_eq!(seen - filtered, 5000, "{:?}", ended.stderr);
+    assert!(traced > 100 && lost > 100, "{:?}", ended.stderr);
+    assert_eq!(traced, ended.stdout.len() as u64);
 }
 
 #[test]
@@ -155,7 +161,8 @@ fn a_closed_pipe_ends_the_run_without_an_error() {
     nic.there(&["bash", "-c", "echo x >/dev/udp/192.0.2.1/9"]);
     let ended = tracer.wait();
     assert_eq!(ended.stdout.len(), 1, "{ended:?}");
-    assert!(ended.stderr[1].ends_with("lost"), "{ended:?}");
-    assert_eq!(ended.stderr[2..], ["status 0"], "{ended:?}");
+    let [listening, counts, status] = &ended.stderr[..] else { panic!("{ended:?}") };
+    assert_eq!([listening, status], ["Listening events...", "status 0"]);
+    assert!(counts.contains(" seen = "), "{ended:?}");
     assert_nothing_is_left();
 }

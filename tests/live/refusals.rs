@@ -1,7 +1,36 @@
 //! Bad input: one line with what failed and the remedy, the right status, and nothing left attached.
 
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process;
+
 use crate::lab::{NOBTF, Nic, TARGETS, assert_nothing_is_left};
 use crate::tracer::{Tracer, XDPTRACE};
+
+/// The binary where any user may run it: the project may lie below somebody's home.
+struct Public(PathBuf);
+
+impl Public {
+    fn new(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("xdptrace-{}-{name}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        fs::copy(XDPTRACE, folder.join("xdptrace")).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self) -> String {
+        self.0.join("xdptrace").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Public {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Runs `words` in the NIC's namespace and expects exit `status` and one line that holds each of `parts`.
 fn is_refused(nic: &Nic, words: &[&str], status: i32, parts: &[&str]) {
@@ -20,6 +49,7 @@ fn an_unknown_device() {
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", "nosuch", "--passthrough"], 4, &["no device nosuch"]);
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", "a\nb\u{1b}[31m"], 4, &["no device a\\nb\\u{1b}[31m"]);
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", ""], 4, &["no device"]);
+    is_refused(&Nic::veth(), &[XDPTRACE, "-i", "veth0:1"], 4, &["no device veth0:1"]);
 }
 
 #[test]
@@ -62,26 +92,29 @@ fn a_driver_without_native_xdp() {
 fn another_user_and_a_root_without_capabilities() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_pass");
-    let as_nobody = ["setpriv", "--reuid=65534", "--clear-groups", XDPTRACE, "-i", "veth0"];
-    is_refused(&nic, &as_nobody, 3, &["not privileged", "CAP_SYS_ADMIN", "sudo"]);
-    let powerless_root = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", XDPTRACE, "-i", "veth0"];
-    is_refused(&nic, &powerless_root, 3, &["not privileged", "CAP_SYS_ADMIN"]);
-    let no_net_admin =
-        ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", XDPTRACE, "-i", "veth0", "--passthrough"];
-    is_refused(&nic, &no_net_admin, 3, &["not privileged", "CAP_NET_ADMIN"]);
+    let public = Public::new("refused");
+    let xdptrace = &public.path();
+    let nobody = ["setpriv", "--reuid=65534", "--clear-groups", xdptrace];
+    is_refused(&nic, &[&nobody[..], &["-i", "veth0"]].concat(), 3, &["not privileged", "CAP_SYS_ADMIN", "sudo"]);
+    // Several reasons: 3 comes before 4.
+    is_refused(&nic, &[&nobody[..], &["-i", "nosuch"]].concat(), 3, &["not privileged"]);
+    for (capability, option) in [("sys_admin", "-o=text"), ("net_admin", "--passthrough")] {
+        let [bounding, inheritable] = ["bounding-set", "inh-caps"].map(|set| format!("--{set}=-{capability}"));
+        let powerless_root = ["setpriv", &bounding, &inheritable, XDPTRACE, "-i", "veth0", option];
+        is_refused(&nic, &powerless_root, 3, &["not privileged", &format!("CAP_{}", capability.to_uppercase())]);
+    }
     let root_of_a_namespace = ["unshare", "--user", "--map-root-user", XDPTRACE, "-i", "veth0"];
     is_refused(&nic, &root_of_a_namespace, 3, &["not privileged", "user namespace"]);
-    // Several reasons: 3 comes before 4.
-    is_refused(&nic, &["setpriv", "--reuid=65534", "--clear-groups", XDPTRACE, "-i", "nosuch"], 3, &["not privileged"]);
 }
 
 #[test]
 fn not_another_user_with_the_capabilities() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_pass");
+    let public = Public::new("allowed");
+    let xdptrace = &public.path();
     let nobody = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+sys_admin", "--ambient-caps=+sys_admin"];
-    let mut tracer = Tracer::spawn_command(&nic.inside(&[&nobody[..], &[XDPTRACE, "-i", "veth0"]].concat()));
-    tracer.wait_until("'Listening events...'", |tracer| tracer.stderr.iter().any(|line| line == "Listening events..."));
+    let mut tracer = Tracer::start_command(&nic.inside(&[&nobody[..], &[xdptrace, "-i", "veth0", "icmp"]].concat()));
     nic.ping(1);
     tracer.wait_for_lines(1, "XDP_PASS");
     assert!(tracer.end("INT").status.success());

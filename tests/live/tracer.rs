@@ -33,7 +33,12 @@ enum Stream {
 impl Tracer {
     /// Starts xdptrace in the NIC's namespace and waits until it listens.
     pub fn start(nic: &Nic, words: &[&str]) -> Self {
-        let mut tracer = Self::spawn(nic, words);
+        Self::start_command(&nic.inside(&[&[XDPTRACE], words].concat()))
+    }
+
+    /// Starts a command that ends in xdptrace and waits until that listens.
+    pub fn start_command(words: &[String]) -> Self {
+        let mut tracer = Self::spawn_command(words);
         tracer.wait_until("'Listening events...'", |tracer| {
             let mut lines = tracer.stdout.iter().chain(&tracer.stderr);
             lines.any(|line| line.ends_with("Listening events..."))
@@ -101,8 +106,10 @@ impl Tracer {
     /// Sends a signal.
     pub fn send(&self, signal: &str) {
         let number = match signal {
+            "CONT" => libc::SIGCONT,
             "HUP" => libc::SIGHUP,
             "INT" => libc::SIGINT,
+            "STOP" => libc::SIGSTOP,
             "TERM" => libc::SIGTERM,
             "KILL" => libc::SIGKILL,
             _ => panic!("no such signal: {signal}"),
