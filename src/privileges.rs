@@ -14,28 +14,14 @@ const CAP_SYS_ADMIN: u32 = 21;
 /// PROC_USER_INIT_INO of include/linux/proc_ns.h, in every kernel the same.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
-/// Checks capabilities (not the user id) and the kernel's BTF.
+/// Checks what tracing takes: capabilities (not the user id) and the kernel's BTF.
 ///
-/// CAP_SYS_ADMIN opens a program by its id and stands for CAP_BPF and CAP_PERFMON, which load fentry and fexit;
-/// CAP_NET_ADMIN attaches a pass-through program.
+/// CAP_SYS_ADMIN opens a program by its id, and stands for CAP_BPF and CAP_PERFMON, which load fentry and fexit.
 ///
 /// # Errors
-/// Names the capabilities that are missing and what each is for.
-pub fn check(attaches_xdp: bool) -> Result<()> {
-    let status = fs::read_to_string("/proc/thread-self/status").context("failed to read /proc/thread-self/status")?;
-    let effective = effective_capabilities(&status).context("no CapEff in /proc/thread-self/status")?;
-    let needed = [
-        (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (to open the XDP program by its id and to load fentry and fexit)", true),
-        (CAP_NET_ADMIN, "CAP_NET_ADMIN (to attach the pass-through program)", attaches_xdp),
-    ];
-    let missing: Vec<&str> = needed
-        .into_iter()
-        .filter(|(bit, _, needed)| *needed && effective >> bit & 1 == 0)
-        .map(|(_, name, _)| name)
-        .collect();
-    if !missing.is_empty() {
-        bail!(Failure::unable(format!("not privileged: {} missing: run xdptrace with sudo", missing.join(" and "))));
-    }
+/// Names what is missing and what it is for.
+pub fn check_tracing() -> Result<()> {
+    need(CAP_SYS_ADMIN, "CAP_SYS_ADMIN (to open the XDP program by its id and to load fentry and fexit)")?;
     let users = fs::metadata("/proc/thread-self/ns/user").context("failed to read /proc/thread-self/ns/user")?;
     if users.ino() != INITIAL_USER_NAMESPACE {
         bail!(Failure::unable(
@@ -45,6 +31,23 @@ pub fn check(attaches_xdp: bool) -> Result<()> {
     }
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         bail!(Failure::unable("the kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y"));
+    }
+    Ok(())
+}
+
+/// Checks what attaching a pass-through program takes beyond that.
+///
+/// # Errors
+/// Names what is missing and what it is for.
+pub fn check_attaching() -> Result<()> {
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN (to attach the pass-through program)")
+}
+
+fn need(capability: u32, name: &str) -> Result<()> {
+    let status = fs::read_to_string("/proc/thread-self/status").context("failed to read /proc/thread-self/status")?;
+    let effective = effective_capabilities(&status).context("no CapEff in /proc/thread-self/status")?;
+    if effective >> capability & 1 == 0 {
+        bail!(Failure::unable(format!("not privileged: {name} is missing: run xdptrace with sudo")));
     }
     Ok(())
 }

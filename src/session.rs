@@ -1,7 +1,6 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 use std::cell::RefCell;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -25,14 +24,14 @@ use crate::target::{self, Device, Program, Target};
 /// How long the reader sleeps at most before it looks at the stop flag and at its output.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Traces until `stop` is set or the output's reader, if `watched`, has gone away; then says on stderr where every
-/// run of the program went.
+/// Traces until `stop` is set or the output's reader, if `watched`, has gone away; then tells the sink where
+/// every run of the program went.
 ///
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
 pub fn trace(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
     refusal::capture_messages();
-    privileges::check(plan.passthrough.is_some())?;
+    privileges::check_tracing()?;
     let result = trace_name(plan, sink, watched, stop);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
@@ -48,17 +47,12 @@ fn trace_name(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_
     // Also when tracing failed: the NIC is to be as it was.
     let restored = passthrough.map_or(Ok(()), Attached::detach);
     if let Ok(counts) = &traced {
-        say(counts);
+        sink.notice(&Notice::Ended(*counts))?;
     }
     match (traced, restored) {
         (Err(error), Err(unrestored)) => Err(error.context(format!("{unrestored:#}"))),
         (traced, restored) => traced.map(|_| ()).and(restored),
     }
-}
-
-/// To whoever listens on stderr; whoever closed it doesn't want to know.
-fn say(words: impl Display) {
-    let _ = writeln!(io::stderr(), "{words}");
 }
 
 fn attach_where_none(plan: &Tracing, device: &Device, sink: &mut dyn Sink) -> Result<Option<Attached>> {
@@ -68,7 +62,9 @@ fn attach_where_none(plan: &Tracing, device: &Device, sink: &mut dyn Sink) -> Re
     if target::find_program(device)?.is_some() {
         return Ok(None);
     }
-    say(passthrough::warning(device));
+    privileges::check_attaching()?;
+    // Whoever closed stderr doesn't want to know.
+    let _ = writeln!(io::stderr(), "{}", passthrough::warning(device));
     let attached = Attached::new(device, mode)?;
     // A closed pipe shows again at the next write, where the run can end in order.
     let _ = sink.notice(&Notice::AttachedXdp(device.name.clone()));

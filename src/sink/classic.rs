@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::localtime::LocalTime;
-use super::{Notice, Sink};
+use super::{Notice, Sink, tell};
 use crate::event::{Event, Frame};
 use crate::packet::Headers;
 
@@ -45,6 +45,10 @@ impl<W: Write> Sink for Classic<W> {
             Notice::AttachedFentry => self.log(now, "Attached fentry(xdp)"),
             Notice::AttachedFexit => self.log(now, "Attached fexit(xdp)"),
             Notice::Listening => self.log(now, "Listening events..."),
+            Notice::Ended(_) => {
+                tell(notice);
+                Ok(())
+            }
         }
     }
 }

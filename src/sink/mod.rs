@@ -6,7 +6,7 @@ mod text;
 
 use std::io::{self, Write};
 
-use crate::event::Event;
+use crate::event::{Counts, Event};
 use crate::plan::Output;
 
 /// What happens to the tracer itself.
@@ -20,6 +20,8 @@ pub enum Notice {
     AttachedFexit,
     /// Everything is attached: from here on no packet is missed unseen.
     Listening,
+    /// Nothing is attached any more, and this is where every run of the program went.
+    Ended(Counts),
 }
 
 /// Where events go.
@@ -29,12 +31,19 @@ pub trait Sink {
 
     /// Something happened to the tracer. Data goes to the standard output, so by default this is said on stderr.
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        if *notice == Notice::Listening {
-            // Whoever closed stderr doesn't want to know.
-            let _ = writeln!(io::stderr(), "Listening events...");
-        }
+        tell(notice);
         Ok(())
     }
+}
+
+/// Says on stderr what a user whose standard output holds data must know.
+fn tell(notice: &Notice) {
+    // Whoever closed stderr doesn't want to know.
+    let _ = match notice {
+        Notice::Listening => writeln!(io::stderr(), "Listening events..."),
+        Notice::Ended(counts) => writeln!(io::stderr(), "{counts}"),
+        Notice::AttachedXdp(_) | Notice::AttachedFentry | Notice::AttachedFexit => Ok(()),
+    };
 }
 
 /// The sink for `output`, writing to `out`.

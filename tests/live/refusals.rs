@@ -98,10 +98,12 @@ fn another_user_and_a_root_without_capabilities() {
     is_refused(&nic, &[&nobody[..], &["-i", "veth0"]].concat(), 3, &["not privileged", "CAP_SYS_ADMIN", "sudo"]);
     // Several reasons: 3 comes before 4.
     is_refused(&nic, &[&nobody[..], &["-i", "nosuch"]].concat(), 3, &["not privileged"]);
-    for (capability, option) in [("sys_admin", "-o=text"), ("net_admin", "--passthrough")] {
+    let without_program = Nic::veth();
+    for (nic, capability, option) in [(&nic, "sys_admin", "-o=text"), (&without_program, "net_admin", "--passthrough")]
+    {
         let [bounding, inheritable] = ["bounding-set", "inh-caps"].map(|set| format!("--{set}=-{capability}"));
         let powerless_root = ["setpriv", &bounding, &inheritable, XDPTRACE, "-i", "veth0", option];
-        is_refused(&nic, &powerless_root, 3, &["not privileged", &format!("CAP_{}", capability.to_uppercase())]);
+        is_refused(nic, &powerless_root, 3, &["not privileged", &format!("CAP_{}", capability.to_uppercase())]);
     }
     let root_of_a_namespace = ["unshare", "--user", "--map-root-user", XDPTRACE, "-i", "veth0"];
     is_refused(&nic, &root_of_a_namespace, 3, &["not privileged", "user namespace"]);
