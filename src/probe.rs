@@ -70,12 +70,18 @@ impl<'obj> Probe<'obj> {
     }
 
     /// Has runs noted from now on: once both probes are attached.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
     pub fn begin(&mut self) -> Result<()> {
         self.set_tracing(true)
     }
 
     /// Has no more runs noted, waits until those are over that were, and takes both probes off the program: all
     /// records are then in the ring and all counts in the map.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
     pub fn detach(&mut self) -> Result<()> {
         self.set_tracing(false)?;
         wait_for_running_programs();
@@ -94,6 +100,9 @@ impl<'obj> Probe<'obj> {
     }
 
     /// Each CPU's counters.
+    ///
+    /// # Errors
+    /// The map cannot be read.
     pub fn counted(&self) -> Result<Vec<Counted>> {
         let cpus = self.skeleton.maps.counted.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY);
         let cpus = cpus.context("failed to read the counters")?.unwrap_or_default();

@@ -20,6 +20,9 @@ impl<'sink> Reader<'sink> {
     ///
     /// Samples that the kernel could not put into a full ring are not this room's: the BPF side counts them, because
     /// the kernel reports a loss only in front of a later sample, and so never the last one.
+    ///
+    /// # Errors
+    /// The kernel refuses the rings: too little memory may be locked, or no file descriptor is left.
     pub fn new(events: &impl MapCore, mut deliver: impl FnMut(&Record) + 'sink) -> Result<Self> {
         let buffer = PerfBufferBuilder::new(events)
             .pages(PAGES)
@@ -34,6 +37,9 @@ impl<'sink> Reader<'sink> {
     }
 
     /// Waits for records until there are some or `timeout` is over, and delivers them.
+    ///
+    /// # Errors
+    /// The rings cannot be polled. A signal is no error.
     pub fn poll(&self, timeout: Duration) -> Result<()> {
         match self.0.poll(timeout) {
             // A signal: whoever set the handler looks at its flag.
@@ -43,6 +49,9 @@ impl<'sink> Reader<'sink> {
     }
 
     /// Delivers all that the rings hold, also what no wake-up was sent for.
+    ///
+    /// # Errors
+    /// The rings cannot be read.
     pub fn drain(&self) -> Result<()> {
         self.0.consume().context("failed to read the perf rings")
     }

@@ -108,13 +108,19 @@ impl Nic {
 
     /// The VM's own virtio-net NIC; 10.0.2.2 is the emulator's.
     pub fn virtio() -> Self {
-        Self {
+        let nic = Self {
             netns: None,
             name: "eth0".into(),
             peer: "10.0.2.2".into(),
             address: "10.0.2.15".into(),
             peer_netns: None,
-        }
+        };
+        // For the neighbour's address, to be kept, because a program that drops everything drops ARP as well.
+        output(&["ping", "-n", "-q", "-c", "1", "-W", "30", &nic.peer]);
+        let neighbours: Value = serde_json::from_str(&nic.ip(&["-j", "neighbour", "show", "10.0.2.2"])).unwrap();
+        let theirs = neighbours[0]["lladdr"].as_str().unwrap();
+        nic.ip(&["neighbour", "replace", "10.0.2.2", "lladdr", theirs, "dev", "eth0"]);
+        nic
     }
 
     /// `words` to be run in the NIC's namespace. Not by `ip netns exec`, which mounts another /sys.

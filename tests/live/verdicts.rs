@@ -5,7 +5,6 @@ use crate::tracer::Tracer;
 
 /// Both probes of both outputs, on one packet.
 fn verdict_is_shown(nic: &Nic, mode: &str, program: &str, verdict: &str, left: Left) {
-    nic.ping(1); // A VM's NIC has to resolve its peer while the program doesn't drop ARP yet.
     nic.attach(mode, TARGETS, program);
     let Nic { name: device, peer, address, .. } = nic;
     // Two tracers on one program don't mind each other.
