@@ -1,11 +1,11 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use xdptrace::failure::{self, Status};
 use xdptrace::plan::{Plan, Tracing};
 use xdptrace::stop::Patient;
@@ -27,11 +27,11 @@ fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
         Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
-        // A closed pipe, as in `xdptrace --help | head -1`, is nobody's error.
-        Plan::Print(text) => {
-            let _ = write!(io::stdout(), "{text}");
-            Ok(())
-        }
+        Plan::Print(text) => match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+            // As in `xdptrace --help | head -1`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => result.context("failed to write the output"),
+        },
     }
 }
 

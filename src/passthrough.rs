@@ -5,8 +5,10 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -115,8 +117,26 @@ fn explain(error: &io::Error, device: &Device, mode: Passthrough) -> anyhow::Err
 #[derive(Debug)]
 struct Keeper(Child);
 
+/// One keeper a device: who comes next must not take for the device's own what the one before has yet to put back.
+///
+/// An abstract socket address belongs to a network namespace, as the device does, and is free again when its last
+/// holder ends, however that ends.
+fn take_turn(device: &Device) -> Result<UnixDatagram> {
+    let address = SocketAddr::from_abstract_name(format!("xdptrace-{}", device.ifindex))?;
+    let limit = Instant::now() + 2 * DETACH_LIMIT;
+    loop {
+        match UnixDatagram::bind_addr(&address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < limit => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            turn => return turn.with_context(|| format!("failed to wait for another xdptrace to leave {device}")),
+        }
+    }
+}
+
 impl Keeper {
     fn start(device: &Device) -> Result<Self> {
+        let turn = take_turn(device)?;
         let features =
             Features::read(&device.name).with_context(|| format!("failed to read the features of {device}"))?;
         let words: Vec<String> = features.0.iter().map(|word| format!("{word:x}")).collect();
@@ -128,7 +148,8 @@ impl Keeper {
                 OsStr::new(&words.join(",")),
             ])
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            // Only to be held.
+            .stdout(OwnedFd::from(turn))
             .stderr(Stdio::null())
             // A group of its own: Ctrl-C is for the tracer.
             .process_group(0)
@@ -138,14 +159,25 @@ impl Keeper {
     }
 
     fn finish(mut self) -> Result<()> {
-        // The end of its standard input is what it waits for.
-        drop(self.0.stdin.take());
-        let status = self.0.wait().context("failed to wait for the NIC's features to be put back")?;
+        let status = self.end().context("failed to wait for the NIC's features to be put back")?;
         if status.success() {
             Ok(())
         } else {
             Err(anyhow!("failed to put the NIC's features back: compare `ethtool -k`"))
         }
+    }
+
+    /// The end of its standard input is what it waits for.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        drop(self.0.stdin.take());
+        self.0.wait()
+    }
+}
+
+impl Drop for Keeper {
+    /// Also where attaching failed, no process is left.
+    fn drop(&mut self) {
+        let _ = self.end();
     }
 }
 

@@ -135,8 +135,10 @@ fn parse_filter(words: &[String]) -> Result<Filter> {
 
 /// One line of what clap says in several: everything before its usage and its tips, without the `error: `.
 fn first_sentence(message: &str) -> String {
-    let lines =
-        message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:") && !line.starts_with("tip:"));
+    let lines = message
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !["Usage:", "tip:", "For more"].iter().any(|end| line.starts_with(end)));
     let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let sentence = words.join(" ");
     format!("{} (xdptrace --help tells more)", sentence.strip_prefix("error: ").unwrap_or(&sentence))

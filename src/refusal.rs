@@ -25,7 +25,7 @@ pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     let failed = format!("failed to {action} {object}");
     match errno(error) {
         Some(libc::EPERM) => Failure::unable(format!("{failed}: {}", forbidden(&messages))),
-        Some(errno) => match meaning(errno, &messages) {
+        Some(errno) => match meaning(action, errno, &messages) {
             Some(Meaning::Kernel(sentence)) => Failure::unable(format!("{failed}: {sentence}")),
             Some(Meaning::Program(sentence)) => Failure::no_target(format!("{failed}: {sentence}")),
             None => anyhow!("{failed}: {error:#}{}", last_words(&messages)),
@@ -49,29 +49,36 @@ const LOCKDOWN: &str =
 /// ENOTSUPP, which the kernel lets slip to user space though it is in no user-space header.
 const ENOTSUPP: i32 = 524;
 
-/// The kernel's errors in kernel/bpf/verifier.c (bpf_check_attach_target) and kernel/bpf/trampoline.c.
-fn meaning(errno: i32, messages: &str) -> Option<Meaning> {
+/// The kernel's errors in kernel/bpf/verifier.c (bpf_check_attach_target) and kernel/bpf/trampoline.c, and libbpf's, by
+/// the verb of what was tried.
+fn meaning(action: &str, errno: i32, messages: &str) -> Option<Meaning> {
     use Meaning::{Kernel, Program};
-    const TABLE: [(i32, &str, Meaning); 10] = [
-        (libc::EBUSY, "", Program("an EXT (freplace) program already sits on that function: trace that one instead")),
-        (libc::E2BIG, "", Program("38 tracing programs are on that function already: end one of them")),
-        (ENOTSUPP, "", Kernel("this architecture's kernel has no BPF trampolines")),
-        (libc::ESRCH, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
-        (libc::ENOENT, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
-        (libc::EINVAL, "bpf_probe_read", Kernel(LOCKDOWN)),
-        (libc::EINVAL, "annotated with BTF", Program("it has no BTF: rebuild it with clang -g")),
-        (libc::EINVAL, "only JITed progs", Kernel("the BPF JIT is off: sysctl net.core.bpf_jit_enable=1")),
+    const TABLE: [(&str, i32, &str, Meaning); 10] = [
         (
+            "attach",
+            libc::EBUSY,
+            "",
+            Program("an EXT (freplace) program already sits on that function: trace that one instead"),
+        ),
+        ("attach", libc::E2BIG, "", Program("38 tracing programs are on that function already: end one of them")),
+        ("attach", ENOTSUPP, "", Kernel("this architecture's kernel has no BPF trampolines")),
+        ("aim", libc::ESRCH, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
+        ("aim", libc::ENOENT, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
+        ("load", libc::EINVAL, "bpf_probe_read", Kernel(LOCKDOWN)),
+        ("load", libc::EINVAL, "annotated with BTF", Program("it has no BTF: rebuild it with clang -g")),
+        ("load", libc::EINVAL, "only JITed progs", Kernel("the BPF JIT is off: sysctl net.core.bpf_jit_enable=1")),
+        (
+            "load",
             libc::EINVAL,
             "Cannot recursively attach",
             Program("it is itself a tracing program, which this kernel doesn't let be traced"),
         ),
-        (libc::EACCES, "-th argument", Program("that function doesn't take the packet's context")),
+        ("load", libc::EACCES, "-th argument", Program("that function doesn't take the packet's context")),
     ];
     TABLE
         .into_iter()
-        .find(|(number, words, _)| *number == errno && messages.contains(words))
-        .map(|(_, _, meaning)| meaning)
+        .find(|(verb, number, words, _)| action.starts_with(verb) && *number == errno && messages.contains(words))
+        .map(|(.., meaning)| meaning)
 }
 
 /// EPERM although the capabilities are there.
@@ -113,8 +120,8 @@ mod tests {
 
     #[test]
     fn einval_is_explained_by_the_verifiers_words_only() {
-        assert!(meaning(libc::EINVAL, "prog 'x': Cannot recursively attach\n").is_some());
-        assert_eq!(meaning(libc::EINVAL, "something else"), None);
+        assert!(meaning("load", libc::EINVAL, "prog 'x': Cannot recursively attach\n").is_some());
+        assert_eq!(meaning("load", libc::EINVAL, "something else"), None);
     }
 
     #[test]
@@ -122,7 +129,7 @@ mod tests {
         for words in
             ["unknown func bpf_probe_read#4", "program of this type cannot use helper bpf_probe_read_kernel#113"]
         {
-            assert_eq!(meaning(libc::EINVAL, words), Some(Meaning::Kernel(LOCKDOWN)));
+            assert_eq!(meaning("load", libc::EINVAL, words), Some(Meaning::Kernel(LOCKDOWN)));
         }
     }
 

@@ -81,11 +81,11 @@ fn trace_device(
     let id = target::find_program(&device)?.ok_or_else(|| {
         Failure::no_target(format!("no XDP program on {device}: --passthrough attaches one that passes everything"))
     })?;
-    let target = Target { program: Program::open(id)?, device };
+    let mut target = Target { program: Program::open(id)?, device };
     let mut storage = MaybeUninit::uninit();
     let mut probe = Probe::load(&mut storage, &target, plan.filter)?;
     let delivery =
-        RefCell::new(Delivery { sink, target: &target, boot_ns: reader::boot_ns()?, traced: 0, broken: None });
+        RefCell::new(Delivery { sink, target: &mut target, boot_ns: reader::boot_ns()?, traced: 0, broken: None });
     let reader = Reader::new(probe.events(), |record| delivery.borrow_mut().record(record))?;
 
     probe.attach_fentry()?;
@@ -96,7 +96,7 @@ fn trace_device(
     delivery.borrow_mut().notice(&Notice::Listening);
 
     while !stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() && !watched.is_some_and(is_closed) {
-        delivery.borrow_mut().boot_ns = reader::boot_ns()?;
+        delivery.borrow_mut().refresh()?;
         reader.poll(POLL)?;
     }
     probe.detach()?;
@@ -113,7 +113,7 @@ fn trace_device(
 /// The way from a record to the sink, and what became of it there.
 struct Delivery<'run> {
     sink: &'run mut dyn Sink,
-    target: &'run Target,
+    target: &'run mut Target,
     boot_ns: u64,
     traced: u64,
     /// The first write that failed; nothing is written after it.
@@ -125,13 +125,20 @@ impl Delivery<'_> {
         if self.broken.is_some() {
             return;
         }
-        let Target { device, program } = self.target;
+        let Target { device, program } = &*self.target;
         let name = device.name_of_member(record.netns, record.ifindex);
         let event = Event::new(record, name.as_deref(), &program.function, self.boot_ns);
         match self.sink.packet(&event) {
             Ok(()) => self.traced += 1,
             Err(error) => self.broken = Some(error),
         }
+    }
+
+    /// What may change while packets come: the clock may be set and the device renamed.
+    fn refresh(&mut self) -> io::Result<()> {
+        self.boot_ns = reader::boot_ns()?;
+        self.target.device.refresh_name();
+        Ok(())
     }
 
     fn notice(&mut self, notice: &Notice) {

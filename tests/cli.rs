@@ -28,3 +28,11 @@ fn wrong_usage_is_one_line_and_status_2() {
         assert!(stderr.starts_with("xdptrace: ") && stderr.lines().count() == 1, "{words:?}: {stderr}");
     }
 }
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_xdptrace")).arg("--help").stdout(full).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert_eq!(String::from_utf8(done.stderr).unwrap().lines().count(), 1);
+}

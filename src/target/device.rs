@@ -54,6 +54,13 @@ impl Device {
         }
     }
 
+    /// Takes over the device's present name; a device that is gone keeps its last.
+    pub fn refresh_name(&mut self) {
+        if let Some(name) = name_of(self.ifindex) {
+            self.name = name;
+        }
+    }
+
     /// The index as libbpf's calls take it.
     pub fn index(&self) -> i32 {
         self.ifindex as i32

@@ -107,6 +107,10 @@ fn vmxnet3_lro_is_on_again_after_every_end() {
         tracer.end(signal);
         comes_true("LRO", signal, || lro() == "large-receive-offload: on");
     }
+    // One that starts while LRO is still to be switched on doesn't take 'off' for the NIC's own state.
+    Tracer::start(&nic, &["-i", name, "--passthrough=generic"]).end("KILL");
+    Tracer::start(&nic, &["-i", name, "--passthrough=generic"]).end("INT");
+    assert_eq!(lro(), "large-receive-offload: on");
 }
 
 /// `timeout`, `sudo` and a terminal's Ctrl-C on a pipeline each signal both the process and its group: the second copy

@@ -135,6 +135,22 @@ fn without_filter_every_protocol_is_shown() {
 }
 
 #[test]
+fn a_renamed_device_is_shown_by_its_new_name() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_pass");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0", "icmp"]);
+    nic.ping(1);
+    nic.ip(&["link", "set", "veth0", "down"]);
+    nic.ip(&["link", "set", "veth0", "name", "renamed0"]);
+    nic.ip(&["link", "set", "renamed0", "up"]);
+    // More than a second, where the name is asked for ten times a second.
+    nic.ping(8);
+    tracer.wait_for_lines(1, " renamed0 target_pass#");
+    assert!(!tracer.lines_with(" veth0 target_pass#").is_empty());
+    assert!(tracer.end("INT").status.success());
+}
+
+#[test]
 fn what_a_stopped_tracer_loses_is_counted() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
