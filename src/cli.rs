@@ -5,7 +5,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
 #[derive(Debug, Parser)]
 #[command(name = "xdptrace", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
-#[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       xdptrace demo --device DEV")]
+#[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       \
+                            xdptrace demo --device DEV\n       \
+                            xdptrace list [-i DEV] [--all] [--json]\n       \
+                            xdptrace check [-i DEV | -p PROG] [--json]")]
 pub struct Cli {
     /// What to do; without it, `trace`.
     #[command(subcommand)]
@@ -22,6 +25,10 @@ pub enum Command {
     Trace(Trace),
     /// The article's demo: trace ICMP, through a pass-through program where the NIC has none
     Demo(Demo),
+    /// The XDP programs on the path of NICs, and whether they can be traced
+    List(List),
+    /// What this kernel and this user can do, with a remedy for each no
+    Check(Check),
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)
     #[command(hide = true)]
     RestoreFeatures(RestoreFeatures),
@@ -30,9 +37,24 @@ pub enum Command {
 /// `xdptrace trace`
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// NIC whose XDP program is traced
-    #[arg(short = 'i', long, visible_alias = "interface", value_name = "DEV")]
-    pub device: Option<String>,
+    /// List programs, as `xdptrace list`
+    #[arg(short = 'D', long, alias = "list-interfaces")]
+    pub list: bool,
+    /// Which programs on which NICs
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Wait for a program (and for the NIC) where there is none
+    #[arg(long)]
+    pub wait: bool,
+    /// Trace what is there at the start, not what replaces it
+    #[arg(long)]
+    pub no_follow: bool,
+    /// both: fentry and fexit; exit: fexit alone, which costs less and knows neither latency nor the packet as it arrived
+    #[arg(long, value_name = "PROBE", default_value = "both")]
+    pub probe: Probe,
+    /// Trace in spite of a hazard that `xdptrace check` names
+    #[arg(long, value_name = "NAME")]
+    pub allow_hazard: Vec<String>,
     /// Where the NIC has no XDP program, attach one that passes everything [generic, native; default: the kernel's choice]
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub passthrough: Option<Passthrough>,
@@ -42,6 +64,57 @@ pub struct Trace {
     /// Which packets: `icmp`, or nothing for all
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+/// Which NICs.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// NIC whose XDP program is meant; repeatable; `any`: every NIC that has one
+    #[arg(short = 'i', long, visible_alias = "interface", value_name = "DEV")]
+    pub device: Vec<String>,
+    /// Network namespace: the name that `ip netns` lists, or a path
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+}
+
+/// Which programs on which NICs.
+#[derive(Debug, Clone, Args)]
+pub struct Scope {
+    /// Which NICs
+    #[command(flatten)]
+    pub place: Place,
+    /// Only these programs on the NIC's path: ID, NAME, NAME@ID, tag:HEX, the path of a pin, or all; behind each :FUNC
+    /// for a function in it that takes the context; commas, or repeated
+    #[arg(short = 'p', long, alias = "program-names", value_name = "PROG", value_delimiter = ',')]
+    pub prog: Vec<String>,
+}
+
+/// `xdptrace list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Which NICs
+    #[command(flatten)]
+    pub place: Place,
+    /// Every BPF program on the machine: whether fentry and fexit can trace it, and whether xdptrace does
+    #[arg(long)]
+    pub all: bool,
+    /// The functions in each program as well
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `xdptrace check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Which programs on which NICs
+    #[command(flatten)]
+    pub scope: Scope,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `xdptrace demo`
@@ -73,6 +146,15 @@ pub enum Passthrough {
     Generic,
     /// In the driver
     Native,
+}
+
+/// Which probes a program gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Probe {
+    /// fentry and fexit
+    Both,
+    /// fexit alone
+    Exit,
 }
 
 /// How events are written.

@@ -54,7 +54,7 @@ pub struct Event<'a> {
     pub function: &'a str,
     /// Program id.
     pub program_id: u32,
-    /// What the program returned.
+    /// What the function returned; None also of one that returns nothing.
     pub verdict: Option<Verdict>,
     /// Nanoseconds between fentry and fexit.
     pub latency_ns: Option<u64>,
@@ -77,7 +77,7 @@ impl<'a> Event<'a> {
             cpu: record.cpu,
             function,
             program_id: record.program_id,
-            verdict: exited.then_some(Verdict(record.verdict)),
+            verdict: (record.halves.0 & Half::HALF_VERDICT.0 != 0).then_some(Verdict(record.verdict)),
             latency_ns: (entered && exited).then_some(record.latency_ns),
             before: entered.then(|| Frame::from(&record.before)),
             after: exited.then(|| Frame::from(&record.after)),
@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn an_unpaired_exit_claims_nothing_of_the_entry() {
-        let record = Record { halves: Half::HALF_EXIT, verdict: 1, latency_ns: 99, ..Record::default() };
+        let halves = Half(Half::HALF_EXIT.0 | Half::HALF_VERDICT.0);
+        let record = Record { halves, verdict: 1, latency_ns: 99, ..Record::default() };
         let event = Event::new(&record, None, "prog", 0);
         assert_eq!((event.verdict, event.latency_ns, event.before), (Some(Verdict(1)), None, None));
         assert_eq!(event.packet(), event.after);

@@ -29,21 +29,22 @@ pub struct Failure {
 impl Failure {
     /// The command line asks for something that doesn't exist.
     pub fn usage(message: impl Into<String>) -> anyhow::Error {
-        Self::with(Status::Usage, message.into())
+        Self::with(Status::Usage, message)
     }
 
     /// Not privileged, or the kernel cannot.
     pub fn unable(message: impl Into<String>) -> anyhow::Error {
-        Self::with(Status::Unable, message.into())
+        Self::with(Status::Unable, message)
     }
 
     /// No such device, no such program, or one that cannot be traced.
     pub fn no_target(message: impl Into<String>) -> anyhow::Error {
-        Self::with(Status::NoTarget, message.into())
+        Self::with(Status::NoTarget, message)
     }
 
-    fn with(status: Status, message: String) -> anyhow::Error {
-        Self { status, message }.into()
+    /// With a status of the caller's choice.
+    pub fn with(status: Status, message: impl Into<String>) -> anyhow::Error {
+        Self { status, message: message.into() }.into()
     }
 }
 

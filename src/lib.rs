@@ -26,9 +26,13 @@
 //! here is stable.
 
 pub mod bpf;
+pub mod check;
 pub mod cli;
 pub mod event;
 pub mod failure;
+pub mod follow;
+pub mod kernel;
+pub mod list;
 pub mod packet;
 pub mod passthrough;
 pub mod plan;

@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use xdptrace::failure::{self, Status};
-use xdptrace::plan::{Plan, Tracing};
+use xdptrace::failure::{self, Failure, Status};
+use xdptrace::plan::{Listing, Plan, Tracing};
 use xdptrace::stop::Patient;
-use xdptrace::{passthrough, session, sink, stop};
+use xdptrace::{check, list, passthrough, session, sink, stop};
 
 fn main() -> ExitCode {
     let status = match Plan::new(env::args_os()).and_then(run) {
@@ -26,6 +26,13 @@ fn main() -> ExitCode {
 fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
+        Plan::List(listing) => list::run(&listing, &mut io::stdout()),
+        Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
+        Plan::Bare => {
+            // Who may not list programs still learns how to go on.
+            let _ = list::run(&Listing::default(), &mut io::stdout());
+            Err(Failure::usage("nothing to do: xdptrace -i DEV traces, xdptrace --help tells more"))
+        }
         Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
         Plan::Print(text) => match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
             // As in `xdptrace --help | head -1`.

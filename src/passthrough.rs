@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{OpenObject, libbpf_sys};
 
 use crate::bpf::PassthroughSkelBuilder;
 use crate::failure::Failure;
@@ -49,12 +49,8 @@ impl Attached {
     pub fn new(device: &Device, mode: Passthrough) -> Result<Self> {
         // Before the program is there, so that no death of this process leaves the features as attaching makes them.
         let keeper = Keeper::start(device)?;
-        let mut storage = MaybeUninit::<OpenObject>::uninit();
-        let open =
-            PassthroughSkelBuilder::default().open(&mut storage).context("failed to open the pass-through object")?;
-        let skeleton = open.load().map_err(|error| refusal::explain(&error, "load", "the pass-through program"))?;
-        let link = create_link(skeleton.progs.xdptrace_pass.as_fd().as_raw_fd(), device, mode)
-            .map_err(|error| explain(&error, device, mode))?;
+        let program = load()?;
+        let link = create_link(program.as_raw_fd(), device, mode).map_err(|error| explain(&error, device, mode))?;
         Ok(Self { link: Some(link), keeper })
     }
 
@@ -66,6 +62,22 @@ impl Attached {
         drop(self.link.take());
         self.keeper.finish()
     }
+}
+
+/// The name of the function in passthrough.bpf.c.
+pub const FUNCTION: &str = "xdptrace_pass";
+
+/// Loads the program, and attaches it nowhere.
+///
+/// # Errors
+/// What the kernel refused, with its meaning and the remedy where they are known.
+pub fn load() -> Result<OwnedFd> {
+    let mut storage = MaybeUninit::uninit();
+    let open =
+        PassthroughSkelBuilder::default().open(&mut storage).context("failed to open the pass-through object")?;
+    let skeleton = open.load().map_err(|error| refusal::explain(&error, "load", "an XDP program of our own"))?;
+    let program = skeleton.progs.xdptrace_pass.as_fd().try_clone_to_owned();
+    program.context("no file descriptor is left: raise it by `ulimit -n`")
 }
 
 fn create_link(program: i32, device: &Device, mode: Passthrough) -> io::Result<OwnedFd> {
@@ -117,23 +129,6 @@ fn explain(error: &io::Error, device: &Device, mode: Passthrough) -> anyhow::Err
 #[derive(Debug)]
 struct Keeper(Child);
 
-/// One keeper a device: who comes next must not take for the device's own what the one before has yet to put back.
-///
-/// An abstract socket address belongs to a network namespace, as the device does, and is free again when its last
-/// holder ends, however that ends.
-fn take_turn(device: &Device) -> Result<UnixDatagram> {
-    let address = SocketAddr::from_abstract_name(format!("xdptrace-{}", device.ifindex))?;
-    let limit = Instant::now() + 2 * DETACH_LIMIT;
-    loop {
-        match UnixDatagram::bind_addr(&address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < limit => {
-                thread::sleep(Duration::from_millis(10));
-            }
-            turn => return turn.with_context(|| format!("failed to wait for another xdptrace to leave {device}")),
-        }
-    }
-}
-
 impl Keeper {
     fn start(device: &Device) -> Result<Self> {
         let turn = take_turn(device)?;
@@ -181,6 +176,23 @@ impl Drop for Keeper {
     }
 }
 
+/// One keeper a device: who comes next must not take for the device's own what the one before has yet to put back.
+///
+/// An abstract socket address belongs to a network namespace, as the device does, and is free again when its last
+/// holder ends, however that ends.
+fn take_turn(device: &Device) -> Result<UnixDatagram> {
+    let address = SocketAddr::from_abstract_name(format!("xdptrace-{}", device.ifindex))?;
+    let limit = Instant::now() + 2 * DETACH_LIMIT;
+    loop {
+        match UnixDatagram::bind_addr(&address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < limit => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            turn => return turn.with_context(|| format!("failed to wait for another xdptrace to leave {device}")),
+        }
+    }
+}
+
 /// The keeper's own part: waits for the end of `lifeline`, then for device `ifindex` to be without XDP program, and
 /// has those of `features` wanted again that no longer are.
 ///
@@ -191,7 +203,7 @@ pub fn restore_features(mut lifeline: impl Read, ifindex: u32, features: Vec<u32
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().for_each(stop::ignore);
     io::copy(&mut lifeline, &mut io::sink()).context("failed to wait for xdptrace to end")?;
     // By its index, because it may have been renamed, or made anew under its name.
-    let Some(name) = target::name_of(ifindex) else {
+    let Some(name) = target::name_of(ifindex)? else {
         return Ok(()); // It is gone, and its features with it.
     };
     let device = Device::find(&name)?;

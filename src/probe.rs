@@ -1,102 +1,93 @@
-//! Loads fentry and fexit for one target and attaches them; owns their links. Prints nothing.
+//! Loads fentry and fexit for one target after the other and attaches them; owns their links. Prints nothing.
+//!
+//! Loading and attaching hand on nothing but plain data and file descriptors.
 
+use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, Map, MapCore, MapFlags, OpenObject};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, libbpf_sys};
 
-use crate::bpf::{self, Counted, OpenXdptraceSkel, PassthroughSkelBuilder, XdptraceSkel, XdptraceSkelBuilder};
+use crate::bpf::{self, Counted, Devices, ListedDevice, OpenXdptraceSkel, XdptraceSkelBuilder};
+use crate::passthrough;
 use crate::plan::Filter;
 use crate::refusal;
-use crate::target::Target;
+use crate::target::{Function, Probes};
 
-/// fentry and fexit of one program, loaded, and attached until dropped or detached.
-#[allow(missing_debug_implementations)]
-pub struct Probe<'obj> {
-    skeleton: XdptraceSkel<'obj>,
-    links: Vec<Link>,
-    target: String,
+/// What a probe is aimed at and what it lets through: plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aim {
+    /// How records tell this target from others.
+    pub number: u32,
+    /// The program's id.
+    pub program: u32,
+    /// The function in it.
+    pub function: Function,
+    /// Which probes it gets.
+    pub probes: Probes,
+    /// The packets of which devices are asked for.
+    pub devices: Wanted,
+    /// Which of these packets are asked for.
+    pub filter: Filter,
+    /// `xdp_lb#12 on eth0`, for what is to be said of it.
+    pub shown: String,
 }
 
-impl<'obj> Probe<'obj> {
-    /// Sets the target on the opened skeleton and loads it. `storage` is where libbpf-rs keeps the object.
+/// The packets of which devices are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Of every one that runs the program.
+    All,
+    /// Of those of this network namespace, by inode number.
+    Netns(u32),
+    /// Of this one.
+    One {
+        /// Its network namespace, by inode number.
+        netns: u32,
+        /// Its index there.
+        ifindex: u32,
+    },
+    /// Of those in [`Maps::set_devices`].
+    Listed,
+}
+
+/// The maps that the probes of all targets share.
+#[derive(Debug)]
+pub struct Maps {
+    events: MapHandle,
+    counted: MapHandle,
+    devices: MapHandle,
+    listed: Vec<ListedDevice>,
+}
+
+impl Maps {
+    /// Creates them.
     ///
     /// # Errors
     /// What the kernel refused, with its meaning and the remedy where they are known.
-    pub fn load(storage: &'obj mut MaybeUninit<OpenObject>, target: &Target, filter: Filter) -> Result<Self> {
-        let mut open = XdptraceSkelBuilder::default().open(storage).context("failed to open the BPF object")?;
-        configure(&mut open, target, filter)?;
-        let shown = target.to_string();
-        let skeleton = aim_and_load(open, target.program.as_fd(), &target.program.function, &shown)?;
-        Ok(Self { skeleton, links: Vec::new(), target: shown })
-    }
-
-    /// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
-    /// fails for every program.
-    ///
-    /// # Errors
-    /// As [`Probe::load`].
-    pub fn try_load() -> Result<()> {
-        let (mut storage, mut own_storage) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        let own = PassthroughSkelBuilder::default().open(&mut own_storage).context("failed to open the BPF object")?;
-        let own = own.load().map_err(|error| refusal::explain(&error, "load", "an XDP program"))?;
-        let open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
-        aim_and_load(open, own.progs.xdptrace_pass.as_fd(), "xdptrace_pass", "a program of our own")?;
-        Ok(())
-    }
-
-    /// Attaches fentry.
-    ///
-    /// # Errors
-    /// The kernel refused, with its reason where it is known.
-    pub fn attach_fentry(&mut self) -> Result<()> {
-        let link = self.skeleton.progs.fentry_xdp.attach_trace();
-        self.links.push(link.map_err(|error| refusal::explain(&error, "attach fentry to", &self.target))?);
-        Ok(())
-    }
-
-    /// Attaches fexit.
-    ///
-    /// # Errors
-    /// As [`Probe::attach_fentry`].
-    pub fn attach_fexit(&mut self) -> Result<()> {
-        let link = self.skeleton.progs.fexit_xdp.attach_trace();
-        self.links.push(link.map_err(|error| refusal::explain(&error, "attach fexit to", &self.target))?);
-        Ok(())
-    }
-
-    /// Has runs noted from now on: once both probes are attached.
-    ///
-    /// # Errors
-    /// None but a defect of this build.
-    pub fn begin(&mut self) -> Result<()> {
-        self.set_tracing(true)
-    }
-
-    /// Has no more runs noted, waits until those are over that were, and takes both probes off the program: all
-    /// records are then in the ring and all counts in the map.
-    ///
-    /// # Errors
-    /// None but a defect of this build.
-    pub fn detach(&mut self) -> Result<()> {
-        self.set_tracing(false)?;
-        wait_for_running_programs();
-        self.links.clear();
-        Ok(())
-    }
-
-    fn set_tracing(&mut self, tracing: bool) -> Result<()> {
-        self.skeleton.maps.bss_data.as_deref_mut().context("the BPF object has no switch")?.tracing = tracing;
-        Ok(())
+    pub fn create() -> Result<Self> {
+        let mut storage = MaybeUninit::uninit();
+        let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
+        open.progs.fentry_xdp.set_autoload(false);
+        open.progs.fexit_xdp.set_autoload(false);
+        let skeleton = open.load().map_err(|error| refusal::explain(&error, "create", "the BPF maps"))?;
+        let handle = |map| MapHandle::try_from(map).context("no file descriptor is left: raise it by `ulimit -n`");
+        Ok(Self {
+            events: handle(&skeleton.maps.events)?,
+            counted: handle(&skeleton.maps.counted)?,
+            devices: handle(&skeleton.maps.devices)?,
+            listed: Vec::new(),
+        })
     }
 
     /// The perf event array that records arrive by.
-    pub fn events(&self) -> &Map<'obj> {
-        &self.skeleton.maps.events
+    pub fn events(&self) -> &MapHandle {
+        &self.events
     }
 
     /// Each CPU's counters.
@@ -104,39 +95,183 @@ impl<'obj> Probe<'obj> {
     /// # Errors
     /// The map cannot be read.
     pub fn counted(&self) -> Result<Vec<Counted>> {
-        let cpus = self.skeleton.maps.counted.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY);
+        let cpus = self.counted.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY);
         let cpus = cpus.context("failed to read the counters")?.unwrap_or_default();
         cpus.iter().map(|cpu| bpf::read_counted(cpu).context("the counters are too short")).collect()
     }
+
+    /// Has the packets of these devices, each a network namespace's inode number and an index in it, let through where
+    /// [`Wanted::Listed`] is the aim.
+    ///
+    /// # Errors
+    /// There are more than 1024.
+    pub fn set_devices(&mut self, wanted: &[(u32, u32)]) -> Result<()> {
+        let wanted: Vec<_> =
+            wanted.iter().map(|(netns, ifindex)| ListedDevice { netns: *netns, ifindex: *ifindex }).collect();
+        let is_in = |list: &[ListedDevice], device: &ListedDevice| {
+            list.iter().any(|listed| (listed.netns, listed.ifindex) == (device.netns, device.ifindex))
+        };
+        for device in wanted.iter().filter(|device| !is_in(&self.listed, device)) {
+            let added = self.devices.update(bpf::device_key(device), &[1], MapFlags::ANY);
+            added.context("failed to add to the list of devices (members of bonds included, it holds 1024)")?;
+        }
+        for device in self.listed.iter().filter(|device| !is_in(&wanted, device)) {
+            self.devices.delete(bpf::device_key(device)).context("failed to take a device off the list")?;
+        }
+        self.listed = wanted;
+        Ok(())
+    }
 }
 
-fn aim_and_load<'obj>(
-    mut open: OpenXdptraceSkel<'obj>,
-    program: BorrowedFd<'_>,
-    function: &str,
-    shown: &str,
-) -> Result<XdptraceSkel<'obj>> {
+/// fentry and fexit for one target, loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    fentry: Option<OwnedFd>,
+    fexit: OwnedFd,
+    switch: MapHandle,
+    shown: String,
+}
+
+/// fentry and fexit of one target, attached until dropped.
+#[derive(Debug)]
+pub struct Probe {
+    // Only to be held: closing them detaches.
+    _links: Vec<OwnedFd>,
+    switch: MapHandle,
+}
+
+impl Loaded {
+    /// Sets the target on the opened skeleton, has it share `maps`, and loads it. `program` is the target's, open.
+    ///
+    /// # Errors
+    /// What the kernel refused, with its meaning and the remedy where they are known.
+    pub fn new(aim: &Aim, program: BorrowedFd<'_>, maps: &Maps) -> Result<Self> {
+        refusal::forget_messages();
+        let mut storage = MaybeUninit::uninit();
+        let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
+        configure(&mut open, aim)?;
+        share(&mut open, maps).context("failed to share the BPF maps")?;
+        set_target(&mut open, program, &aim.function.name, &aim.shown)?;
+        let skeleton =
+            open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", &aim.shown))?;
+        let keep =
+            |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context("no file descriptor is left: raise it by `ulimit -n`");
+        let fentry = matches!(aim.probes, Probes::Both).then(|| keep(skeleton.progs.fentry_xdp.as_fd()));
+        Ok(Self {
+            fentry: fentry.transpose()?,
+            fexit: keep(skeleton.progs.fexit_xdp.as_fd())?,
+            switch: MapHandle::try_from(&skeleton.maps.bss).context("failed to find the BPF object's switch")?,
+            shown: aim.shown.clone(),
+        })
+    }
+
+    /// Attaches both probes. No run is noted before [`Probe::begin`].
+    ///
+    /// # Errors
+    /// The kernel refused, with its reason where it is known.
+    pub fn attach(self) -> Result<Probe> {
+        let mut links = Vec::new();
+        for (fd, action) in [(self.fentry.as_ref(), "attach fentry to"), (Some(&self.fexit), "attach fexit to")] {
+            let Some(fd) = fd else { continue };
+            links.push(attach(fd).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
+        }
+        Ok(Probe { _links: links, switch: self.switch })
+    }
+}
+
+impl Probe {
+    /// Has runs noted from now on: once both probes are attached.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn begin(&self) -> Result<()> {
+        self.set_tracing(true)
+    }
+
+    /// Has no more runs noted.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn end(&self) -> Result<()> {
+        self.set_tracing(false)
+    }
+
+    fn set_tracing(&self, tracing: bool) -> Result<()> {
+        let mut switch = vec![0; self.switch.value_size() as usize];
+        if let Some(byte) = switch.first_mut() {
+            *byte = tracing.into();
+        }
+        let set = self.switch.update(&0u32.to_ne_bytes(), &switch, MapFlags::ANY);
+        set.context("failed to set the BPF object's switch")
+    }
+}
+
+/// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
+/// fails for every program.
+///
+/// # Errors
+/// As [`Loaded::new`].
+pub fn try_load() -> Result<()> {
+    let own = passthrough::load()?;
+    let mut storage = MaybeUninit::uninit();
+    let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
+    set_target(&mut open, own.as_fd(), passthrough::FUNCTION, "a program of our own")?;
+    let loaded =
+        open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", "a program of our own"));
+    loaded.map(drop)
+}
+
+fn configure(open: &mut OpenXdptraceSkel<'_>, aim: &Aim) -> Result<()> {
+    let config = open.maps.rodata_data.as_deref_mut().context("the BPF object has no configuration")?;
+    config.target = aim.number;
+    config.program_id = aim.program;
+    config.only_icmp = aim.filter == Filter::Icmp;
+    config.exit_only = aim.probes == Probes::Exit;
+    config.context = aim.function.context.unwrap_or(0).into();
+    config.parameters = aim.function.parameters.into();
+    config.typed = aim.function.typed;
+    config.returns = aim.function.returns;
+    let (only, netns, ifindex) = match aim.devices {
+        Wanted::All => (Devices::DEVICES_ALL, 0, 0),
+        Wanted::Netns(netns) => (Devices::DEVICES_NETNS, netns, 0),
+        Wanted::One { netns, ifindex } => (Devices::DEVICES_ONE, netns, ifindex),
+        Wanted::Listed => (Devices::DEVICES_LISTED, 0, 0),
+    };
+    config.only_devices = only;
+    config.only_device = ListedDevice { netns, ifindex };
+    open.progs.fentry_xdp.set_autoload(aim.probes == Probes::Both);
+    Ok(())
+}
+
+fn share(open: &mut OpenXdptraceSkel<'_>, maps: &Maps) -> libbpf_rs::Result<()> {
+    open.maps.events.reuse_fd(maps.events.as_fd())?;
+    open.maps.counted.reuse_fd(maps.counted.as_fd())?;
+    open.maps.devices.reuse_fd(maps.devices.as_fd())
+}
+
+fn set_target(open: &mut OpenXdptraceSkel<'_>, program: BorrowedFd<'_>, function: &str, shown: &str) -> Result<()> {
     for probe in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
         probe
             .set_attach_target(program.as_raw_fd(), Some(function.to_owned()))
             .map_err(|error| refusal::explain(&error, "aim fentry and fexit at", shown))?;
     }
-    open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", shown))
-}
-
-fn configure(open: &mut OpenXdptraceSkel<'_>, target: &Target, filter: Filter) -> Result<()> {
-    let config = open.maps.rodata_data.as_deref_mut().context("the BPF object has no configuration")?;
-    config.program_id = target.program.id;
-    config.only_icmp = filter == Filter::Icmp;
-    if !target.device.has_members {
-        config.only_ifindex = target.device.ifindex;
-        config.only_netns = target.device.netns;
-    }
     Ok(())
 }
 
-/// A run that has begun on another CPU goes on, whatever is switched or closed here.
-fn wait_for_running_programs() {
+/// By BPF_RAW_TRACEPOINT_OPEN, as libbpf attaches fentry and fexit: it is what 5.10 knows.
+fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes no name for these programs, and a descriptor that is open here.
+    let fd = unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) };
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the descriptor was just made and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Waits until no run is under way that had begun before: a run on another CPU goes on, whatever is switched or closed
+/// here. Afterwards all records of probes that were ended are in the ring, and all counts in the map.
+pub fn wait_for_running_programs() {
     // MEMBARRIER_CMD_GLOBAL is synchronize_rcu() in the kernel (kernel/sched/membarrier.c), and a BPF program runs
     // within one RCU read side. A kernel with nohz_full refuses it; there a wait many times as long as any
     // program runs has to do.

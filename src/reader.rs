@@ -1,10 +1,12 @@
 //! The perf ring's user side: samples → records, and the clock to date them by. Knows no format.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{ErrorKind, MapCore, PerfBuffer, PerfBufferBuilder};
+use libbpf_rs::{MapCore, PerfBuffer, PerfBufferBuilder};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::bpf::{Record, read_record};
 
@@ -36,24 +38,20 @@ impl<'sink> Reader<'sink> {
         Ok(Self(buffer))
     }
 
-    /// Waits for records until there are some or `timeout` is over, and delivers them.
-    ///
-    /// # Errors
-    /// The rings cannot be polled. A signal is no error.
-    pub fn poll(&self, timeout: Duration) -> Result<()> {
-        match self.0.poll(timeout) {
-            // A signal: whoever set the handler looks at its flag.
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            result => result.context("failed to poll the perf rings"),
-        }
-    }
-
     /// Delivers all that the rings hold, also what no wake-up was sent for.
     ///
     /// # Errors
     /// The rings cannot be read.
     pub fn drain(&self) -> Result<()> {
         self.0.consume().context("failed to read the perf rings")
+    }
+}
+
+impl AsFd for Reader<'_> {
+    /// Readable when there are records.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: libbpf's epoll descriptor is open as long as the buffer, which this borrows.
+        unsafe { BorrowedFd::borrow_raw(self.0.epoll_fd()) }
     }
 }
 
@@ -73,18 +71,12 @@ pub fn boot_ns() -> io::Result<u64> {
 
 /// How far apart the readings were, and the difference between the clocks, in nanoseconds.
 fn read_clock_pair() -> io::Result<(u64, u64)> {
-    let before = read_clock(libc::CLOCK_MONOTONIC)?;
-    let real = read_clock(libc::CLOCK_REALTIME)?;
-    let width = read_clock(libc::CLOCK_MONOTONIC)? - before;
+    let before = read_clock(ClockId::CLOCK_MONOTONIC)?;
+    let real = read_clock(ClockId::CLOCK_REALTIME)?;
+    let width = read_clock(ClockId::CLOCK_MONOTONIC)? - before;
     Ok((width, real.saturating_sub(before + width / 2)))
 }
 
-fn read_clock(clock: libc::clockid_t) -> io::Result<u64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` outlives the call.
-    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // Neither clock shows a time before its beginning.
-    Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+fn read_clock(clock: ClockId) -> io::Result<u64> {
+    Ok(Duration::from(clock_gettime(clock)?).as_nanos() as u64)
 }

@@ -34,6 +34,19 @@ pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     }
 }
 
+/// What [`explain`] says behind what failed on what.
+pub fn reason(error: &Error) -> String {
+    let shown = format!("{error:#}");
+    shown.split_once(": ").map_or(shown.clone(), |(_, reason)| reason.to_owned())
+}
+
+/// Forgets what was said so far, so that it explains nothing that fails later.
+pub fn forget_messages() {
+    if let Ok(mut messages) = MESSAGES.lock() {
+        messages.clear();
+    }
+}
+
 /// Whose fault it is, and what it is.
 #[derive(Debug, PartialEq)]
 enum Meaning {

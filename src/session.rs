@@ -1,144 +1,314 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::bpf::Record;
 use crate::event::{Counts, Event};
 use crate::failure::{self, Failure, Status};
+use crate::follow::{Follow, Step, Traced};
+use crate::kernel::Kernel;
 use crate::passthrough::{self, Attached};
-use crate::plan::Tracing;
+use crate::plan::{Devices, Tracing};
 use crate::privileges;
-use crate::probe::Probe;
+use crate::probe::{self, Maps};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
-use crate::target::{self, Device, Program, Target};
+use crate::target::{self, Device, Guards, Names, Refused, Watch};
 
-/// How long the reader sleeps at most before it looks at the stop flag and at its output.
-const POLL: Duration = Duration::from_millis(100);
+/// How long to sleep at most before looking at the stop flag, at the devices and at the clock.
+const POLL_MS: u16 = 100;
+/// How often to start anew because programs vanished while they were attached to.
+const TRIES: u32 = 20;
 
 /// Traces until `stop` is set or the output's reader, if `watched`, has gone away; then tells the sink where
-/// every run of the program went.
+/// every run of the programs went.
 ///
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
 pub fn trace(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
     refusal::capture_messages();
     privileges::check_tracing()?;
-    let result = trace_name(plan, sink, watched, stop);
+    let result = trace_scope(plan, sink, watched, stop);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
-        Probe::try_load()?;
+        probe::try_load()?;
     }
     result
 }
 
-fn trace_name(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
-    let device = Device::find(&plan.device)?;
-    let passthrough = attach_where_none(plan, &device, sink)?;
-    let traced = trace_device(plan, device, sink, watched, stop);
-    // Also when tracing failed: the NIC is to be as it was.
-    let restored = passthrough.map_or(Ok(()), Attached::detach);
-    if let Ok(counts) = &traced {
-        sink.notice(&Notice::Ended(*counts))?;
-    }
+fn trace_scope(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
+    let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, plan.exit_only)?;
+    plan.scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
+    let mut passthrough = Vec::new();
+    let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
+        let mut run = Run::new(plan, guards, stop)?;
+        run.trace(sink, watched)
+    });
+    // Also when tracing failed: the NICs are to be as they were.
+    let restored: Vec<Result<()>> = passthrough.into_iter().map(Attached::detach).collect();
+    let restored = restored.into_iter().collect::<Result<()>>();
     match (traced, restored) {
         (Err(error), Err(unrestored)) => Err(error.context(format!("{unrestored:#}"))),
-        (traced, restored) => traced.map(|_| ()).and(restored),
+        (Err(error), Ok(())) => Err(error),
+        (Ok((counts, ended)), restored) => {
+            sink.notice(&Notice::Ended(counts))?;
+            ended.and(restored)
+        }
     }
 }
 
-fn attach_where_none(plan: &Tracing, device: &Device, sink: &mut dyn Sink) -> Result<Option<Attached>> {
-    let Some(mode) = plan.passthrough else {
-        return Ok(None);
+fn attach_where_none(plan: &Tracing, attached: &mut Vec<Attached>, sink: &mut dyn Sink) -> Result<()> {
+    let (Some(mode), Devices::Named(names)) = (plan.passthrough, &plan.scope.devices) else {
+        return Ok(());
     };
-    if target::find_program(device)?.is_some() {
-        return Ok(None);
+    for name in names {
+        let device = Device::find(name)?;
+        if target::find_program(&device)?.is_some() {
+            continue;
+        }
+        privileges::check_attaching()?;
+        // Whoever closed stderr doesn't want to know.
+        let _ = writeln!(io::stderr(), "{}", passthrough::warning(&device));
+        attached.push(Attached::new(&device, mode)?);
+        // A closed pipe shows again at the next write, where the run can end in order.
+        let _ = sink.notice(&Notice::AttachedXdp(device.name.clone()));
     }
-    privileges::check_attaching()?;
-    // Whoever closed stderr doesn't want to know.
-    let _ = writeln!(io::stderr(), "{}", passthrough::warning(device));
-    let attached = Attached::new(device, mode)?;
-    // A closed pipe shows again at the next write, where the run can end in order.
-    let _ = sink.notice(&Notice::AttachedXdp(device.name.clone()));
-    Ok(Some(attached))
+    Ok(())
 }
 
-fn trace_device(
-    plan: &Tracing,
-    device: Device,
-    sink: &mut dyn Sink,
-    watched: Option<BorrowedFd<'_>>,
-    stop: &AtomicBool,
-) -> Result<Counts> {
-    let id = target::find_program(&device)?.ok_or_else(|| {
-        Failure::no_target(format!("no XDP program on {device}: --passthrough attaches one that passes everything"))
-    })?;
-    let mut target = Target { program: Program::open(id)?, device };
-    let mut storage = MaybeUninit::uninit();
-    let mut probe = Probe::load(&mut storage, &target, plan.filter)?;
-    let delivery =
-        RefCell::new(Delivery { sink, target: &mut target, boot_ns: reader::boot_ns()?, traced: 0, broken: None });
-    let reader = Reader::new(probe.events(), |record| delivery.borrow_mut().record(record))?;
+/// A run, from the first look at the devices to the last record.
+struct Run<'plan> {
+    plan: &'plan Tracing,
+    stop: &'plan AtomicBool,
+    watch: Watch<'plan>,
+    follow: Follow<'plan>,
+}
 
-    probe.attach_fentry()?;
-    delivery.borrow_mut().notice(&Notice::AttachedFentry);
-    probe.attach_fexit()?;
-    delivery.borrow_mut().notice(&Notice::AttachedFexit);
-    probe.begin()?;
-    delivery.borrow_mut().notice(&Notice::Listening);
-
-    while !stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() && !watched.is_some_and(is_closed) {
-        delivery.borrow_mut().refresh()?;
-        reader.poll(POLL)?;
+impl<'plan> Run<'plan> {
+    fn new(plan: &'plan Tracing, guards: Guards, stop: &'plan AtomicBool) -> Result<Self> {
+        let watch = Watch::new(&plan.scope, guards)?;
+        let follow = Follow::new(plan, Maps::create()?, watch.netns());
+        Ok(Self { plan, stop, watch, follow })
     }
-    probe.detach()?;
-    reader.drain()?;
-    drop(reader);
 
-    let Delivery { traced, broken, .. } = delivery.into_inner();
-    match broken {
-        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("failed to write the output"),
-        _ => Ok(Counts::new(probe.counted()?, traced)),
+    /// The final counts, and why the run ended where that is an error.
+    fn trace(&mut self, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>) -> Result<(Counts, Result<()>)> {
+        let delivery = RefCell::new(Delivery::new(sink)?);
+        let reader = Reader::new(self.follow.maps().events(), |record| delivery.borrow_mut().record(record))?;
+        self.start(&delivery)?;
+        let mut ended = Ok(());
+        while !self.stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() {
+            if !wait(&reader, &self.watch, watched)? {
+                break;
+            }
+            reader.drain()?;
+            ended = self.keep_up(&reader, &delivery)?;
+            if ended.is_err() {
+                break;
+            }
+        }
+        let last = self.follow.end()?;
+        drop(last);
+        reader.drain()?;
+        drop(reader);
+        let Delivery { traced, broken, .. } = delivery.into_inner();
+        match broken {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(error).context("failed to write the output")
+            }
+            _ => Ok((Counts::new(self.follow.maps().counted()?, traced), ended)),
+        }
     }
+
+    /// Attaches what there is. Without anything to trace, and nothing to wait for, that is an error.
+    fn start(&mut self, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
+        let mut refused = Vec::new();
+        for _ in 0..TRIES {
+            if let Some(view) = self.watch.look()? {
+                delivery.borrow_mut().names = self.watch.names();
+                let step = self.follow.step(&view, false)?;
+                delivery.borrow_mut().take_over(self.follow.traced());
+                refused.extend(step.refused);
+                if !step.vanished {
+                    break;
+                }
+            }
+            thread::sleep(Duration::from_millis(POLL_MS.into()));
+        }
+        let mut delivery = delivery.borrow_mut();
+        if self.follow.traced().is_empty() {
+            if !self.plan.wait {
+                return Err(nothing_traced(refused));
+            }
+            delivery.notice(&Notice::Waiting(self.waited_for()));
+            return Ok(());
+        }
+        for traced in self.follow.traced() {
+            delivery.notice_attached(traced);
+        }
+        for (refused, _) in refused {
+            delivery.notice(&Notice::NotTraced(refused.to_string()));
+        }
+        delivery.notice_listening();
+        Ok(())
+    }
+
+    fn waited_for(&self) -> String {
+        match &self.plan.scope.devices {
+            Devices::Named(names) => names.join(", ").escape_default().to_string(),
+            Devices::Any | Devices::Unnamed => "any device".into(),
+        }
+    }
+
+    /// Attaches what has come since, and lets go of what has gone. An error within is the end of the run.
+    fn keep_up(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<Result<()>> {
+        let view = self.watch.look()?;
+        delivery.borrow_mut().refresh(self.watch.names())?;
+        let Some(view) = view else {
+            return Ok(Ok(()));
+        };
+        let had_any = !self.follow.traced().is_empty();
+        let step = self.follow.step(&view, had_any && !self.plan.follow)?;
+        self.tell(&step, delivery);
+        // The last records of what was let go of: its names are needed until they are read.
+        reader.drain()?;
+        delivery.borrow_mut().take_over(self.follow.traced());
+        if had_any && !self.plan.follow && self.follow.traced().is_empty() {
+            return Ok(Err(Failure::no_target(
+                "what was traced is gone, and --no-follow leaves what has come instead untraced",
+            )));
+        }
+        Ok(Ok(()))
+    }
+
+    fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
+        let mut delivery = delivery.borrow_mut();
+        let traced = self.follow.traced();
+        delivery.take_in(traced);
+        for new in &traced[traced.len() - step.attached..] {
+            delivery.notice_attached(new);
+            let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(Instant::now())));
+            delivery.notice(&Notice::Attached { target: new.target.to_string(), missed });
+        }
+        for old in &step.detached {
+            delivery.notice(&Notice::Detached(old.target.to_string()));
+        }
+        for (refused, _) in &step.refused {
+            delivery.notice(&Notice::NotTraced(refused.to_string()));
+        }
+        if step.attached > 0 {
+            delivery.notice_listening();
+        }
+    }
+}
+
+/// One line for all that stood against tracing; several reasons have the status of the one that comes first.
+fn nothing_traced(refused: Vec<(Refused, Status)>) -> anyhow::Error {
+    let status = [Status::Unable, Status::Failed, Status::NoTarget];
+    let status = status.into_iter().find(|status| refused.iter().any(|(_, one)| one == status));
+    let reasons: Vec<String> = refused
+        .iter()
+        .map(
+            |(Refused { what, why }, _)| {
+                if what.is_empty() { why.clone() } else { format!("cannot trace {what}: {why}") }
+            },
+        )
+        .collect();
+    let reasons = if reasons.is_empty() { "no XDP program on any device".to_owned() } else { reasons.join("; ") };
+    Failure::with(status.unwrap_or(Status::NoTarget), reasons)
+}
+
+fn wall_clock_ns(then: Instant) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(then.elapsed()).as_nanos() as u64
+}
+
+/// Sleeps until there are records, word of a change, or it is time to look around. False once the output is a pipe or
+/// socket that nobody reads any more.
+fn wait(reader: &Reader<'_>, watch: &Watch<'_>, output: Option<BorrowedFd<'_>>) -> Result<bool> {
+    let mut fds = vec![PollFd::new(reader.as_fd(), PollFlags::POLLIN), PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+    fds.extend(output.map(|output| PollFd::new(output, PollFlags::empty())));
+    match poll(&mut fds, PollTimeout::from(POLL_MS)) {
+        // A signal: whoever set the handler looks at its flag.
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error).context("failed to wait for events"),
+    }
+    let closed = fds.get(2).and_then(PollFd::revents);
+    Ok(!closed.is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
 }
 
 /// The way from a record to the sink, and what became of it there.
 struct Delivery<'run> {
     sink: &'run mut dyn Sink,
-    target: &'run mut Target,
+    names: Names,
+    /// What the numbers in records stand for: function and program.
+    targets: HashMap<u32, (String, u32)>,
     boot_ns: u64,
+    boot_read: Instant,
+    listening: bool,
     traced: u64,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
 }
 
-impl Delivery<'_> {
+impl<'run> Delivery<'run> {
+    fn new(sink: &'run mut dyn Sink) -> Result<Self> {
+        Ok(Self {
+            sink,
+            names: Names::default(),
+            targets: HashMap::new(),
+            boot_ns: reader::boot_ns()?,
+            boot_read: Instant::now(),
+            listening: false,
+            traced: 0,
+            broken: None,
+        })
+    }
+
     fn record(&mut self, record: &Record) {
-        if self.broken.is_some() {
+        // A record of no target is a defect; it counts as lost, because it is handed on to nobody.
+        let Some((function, _)) = self.targets.get(&record.target).filter(|_| self.broken.is_none()) else {
             return;
-        }
-        let Target { device, program } = &*self.target;
-        let name = device.name_of_member(record.netns, record.ifindex);
-        let event = Event::new(record, name.as_deref(), &program.function, self.boot_ns);
+        };
+        let name = self.names.of(record.netns, record.ifindex);
+        let event = Event::new(record, name, function, self.boot_ns);
         match self.sink.packet(&event) {
             Ok(()) => self.traced += 1,
             Err(error) => self.broken = Some(error),
         }
     }
 
-    /// What may change while packets come: the clock may be set and the device renamed.
-    fn refresh(&mut self) -> io::Result<()> {
-        self.boot_ns = reader::boot_ns()?;
-        self.target.device.refresh_name();
+    /// What may change while packets come: the clock may be set and devices renamed.
+    fn refresh(&mut self, names: Names) -> io::Result<()> {
+        self.names = names;
+        if self.boot_read.elapsed() >= Duration::from_millis(POLL_MS.into()) {
+            self.boot_ns = reader::boot_ns()?;
+            self.boot_read = Instant::now();
+        }
         Ok(())
+    }
+
+    /// Records of these may come.
+    fn take_in(&mut self, traced: &[Traced]) {
+        let targets = traced.iter().map(|one| (one.number, (one.target.function.name.clone(), one.target.program)));
+        self.targets.extend(targets);
+    }
+
+    /// Records of these may come, and of no others any more.
+    fn take_over(&mut self, traced: &[Traced]) {
+        self.targets.clear();
+        self.take_in(traced);
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -146,12 +316,17 @@ impl Delivery<'_> {
             self.broken = self.sink.notice(notice).err();
         }
     }
-}
 
-/// Whether `output` is a pipe or socket that nobody reads any more.
-fn is_closed(output: BorrowedFd<'_>) -> bool {
-    let mut poll = libc::pollfd { fd: output.as_fd().as_raw_fd(), events: 0, revents: 0 };
-    // SAFETY: one pollfd, which outlives the call; it doesn't wait.
-    let ready = unsafe { libc::poll(&mut poll, 1, 0) };
-    ready > 0 && poll.revents & (libc::POLLERR | libc::POLLHUP) != 0
+    fn notice_attached(&mut self, traced: &Traced) {
+        if traced.target.probes == target::Probes::Both {
+            self.notice(&Notice::AttachedFentry);
+        }
+        self.notice(&Notice::AttachedFexit);
+    }
+
+    fn notice_listening(&mut self) {
+        if !std::mem::replace(&mut self.listening, true) {
+            self.notice(&Notice::Listening);
+        }
+    }
 }

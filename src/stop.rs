@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, LineWriter, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process;
 use std::ptr;
 use std::sync::Arc;
@@ -11,9 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// `timeout` and `sudo` send a signal to the process and to its group: the second copy is no second wish.
 const SAME_WISH: Duration = Duration::from_millis(500);
+
+/// How long to wait for an output before looking at the flag again.
+const POLL_MS: u16 = 100;
 
 /// A flag that SIGINT, SIGTERM and, unless it is ignored as under nohup, SIGHUP set.
 ///
@@ -59,9 +63,8 @@ impl<'stop> Patient<'stop> {
     }
 
     fn is_ready(&self) -> bool {
-        let mut poll = libc::pollfd { fd: self.out.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one pollfd, which outlives the call. In milliseconds.
-        unsafe { libc::poll(&mut poll, 1, 100) > 0 }
+        let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::from(POLL_MS)).is_ok_and(|ready| ready > 0)
     }
 }
 

@@ -20,13 +20,21 @@ fn help_and_version_are_data() {
 
 #[test]
 fn wrong_usage_is_one_line_and_status_2() {
-    for words in [&[][..], &["--nonsense"], &["-i"], &["-i", "lo", "-o", "xml"], &["-i", "lo", "tcp"], &["demo"]] {
+    for words in [&["--nonsense"][..], &["-i"], &["-i", "lo", "-o", "xml"], &["-i", "lo", "tcp"], &["demo"]] {
         let done = xdptrace(words);
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(2), "{words:?}: {stderr}");
         assert!(done.stdout.is_empty(), "{words:?}");
         assert!(stderr.starts_with("xdptrace: ") && stderr.lines().count() == 1, "{words:?}: {stderr}");
     }
+}
+
+#[test]
+fn without_any_word_the_last_line_says_how_to_go_on() {
+    let done = xdptrace(&[]);
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{stderr}");
+    assert!(stderr.lines().last().unwrap().contains("xdptrace -i DEV"), "{stderr}");
 }
 
 #[test]

@@ -15,7 +15,9 @@ mod passthrough {
 }
 
 pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
-pub use xdptrace::types::{counts as Counted, half as Half, record as Record, snap as Snap};
+pub use xdptrace::types::{
+    counts as Counted, device as ListedDevice, devices as Devices, half as Half, record as Record, snap as Snap,
+};
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 
 const _: () = assert!(size_of::<Record>() == 320, "record.h and the skeleton disagree on struct record");
@@ -25,6 +27,8 @@ const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton dis
 unsafe impl Plain for Record {}
 // SAFETY: as above.
 unsafe impl Plain for Counted {}
+// SAFETY: as above.
+unsafe impl Plain for ListedDevice {}
 
 /// Copies a record out of a perf sample.
 ///
@@ -37,6 +41,12 @@ pub fn read_record(sample: &[u8]) -> Option<Record> {
 /// Copies one CPU's counters out of a map value. None where the value is too short.
 pub fn read_counted(value: &[u8]) -> Option<Counted> {
     copy(value)
+}
+
+/// The bytes of a key of the map `devices`.
+pub fn device_key(device: &ListedDevice) -> &[u8] {
+    // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).
+    unsafe { plain::as_bytes(device) }
 }
 
 fn copy<T: Plain + Default>(bytes: &[u8]) -> Option<T> {

@@ -15,6 +15,7 @@ enum half {
 	HALF_ENTRY = 1,
 	HALF_EXIT = 2,
 	HALF_BOTH = HALF_ENTRY | HALF_EXIT,
+	HALF_VERDICT = 4,	/* fexit saw a return value: the function isn't void */
 };
 
 /* The packet at one of the two probes. */
@@ -33,11 +34,25 @@ struct record {
 	__u32 ifindex;		/* receiving device, as the program sees it in ingress_ifindex */
 	__u32 queue;		/* receive queue, as the program sees it in rx_queue_index */
 	__u32 cpu;
-	__u32 verdict;		/* the program's return value; undefined unless fexit saw it */
+	__u32 verdict;		/* the program's return value; undefined without HALF_VERDICT */
 	enum half halves;
-	__u32 _reserved;
+	__u32 target;		/* which of the traced functions, as user space numbers them */
 	struct snap before;	/* undefined unless fentry saw it */
 	struct snap after;	/* undefined unless fexit saw it */
+};
+
+/* A device: an index says nothing without its network namespace. */
+struct device {
+	__u32 netns;		/* inode number */
+	__u32 ifindex;
+};
+
+/* The packets of which devices are asked for. */
+enum devices {
+	DEVICES_ALL,		/* of every one that runs the program */
+	DEVICES_NETNS,		/* of those of one network namespace */
+	DEVICES_ONE,
+	DEVICES_LISTED,		/* of those in the map `devices` */
 };
 
 /* Per CPU. seen = filtered + sent + lost; the unit is one run of the traced program, counted at its end. */
@@ -51,6 +66,7 @@ struct counts {
 
 _Static_assert(sizeof(struct snap) == 8 + SNAP_LEN, "struct snap has no hidden padding");
 _Static_assert(sizeof(struct record) == 2 * 8 + 8 * 4 + 2 * sizeof(struct snap), "struct record has no hidden padding");
+_Static_assert(sizeof(struct device) == 2 * 4, "struct device has no hidden padding");
 _Static_assert(sizeof(struct counts) == 5 * 8, "struct counts has no hidden padding");
 
 #endif

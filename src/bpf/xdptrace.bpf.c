@@ -20,10 +20,16 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IPPROTO_ICMP 1
 
 /* Set by user space before load; the verifier then drops the branches that these exclude. */
+const volatile __u32 target = 0;
 const volatile __u32 program_id = 0;
-const volatile __u32 only_ifindex = 0;	/* 0: packets of every device that runs the program */
-const volatile __u32 only_netns = 0;
+const volatile enum devices only_devices = DEVICES_ALL;
+const volatile struct device only_device = {};
 const volatile bool only_icmp = false;
+const volatile bool exit_only = false;	/* there is no fentry */
+const volatile __u32 context = 0;	/* which of the function's parameters is the packet's context */
+const volatile __u32 parameters = 1;	/* how many it has; its return value follows them */
+const volatile bool typed = true;	/* the context is declared as struct xdp_md *, not as void * */
+const volatile bool returns = true;	/* it returns an integer */
 
 /*
  * Set by user space once both probes are attached, cleared before they are taken off: the runs in between are those
@@ -52,6 +58,7 @@ struct {
 	__type(value, struct run);
 } runs SEC(".maps");
 
+/* These three, `events` and the two below, are shared by the objects of all targets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -59,21 +66,47 @@ struct {
 	__type(value, struct counts);
 } counted SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct device);
+	__type(value, __u8);
+} devices SEC(".maps");
+
+/*
+ * A member of the context. The verifier knows the type of a parameter declared as struct xdp_md *; one declared as
+ * void * is a number to it, and read as any address is. `typed` is constant, so one of the two is dropped at load.
+ */
+#define CONTEXT(xdp, member) (typed ? (xdp)->member : BPF_CORE_READ(xdp, member))
+
 static __always_inline bool note_device(struct record *record, const struct xdp_buff *xdp)
 {
 	const struct net_device *dev = BPF_CORE_READ(xdp, rxq, dev);
+	struct device device = {
+		.netns = BPF_CORE_READ(dev, nd_net.net, ns.inum),
+		.ifindex = BPF_CORE_READ(dev, ifindex),
+	};
 
-	record->ifindex = BPF_CORE_READ(dev, ifindex);
-	record->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	record->ifindex = device.ifindex;
+	record->netns = device.netns;
 	record->queue = BPF_CORE_READ(xdp, rxq, queue_index);
-	return !only_ifindex || (record->ifindex == only_ifindex && record->netns == only_netns);
+	switch (only_devices) {
+	case DEVICES_ALL:
+		return true;
+	case DEVICES_NETNS:
+		return device.netns == only_device.netns;
+	case DEVICES_ONE:
+		return device.ifindex == only_device.ifindex && device.netns == only_device.netns;
+	default:
+		return bpf_map_lookup_elem(&devices, &device);
+	}
 }
 
 static __always_inline void note_packet(struct snap *snap, const struct xdp_buff *xdp)
 {
-	__u64 data = (__u64)xdp->data;
-	__u64 meta = (__u64)xdp->data_meta;
-	__u64 length = (__u64)xdp->data_end - data;
+	__u64 data = (__u64)CONTEXT(xdp, data);
+	__u64 meta = (__u64)CONTEXT(xdp, data_meta);
+	__u64 length = (__u64)CONTEXT(xdp, data_end) - data;
 	/* 64 bits unsigned from start to end: 7.3's verifier loses the lower bound of anything narrower. */
 	__u64 captured = length;
 
@@ -129,7 +162,8 @@ static __always_inline void end_run(void *ctx, struct run *run, struct counts *c
 		record->latency_ns = now - record->time_ns;
 		record->halves = HALF_BOTH;
 	} else {
-		counts->unpaired++;
+		if (!exit_only)
+			counts->unpaired++;
 		if (!is_wanted(&record->after)) {
 			counts->filtered++;
 			return;
@@ -137,9 +171,11 @@ static __always_inline void end_run(void *ctx, struct run *run, struct counts *c
 		record->time_ns = now;
 		record->halves = HALF_EXIT;
 	}
+	record->target = target;
 	record->program_id = program_id;
 	record->cpu = bpf_get_smp_processor_id();
 	record->verdict = verdict;
+	record->halves |= returns ? HALF_VERDICT : 0;
 	if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, record, sizeof(*record)))
 		counts->lost++;
 	else
@@ -166,15 +202,52 @@ static __always_inline int handle_xdp(void *ctx, const struct xdp_buff *xdp, enu
 	return 0;
 }
 
-/* BPF_PROG hides the real parameter, `unsigned long long *ctx` with the arguments in a row, and names them. */
-SEC("fentry/xdp")
-int BPF_PROG(fentry_xdp, struct xdp_buff *xdp)
+/*
+ * BPF_PROG hides the real parameter, `unsigned long long *ctx`, which holds the traced function's arguments in a row
+ * and its return value behind them. BPF_PROG could name them, but where the context and the return value are depends on
+ * the target, and the verifier refuses to have an argument read that isn't there or isn't of a type that it knows. So
+ * each possible place has a load of its own, with the constant offset that the verifier wants, and all but the target's
+ * are dropped at load.
+ */
+#define ARGUMENT(number)                                                                                               \
+	({                                                                                                             \
+		__u64 argument;                                                                                        \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(argument) : "r"(ctx), "i"((number) * 8));                 \
+		argument;                                                                                              \
+	})
+
+static __always_inline struct xdp_buff *context_of(void *ctx)
 {
-	return handle_xdp(ctx, xdp, HALF_ENTRY, 0);
+	switch (context) {
+	case 0: return (struct xdp_buff *)ARGUMENT(0);
+	case 1: return (struct xdp_buff *)ARGUMENT(1);
+	case 2: return (struct xdp_buff *)ARGUMENT(2);
+	case 3: return (struct xdp_buff *)ARGUMENT(3);
+	default: return (struct xdp_buff *)ARGUMENT(4);
+	}
+}
+
+static __always_inline __u32 verdict_of(void *ctx)
+{
+	if (!returns)
+		return 0;
+	switch (parameters) {
+	case 1: return ARGUMENT(1);
+	case 2: return ARGUMENT(2);
+	case 3: return ARGUMENT(3);
+	case 4: return ARGUMENT(4);
+	default: return ARGUMENT(5);
+	}
+}
+
+SEC("fentry/xdp")
+int BPF_PROG(fentry_xdp)
+{
+	return handle_xdp(ctx, context_of(ctx), HALF_ENTRY, 0);
 }
 
 SEC("fexit/xdp")
-int BPF_PROG(fexit_xdp, struct xdp_buff *xdp, int verdict)
+int BPF_PROG(fexit_xdp)
 {
-	return handle_xdp(ctx, xdp, HALF_EXIT, verdict);
+	return handle_xdp(ctx, context_of(ctx), HALF_EXIT, verdict_of(ctx));
 }

@@ -45,7 +45,7 @@ impl<W: Write> Sink for Classic<W> {
             Notice::AttachedFentry => self.log(now, "Attached fentry(xdp)"),
             Notice::AttachedFexit => self.log(now, "Attached fexit(xdp)"),
             Notice::Listening => self.log(now, "Listening events..."),
-            Notice::Ended(_) => {
+            _ => {
                 tell(notice);
                 Ok(())
             }

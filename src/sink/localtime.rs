@@ -13,6 +13,8 @@ pub struct LocalTime {
     minute: i32,
     second: i32,
     nanosecond: u64,
+    /// East of UTC, in minutes.
+    offset: i64,
 }
 
 impl LocalTime {
@@ -35,6 +37,7 @@ impl LocalTime {
             minute: parts.tm_min,
             second: parts.tm_sec,
             nanosecond: time_ns % 1_000_000_000,
+            offset: parts.tm_gmtoff / 60,
         })
     }
 
@@ -53,6 +56,19 @@ impl LocalTime {
         show(move |f| {
             write!(f, "{:04}/{:02}/{:02} ", time.year, time.month, time.day)?;
             write!(f, "{:02}:{:02}:{:02}", time.hour, time.minute, time.second)
+        })
+    }
+}
+
+impl LocalTime {
+    /// `2023-07-15T06:56:58.123456789+02:00`
+    pub fn rfc3339(&self) -> impl Display {
+        let time = *self;
+        show(move |f| {
+            let (sign, offset) = (if time.offset < 0 { '-' } else { '+' }, time.offset.abs());
+            write!(f, "{:04}-{:02}-{:02}T", time.year, time.month, time.day)?;
+            write!(f, "{:02}:{:02}:{:02}.{:09}", time.hour, time.minute, time.second, time.nanosecond)?;
+            write!(f, "{sign}{:02}:{:02}", offset / 60, offset % 60)
         })
     }
 }

@@ -6,6 +6,8 @@ mod text;
 
 use std::io::{self, Write};
 
+pub use localtime::LocalTime;
+
 use crate::event::{Counts, Event};
 use crate::plan::Output;
 
@@ -18,6 +20,19 @@ pub enum Notice {
     AttachedFentry,
     /// fexit was attached.
     AttachedFexit,
+    /// A program was attached to after the start.
+    Attached {
+        /// `xdp_lb#12 on eth0`
+        target: String,
+        /// Between these two times, in nanoseconds since the Unix epoch, it may have run without being traced.
+        missed: Option<(u64, u64)>,
+    },
+    /// A program runs no longer where it was traced, and was let go of: `xdp_lb#12 on eth0`.
+    Detached(String),
+    /// Something that was asked for is not traced: what, and why.
+    NotTraced(String),
+    /// There is nothing to trace yet on these devices.
+    Waiting(String),
     /// Everything is attached: from here on no packet is missed unseen.
     Listening,
     /// Nothing is attached any more, and this is where every run of the program went.
@@ -42,8 +57,21 @@ fn tell(notice: &Notice) {
     let _ = match notice {
         Notice::Listening => writeln!(io::stderr(), "Listening events..."),
         Notice::Ended(counts) => writeln!(io::stderr(), "{counts}"),
+        Notice::Attached { target, missed: None } => writeln!(io::stderr(), "attached to {target}"),
+        Notice::Attached { target, missed: Some(missed) } => {
+            writeln!(io::stderr(), "attached to {target}: not traced {}", span(*missed))
+        }
+        Notice::Detached(target) => writeln!(io::stderr(), "detached from {target}"),
+        Notice::NotTraced(what) => writeln!(io::stderr(), "not traced: {what}"),
+        Notice::Waiting(devices) => writeln!(io::stderr(), "waiting for an XDP program on {devices}"),
         Notice::AttachedXdp(_) | Notice::AttachedFentry | Notice::AttachedFexit => Ok(()),
     };
+}
+
+/// `from 06:56:58.123456 to 06:56:58.199123 (76 ms)`
+fn span((from, to): (u64, u64)) -> String {
+    let time = |ns| LocalTime::new(ns).map_or_else(|| "?".into(), |time| time.time_of_day().to_string());
+    format!("from {} to {} ({} ms)", time(from), time(to), to.saturating_sub(from).div_ceil(1_000_000))
 }
 
 /// The sink for `output`, writing to `out`.

@@ -1,29 +1,16 @@
-//! The two questions to a driver that only the ethtool ioctl answers by device name, whatever /sys is mounted.
+//! The features of a device, by the ethtool ioctl, which asks by name whatever /sys is mounted.
 //!
 //! Layouts: include/uapi/linux/ethtool.h.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_SFEATURES: u32 = 0x3b;
 const ETH_SS_FEATURES: u32 = 4;
-/// `ethtool_drvinfo`: 4 bytes of command, then 32 of driver name, and more.
-const DRVINFO_SIZE: usize = 196;
-
-/// The name of the driver behind device `name`.
-pub fn driver(name: &str) -> io::Result<String> {
-    let mut info = [0u32; DRVINFO_SIZE / 4];
-    info[0] = ETHTOOL_GDRVINFO;
-    ioctl(name, &mut info)?;
-    let bytes: Vec<u8> = info[1..9].iter().flat_map(|word| word.to_ne_bytes()).collect();
-    let driver = CStr::from_bytes_until_nul(&bytes).map_err(io::Error::other)?;
-    Ok(driver.to_string_lossy().into_owned())
-}
 
 /// The features of a device that are wanted on, whether or not others keep them off for now: bits as the kernel numbers them (`ethtool -k` names them), 32 a word.
 #[derive(Debug, Clone, PartialEq, Eq)]

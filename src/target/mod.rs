@@ -1,63 +1,83 @@
-//! Reads the kernel: the NIC, the XDP program on it, the function to trace. Loads and attaches nothing.
+//! Reads the kernel: NICs, the XDP programs on their path, the functions to trace. Loads and attaches nothing.
+//!
+//! ```text
+//! links       rtnetlink → network devices and the ids of the programs on them
+//! device      … one of them, by name and namespace
+//! object      ids and descriptors of BPF programs and links
+//! program     … what the kernel says of a program; function: what its BTF says
+//! attachments EXT and tracing programs on other programs
+//! dispatcher  libxdp's: its components
+//! maps        the programs in maps
+//! tree        all of that, as the tree of programs behind a device
+//! select      trees → targets, and why others are refused (obstacle, hazard)
+//! watch       … again and again
+//! ```
 
+mod attachments;
 mod device;
+mod dispatcher;
 mod ethtool;
+mod function;
+mod hazard;
+mod links;
+mod maps;
+mod object;
+mod obstacle;
 mod program;
+mod select;
+mod tree;
+mod watch;
 
-use std::fmt::{self, Display, Formatter};
-use std::io;
+use std::os::fd::OwnedFd;
 
-use anyhow::{Result, anyhow};
-use libbpf_rs::libbpf_sys;
+use anyhow::{Context, Result};
 
-pub use device::{Device, name_of};
+pub use device::{Device, enter_netns, own_netns};
 pub use ethtool::Features;
+pub use function::Function;
+pub use hazard::{Fixed, Hazard};
+pub use links::Mode;
+pub use maps::Way;
+pub use obstacle::Obstacle;
 pub use program::Program;
+pub use select::{Guards, Probes, Refused, Selection, Target, function_obstacle, kernel_obstacle, select};
+pub use tree::{Node, Role, Survey, Tree};
+pub use watch::{Names, View, Watch};
 
 use crate::failure::Failure;
+use object::Kind;
 
-/// The program to trace and the device whose packets are asked for.
-#[derive(Debug)]
-pub struct Target {
-    /// The device.
-    pub device: Device,
-    /// The program.
-    pub program: Program,
-}
-
-impl Display for Target {
-    /// `xdp_lb#12 on eth0`
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { device, program } = self;
-        write!(f, "{}#{} on {device}", program.function.escape_default(), program.id)
-    }
-}
-
-/// The id of the XDP program that `device` runs, in whichever mode; None where it runs none.
-///
-/// Source: rtnetlink's IFLA_XDP, asked through libbpf. Needs no privilege.
+/// The id of the XDP program that `device` runs in the kernel or in its hardware; None where it runs none.
 ///
 /// # Errors
-/// The device is gone, or its program runs in the NIC's hardware, where no kernel function is entered.
+/// The device is gone.
 pub fn find_program(device: &Device) -> Result<Option<u32>> {
-    let mut found = libbpf_sys::bpf_xdp_query_opts {
-        sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
-        ..Default::default()
-    };
-    // SAFETY: `found` outlives the call and carries its own size.
-    let errno = unsafe { libbpf_sys::bpf_xdp_query(device.index(), 0, &mut found) };
-    if errno < 0 {
-        return Err(match -errno {
-            libc::ENODEV => Failure::no_target(format!("device {device} is gone")),
-            errno => anyhow!("failed to ask for the XDP program of {device}: {}", io::Error::from_raw_os_error(errno)),
-        });
-    }
-    let in_kernel = [found.drv_prog_id, found.skb_prog_id].into_iter().find(|id| *id != 0);
-    if in_kernel.is_none() && found.hw_prog_id != 0 {
-        return Err(Failure::no_target(format!(
-            "XDP program {} of {device} is offloaded to the NIC: no kernel function is entered, so it cannot be traced",
-            found.hw_prog_id
-        )));
-    }
-    Ok(in_kernel)
+    let links = links::read().context("failed to read the network devices")?;
+    let link = links.iter().find(|link| link.ifindex == device.ifindex);
+    let link = link.ok_or_else(|| Failure::no_target(format!("device {device} is gone")))?;
+    Ok(link.programs.first().map(|(_, id)| *id))
+}
+
+/// The name of device `ifindex` in this thread's network namespace; None where there is none.
+///
+/// # Errors
+/// The devices cannot be read.
+pub fn name_of(ifindex: u32) -> Result<Option<String>> {
+    let links = links::read().context("failed to read the network devices")?;
+    Ok(links.into_iter().find(|link| link.ifindex == ifindex).map(|link| link.name))
+}
+
+/// Opens program `id`. Needs CAP_SYS_ADMIN. Holding it keeps it and its maps in memory.
+///
+/// # Errors
+/// It is gone.
+pub fn open_program(id: u32) -> Result<OwnedFd> {
+    object::open(Kind::Program, id).with_context(|| format!("failed to open program {id}"))
+}
+
+/// `EXT program 31 (link 7)`: what has taken the place of `target`'s function. None where the kernel doesn't tell.
+pub fn holder(target: &Target) -> Option<String> {
+    let attachments = attachments::Attachments::read().ok()?;
+    let holder = attachments.replacing(target.program).find(|holder| holder.function == target.function.type_id)?;
+    Some(format!("EXT program {} (link {})", holder.program, holder.link))
 }

@@ -1,14 +1,12 @@
 //! What the traced program reads through xdp_md is what fentry and fexit read from xdp_buff.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
 use xdptrace::event::Event;
-use xdptrace::plan::{Filter, Output, Tracing};
+use xdptrace::plan::{Devices, Filter, Scope, Tracing};
 use xdptrace::session;
 use xdptrace::sink::{Notice, Sink};
 
@@ -49,17 +47,14 @@ impl Sink for Keep<'_> {
 
 /// What the tracer reads of one ping.
 fn read_from_xdp_buff(nic: &Nic) -> View {
-    let plan = Tracing { device: nic.name.clone(), passthrough: None, output: Output::Text, filter: Filter::Icmp };
+    let devices = Devices::Named(vec![nic.name.clone()]);
+    let scope = Scope { devices, netns: nic.netns.clone(), ..Scope::default() };
+    let plan = Tracing { scope, filter: Filter::Icmp, ..Tracing::default() };
     let stop = AtomicBool::new(false);
     let mut keep = Keep { nic, stop: &stop, view: None };
-    // A thread of its own, because setns moves the thread that calls it.
+    // A thread of its own, because the session moves its thread into the NIC's namespace.
     thread::scope(|scope| {
         let tracing = scope.spawn(|| {
-            if let Some(netns) = &nic.netns {
-                let netns = File::open(format!("/run/netns/{netns}")).unwrap();
-                // SAFETY: setns(2) takes a descriptor that is open here.
-                assert_eq!(unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
-            }
             session::trace(&plan, &mut keep, None, &stop).unwrap();
             keep.view.unwrap()
         });

@@ -1,0 +1,514 @@
+//! What this kernel and this user can do, with a remedy for each 'no'.
+
+use std::fmt::{self, Display, Formatter};
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::kernel::{Capabilities, Capability, Kernel, Lockdown, State};
+use crate::plan::{Devices, Scope};
+use crate::privileges;
+use crate::probe;
+use crate::refusal;
+use crate::target::{self, Fixed, Guards, Hazard, Probes, Refused, Tree, Watch};
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// How a question was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// It is as tracing wants it.
+    Yes,
+    /// It isn't; the words hold the remedy.
+    No,
+    /// It cannot be seen from here.
+    Unknown,
+    /// Nothing that was asked, but to be known before tracing.
+    Note,
+}
+
+impl Display for Answer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One question and its answer: a line of `xdptrace check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was asked for.
+    pub what: String,
+    /// The answer.
+    pub answer: Answer,
+    /// What it means, and with a 'no' the remedy. One line.
+    pub words: String,
+    /// Whether a 'no' means that tracing will not work.
+    #[serde(skip)]
+    pub needed: bool,
+}
+
+impl Finding {
+    /// An answer that tracing depends on.
+    pub fn needed(what: impl Into<String>, answer: Answer, words: impl Into<String>) -> Self {
+        Self { what: what.into(), answer, words: words.into(), needed: true }
+    }
+
+    /// An answer that tracing can do without.
+    pub fn by_the_way(what: impl Into<String>, answer: Answer, words: impl Into<String>) -> Self {
+        Self { needed: false, ..Self::needed(what, answer, words) }
+    }
+
+    fn stops_tracing(&self) -> bool {
+        self.needed && self.answer == Answer::No
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.what, self.answer, self.words)
+    }
+}
+
+/// `xdptrace check`: asks, writes the answers to `out`, and fails where tracing will not work.
+///
+/// # Errors
+/// Tracing will not work, and why; or the output cannot be written.
+pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
+    refusal::capture_messages();
+    let mut findings = kernel_findings();
+    let named = scope.devices != Devices::Unnamed || !scope.narrowing.is_empty();
+    // Who may not open programs has been told so.
+    let programs = privileges::check_reading().is_ok().then(|| program_findings(scope)).transpose()?;
+    findings.extend(programs.iter().flatten().cloned());
+    match print(&findings, json, out) {
+        // As in `xdptrace check | head -1`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        result => result.context("failed to write the output")?,
+    }
+    verdict(&findings)?;
+    let programs = programs.unwrap_or_default();
+    match programs.iter().find(|finding| finding.answer == Answer::No) {
+        Some(no) if named && !programs.iter().any(|finding| finding.answer == Answer::Yes) => {
+            Err(Failure::no_target(no.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is to be known of the programs in `scope`: whether each can be traced, and what this kernel's hazards mean for
+/// it.
+fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
+    scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
+    let guards = Guards::new(&Kernel::running(), &[], false)?;
+    let mut watch = Watch::new(scope, guards.clone())?;
+    let view = watch.look()?.context("the first look shows nothing")?;
+    let mut findings = Vec::new();
+    for target in &view.selection.targets {
+        let probes = match (target.probes, &guards.second_probe) {
+            (Probes::Exit, Some(hazard)) => format!("fexit can be attached, fentry is not: {hazard}"),
+            _ => "fentry and fexit can be attached".to_owned(),
+        };
+        findings.push(Finding::by_the_way(target.to_string(), Answer::Yes, probes));
+        let mut nodes = view.trees.iter().flat_map(Tree::nodes);
+        let tail_calls = nodes.any(|node| node.program.id == target.program && node.tail_calls);
+        if let (true, Some(hazard)) = (tail_calls, &guards.subprogram) {
+            findings.push(Finding::by_the_way(format!("functions of {target}"), Answer::Note, hazard));
+        }
+    }
+    for Refused { what, why } in view.missing.into_iter().chain(view.selection.refused) {
+        let what = if what.is_empty() { "program".to_owned() } else { what };
+        findings.push(Finding::by_the_way(what, Answer::No, why));
+    }
+    Ok(findings)
+}
+
+/// What is to be known of the kernel and of this user, whatever program is traced. Attaches nothing; loads, where the
+/// user may, one program of our own and both probes for it, and lets go of them again.
+pub fn kernel_findings() -> Vec<Finding> {
+    let state = State::read();
+    let trampolines = match may_load(&state) {
+        true => Some(probe::try_load().map_err(|error| refusal::reason(&error))),
+        false => None,
+    };
+    judge(&state, trampolines)
+}
+
+/// Writes the findings: a line each, or one JSON object in one line.
+///
+/// # Errors
+/// Of `out`.
+pub fn print(findings: &[Finding], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Report<'a> {
+        schema_version: u32,
+        findings: &'a [Finding],
+        works: bool,
+    }
+    if json {
+        let works = !findings.iter().any(Finding::stops_tracing);
+        let report = Report { schema_version: SCHEMA_VERSION, findings, works };
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        for finding in findings {
+            writeln!(out, "{finding}")?;
+        }
+    }
+    out.flush()
+}
+
+/// Whether tracing will work, as far as the findings tell.
+///
+/// # Errors
+/// It will not: the first reason in full, further ones by name.
+pub fn verdict(findings: &[Finding]) -> Result<()> {
+    let mut reasons = findings.iter().filter(|finding| finding.stops_tracing());
+    let Some(Finding { what, words, .. }) = reasons.next() else {
+        return Ok(());
+    };
+    let others: Vec<&str> = reasons.map(|finding| finding.what.as_str()).collect();
+    let also = if others.is_empty() { String::new() } else { format!(" (also no: {})", others.join(", ")) };
+    bail!(Failure::unable(format!("tracing will not work: {what}: {words}{also}")))
+}
+
+/// `trampolines`: how the trial load went; None where it could not be tried.
+fn judge(state: &State, trampolines: Option<Result<(), String>>) -> Vec<Finding> {
+    let mut findings = vec![
+        kernel(state),
+        btf(state),
+        jit(state, &trampolines),
+        lockdown(state),
+        judge_trampolines(state, trampolines),
+    ];
+    findings.extend([user_namespace(state), sys_admin(state)]);
+    findings.push(split_off(state, "CAP_BPF", Capability::Bpf, "load BPF programs"));
+    findings.push(split_off(state, "CAP_PERFMON", Capability::Perfmon, "load fentry and fexit, which read the kernel"));
+    findings.extend([net_admin(state), perf_event_paranoid(state)]);
+    findings.extend(hazards(state));
+    findings
+}
+
+/// The trial load needs the capabilities itself: without them its 'no' would say nothing about the kernel.
+fn may_load(state: &State) -> bool {
+    use Capability::{Bpf, NetAdmin, Perfmon, SysAdmin};
+    state.initial_user_namespace != Some(false)
+        // CAP_NET_ADMIN because the program of our own is an XDP program (is_net_admin_prog_type).
+        && (has(state, SysAdmin) || [Bpf, Perfmon, NetAdmin].into_iter().all(|capability| has(state, capability)))
+}
+
+fn has(state: &State, capability: Capability) -> bool {
+    state.capabilities.is_some_and(|capabilities| capabilities.has(capability))
+}
+
+/// Those that count: another user namespace's don't.
+fn capabilities(state: &State) -> Option<Capabilities> {
+    if state.initial_user_namespace == Some(false) { Some([].into()) } else { state.capabilities }
+}
+
+/// Where capabilities are to be had.
+fn remedy(state: &State) -> &'static str {
+    match state.initial_user_namespace {
+        Some(false) => "run xdptrace outside of the user namespace, as root",
+        _ => "run xdptrace with sudo",
+    }
+}
+
+fn kernel(state: &State) -> Finding {
+    let kernel = &state.kernel;
+    let words = match kernel.vendor {
+        true => format!("{kernel}, with its distributor's backports, which the version doesn't tell"),
+        false => kernel.to_string(),
+    };
+    let answer = if kernel.version.is_some() { Answer::Yes } else { Answer::Unknown };
+    Finding::by_the_way("kernel", answer, words)
+}
+
+fn btf(state: &State) -> Finding {
+    match state.btf {
+        true => Finding::needed("BTF", Answer::Yes, "/sys/kernel/btf/vmlinux"),
+        false => Finding::needed(
+            "BTF",
+            Answer::No,
+            "no /sys/kernel/btf/vmlinux: run a kernel built with CONFIG_DEBUG_INFO_BTF=y, with /sys mounted",
+        ),
+    }
+}
+
+fn jit(state: &State, trampolines: &Option<Result<(), String>>) -> Finding {
+    let (answer, words) = match state.jit {
+        Some(true) => (Answer::Yes, "net.core.bpf_jit_enable is on"),
+        Some(false) => (Answer::No, "only compiled programs can be traced: sysctl net.core.bpf_jit_enable=1"),
+        // bpf_check_attach_target (kernel/bpf/verifier.c) refuses a target that isn't compiled.
+        None if matches!(trampolines, Some(Ok(()))) => (Answer::Yes, "fentry and fexit loaded, which takes it"),
+        None => (Answer::Unknown, "net.core.bpf_jit_enable is shown only in the machine's first network namespace"),
+    };
+    Finding::needed("JIT", answer, words)
+}
+
+fn lockdown(state: &State) -> Finding {
+    let (answer, words) = match state.lockdown {
+        Lockdown::None => (Answer::Yes, "none"),
+        Lockdown::Integrity => (Answer::Yes, "integrity, which lets packets be read"),
+        // bpf_tracing_func_proto has no helper that reads kernel memory then.
+        Lockdown::Confidentiality => {
+            (Answer::No, "confidentiality forbids reading packets: boot with lockdown=integrity or none")
+        }
+        Lockdown::Unknown => {
+            (Answer::Unknown, "securityfs doesn't tell: mount -t securityfs securityfs /sys/kernel/security")
+        }
+    };
+    // What it forbids shows in the trial load, which stops tracing then.
+    Finding::by_the_way("lockdown", answer, words)
+}
+
+fn judge_trampolines(state: &State, tried: Option<Result<(), String>>) -> Finding {
+    let (answer, words) = match tried {
+        Some(Ok(())) => (Answer::Yes, "fentry and fexit loaded for a program of our own".to_owned()),
+        Some(Err(error)) => (Answer::No, error),
+        None if state.initial_user_namespace == Some(false) => {
+            (Answer::Unknown, format!("not tried in a user namespace: {}", remedy(state)))
+        }
+        None => (Answer::Unknown, format!("not tried without CAP_SYS_ADMIN: {}", remedy(state))),
+    };
+    Finding::needed("trampolines", answer, words)
+}
+
+fn user_namespace(state: &State) -> Finding {
+    let (answer, words) = match state.initial_user_namespace {
+        Some(true) => (Answer::Yes, "the machine's own: capabilities are what they seem"),
+        Some(false) => (
+            Answer::No,
+            "capabilities are a user namespace's, and BPF needs the machine's: run xdptrace outside of it, as root",
+        ),
+        None => (Answer::Unknown, "/proc doesn't tell: mount -t proc proc /proc"),
+    };
+    Finding::needed("user namespace", answer, words)
+}
+
+fn sys_admin(state: &State) -> Finding {
+    const WHAT: &str = "CAP_SYS_ADMIN";
+    const FOR: &str = "to open programs by their id";
+    match capabilities(state) {
+        None => unseen_capability(WHAT, FOR),
+        Some(set) if set.has(Capability::SysAdmin) => Finding::needed(WHAT, Answer::Yes, FOR),
+        Some(_) => Finding::needed(WHAT, Answer::No, format!("needed {FOR}: {}", remedy(state))),
+    }
+}
+
+/// CAP_BPF and CAP_PERFMON, which Linux 5.8 split off CAP_SYS_ADMIN (commits a17b53c4a4b5 and 980737282232).
+fn split_off(state: &State, what: &str, capability: Capability, purpose: &str) -> Finding {
+    let Some(set) = capabilities(state) else {
+        return unseen_capability(what, &format!("to {purpose}"));
+    };
+    let stood_for = set.has(Capability::SysAdmin);
+    let (answer, words) = match state.splits_sys_admin {
+        Some(false) if stood_for => (Answer::Yes, format!("not before Linux 5.8: CAP_SYS_ADMIN is used to {purpose}")),
+        Some(false) => {
+            (Answer::No, format!("not before Linux 5.8: CAP_SYS_ADMIN is needed to {purpose}: {}", remedy(state)))
+        }
+        _ if set.has(capability) => (Answer::Yes, format!("to {purpose}")),
+        _ if stood_for => (Answer::Yes, format!("CAP_SYS_ADMIN stands for it, to {purpose}")),
+        _ => (Answer::No, format!("needed to {purpose}: {}", remedy(state))),
+    };
+    Finding::needed(what, answer, words)
+}
+
+fn net_admin(state: &State) -> Finding {
+    const WHAT: &str = "CAP_NET_ADMIN";
+    match capabilities(state) {
+        None => Finding { needed: false, ..unseen_capability(WHAT, "to attach programs, for --passthrough only") },
+        Some(set) if set.has(Capability::NetAdmin) => {
+            Finding::by_the_way(WHAT, Answer::Yes, "to attach programs, for --passthrough only")
+        }
+        Some(_) => Finding::by_the_way(
+            WHAT,
+            Answer::No,
+            format!("only --passthrough needs it, to attach programs: {} for that", remedy(state)),
+        ),
+    }
+}
+
+fn unseen_capability(what: &str, purpose: &str) -> Finding {
+    Finding::needed(what, Answer::Unknown, format!("{purpose}; /proc doesn't tell: mount -t proc proc /proc"))
+}
+
+/// The ring is made of perf events of every CPU, which perf_allow_cpu in kernel/events/core.c refuses above 0 to
+/// whoever has neither CAP_PERFMON nor CAP_SYS_ADMIN.
+fn perf_event_paranoid(state: &State) -> Finding {
+    let privileged = capabilities(state).is_some_and(overrules_paranoia);
+    let (answer, words) = match state.perf_event_paranoid {
+        Some(level) if privileged => (Answer::Yes, format!("{level}, no matter with these capabilities")),
+        Some(level) if level <= 0 => (Answer::Yes, format!("{level}, which lets everyone read events")),
+        Some(level) => (Answer::No, format!("{level} refuses the ring that events are read from: {}", remedy(state))),
+        None if privileged => (Answer::Yes, "not shown, and no matter with these capabilities".to_owned()),
+        None => (Answer::Unknown, "/proc doesn't tell: run xdptrace with sudo, then it is no matter".to_owned()),
+    };
+    Finding::by_the_way("perf_event_paranoid", answer, words)
+}
+
+fn overrules_paranoia(capabilities: Capabilities) -> bool {
+    capabilities.has(Capability::SysAdmin) || capabilities.has(Capability::Perfmon)
+}
+
+fn hazards(state: &State) -> impl Iterator<Item = Finding> {
+    Hazard::ALL.into_iter().filter(|hazard| hazard.fixed(&state.kernel) != Fixed::Yes).map(|hazard| {
+        Finding::by_the_way(format!("hazard {}", hazard.name()), Answer::Note, hazard.describe(&state.kernel))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::failure::{self, Status};
+
+    /// Root on a sound kernel.
+    fn sound() -> State {
+        use Capability::{Bpf, NetAdmin, Perfmon, SysAdmin};
+        State {
+            kernel: Kernel::parse("6.12.117+deb12-amd64", "#1 SMP Debian 6.12.117-1~deb12u1", None),
+            btf: true,
+            jit: Some(true),
+            lockdown: Lockdown::None,
+            perf_event_paranoid: Some(2),
+            splits_sys_admin: Some(true),
+            capabilities: Some([NetAdmin, SysAdmin, Perfmon, Bpf].into()),
+            initial_user_namespace: Some(true),
+        }
+    }
+
+    fn answer(findings: &[Finding], what: &str) -> Answer {
+        findings.iter().find(|finding| finding.what == what).unwrap().answer
+    }
+
+    fn stopped_by(findings: &[Finding]) -> Vec<&str> {
+        findings.iter().filter(|finding| finding.stops_tracing()).map(|finding| finding.what.as_str()).collect()
+    }
+
+    #[test]
+    fn all_is_yes_for_root_on_a_sound_kernel() {
+        let findings = judge(&sound(), Some(Ok(())));
+        assert!(findings.iter().all(|finding| finding.answer == Answer::Yes), "{findings:?}");
+        assert!(verdict(&findings).is_ok());
+    }
+
+    #[test]
+    fn refused_trampolines_stop_tracing_with_the_kernels_reason() {
+        let findings = judge(&sound(), Some(Err("this kernel refuses them: take another".to_owned())));
+        let error = verdict(&findings).unwrap_err();
+        assert_eq!(failure::status(&error), Status::Unable);
+        assert_eq!(error.to_string(), "tracing will not work: trampolines: this kernel refuses them: take another");
+    }
+
+    #[test]
+    fn nobody_is_told_every_capability_and_that_trampolines_were_not_tried() {
+        let state = State { capabilities: Some([].into()), ..sound() };
+        assert!(!may_load(&state));
+        let findings = judge(&state, None);
+        assert_eq!(stopped_by(&findings), ["CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(answer(&findings, "trampolines"), Answer::Unknown);
+        assert_eq!(answer(&findings, "perf_event_paranoid"), Answer::No);
+        let error = verdict(&findings).unwrap_err().to_string();
+        assert!(error.ends_with("run xdptrace with sudo (also no: CAP_BPF, CAP_PERFMON)"), "{error}");
+    }
+
+    #[test]
+    fn no_net_admin_is_a_no_that_doesnt_stop_tracing() {
+        let findings = judge(&State { capabilities: Some([Capability::SysAdmin].into()), ..sound() }, Some(Ok(())));
+        assert_eq!(answer(&findings, "CAP_NET_ADMIN"), Answer::No);
+        assert_eq!(answer(&findings, "CAP_BPF"), Answer::Yes);
+        assert!(verdict(&findings).is_ok());
+    }
+
+    #[test]
+    fn before_5_8_sys_admin_is_what_counts() {
+        let old = State { splits_sys_admin: Some(false), ..sound() };
+        assert!(verdict(&judge(&old, Some(Ok(())))).is_ok());
+        let nobody = State { capabilities: Some([].into()), ..old };
+        assert_eq!(stopped_by(&judge(&nobody, None)), ["CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON"]);
+    }
+
+    #[test]
+    fn a_user_namespaces_root_stops_tracing_untried() {
+        let state = State { initial_user_namespace: Some(false), ..sound() };
+        assert!(!may_load(&state));
+        let findings = judge(&state, None);
+        assert_eq!(stopped_by(&findings), ["user namespace", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON"]);
+        assert!(!findings.iter().any(|finding| finding.words.contains("sudo")), "{findings:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_unknown_and_stops_nothing() {
+        let state = State {
+            jit: None,
+            lockdown: Lockdown::Unknown,
+            perf_event_paranoid: None,
+            splits_sys_admin: None,
+            capabilities: None,
+            initial_user_namespace: None,
+            ..sound()
+        };
+        let findings = judge(&state, None);
+        assert_eq!(stopped_by(&findings), Vec::<&str>::new());
+        for what in ["JIT", "lockdown", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_NET_ADMIN", "user namespace", "trampolines"] {
+            assert_eq!(answer(&findings, what), Answer::Unknown, "{what}");
+        }
+    }
+
+    #[test]
+    fn every_hazard_of_the_kernel_is_a_note() {
+        let old = State { kernel: Kernel::parse("5.10.0-46-amd64", "#1 SMP Debian 5.10.262-1", None), ..sound() };
+        let findings = judge(&old, Some(Ok(())));
+        assert_eq!(answer(&findings, "hazard subprogram-tail-call"), Answer::Note);
+        assert!(!findings.iter().any(|finding| finding.what == "hazard second-probe"));
+        assert!(verdict(&findings).is_ok());
+    }
+
+    #[test]
+    fn every_no_is_one_line_with_a_remedy() {
+        let worst = State {
+            btf: false,
+            jit: Some(false),
+            lockdown: Lockdown::Confidentiality,
+            capabilities: Some([].into()),
+            initial_user_namespace: Some(false),
+            ..sound()
+        };
+        for Finding { answer, words, what, .. } in judge(&worst, None) {
+            let remedy = ["run ", "sysctl ", "boot "].iter().any(|verb| words.contains(&format!(": {verb}")));
+            assert!(answer != Answer::No || remedy, "{what}: {words}");
+            assert!(!words.contains('\n'), "{what}");
+        }
+    }
+
+    #[test]
+    fn text_is_a_line_each_and_json_one_object() {
+        let findings = [
+            Finding::needed("BTF", Answer::Yes, "there"),
+            Finding::needed("JIT", Answer::No, "off: \"on\""),
+            Finding::by_the_way("hazard x", Answer::Note, "beware"),
+        ];
+        let rendered = |json| {
+            let mut out = Vec::new();
+            print(&findings, json, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(rendered(false), "BTF: yes: there\nJIT: no: off: \"on\"\nhazard x: note: beware\n");
+        assert_eq!(
+            rendered(true),
+            concat!(
+                r#"{"schema_version":1,"findings":[{"what":"BTF","answer":"yes","words":"there"},"#,
+                r#"{"what":"JIT","answer":"no","words":"off: \"on\""},"#,
+                r#"{"what":"hazard x","answer":"note","words":"beware"}],"works":false}"#,
+                "\n"
+            )
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! From the programs on the devices' paths to those that were asked for.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::function::Function;
+use super::hazard::{Fixed, Hazard};
+use super::object;
+use super::obstacle::Obstacle;
+use super::program::Program;
+use super::tree::{Node, Role, Tree};
+use crate::failure::Failure;
+use crate::kernel::Kernel;
+use crate::plan::{Narrowing, Selector};
+
+/// Which probes a function gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Probes {
+    /// fentry and fexit.
+    Both,
+    /// fexit alone.
+    Exit,
+}
+
+/// A function of a program, to be traced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Program id.
+    pub program: u32,
+    /// The function: the program's entry function, or another one that was asked for.
+    pub function: Function,
+    /// The devices on whose path it was found, by name; none where it was named without a device.
+    pub devices: Vec<String>,
+    /// Which probes it gets.
+    pub probes: Probes,
+}
+
+impl fmt::Display for Target {
+    /// `xdp_lb#12 on eth0`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.function.name.escape_default(), self.program)?;
+        let devices: Vec<String> = self.devices.iter().map(|device| device.escape_default().to_string()).collect();
+        if devices.is_empty() { Ok(()) } else { write!(f, " on {}", devices.join(", ")) }
+    }
+}
+
+/// Something that was asked for and is not traced.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Refused {
+    /// `xdp_lb#12 on eth0`; empty where the reason says it.
+    pub what: String,
+    /// Why not, and the remedy.
+    pub why: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.what.is_empty() { f.write_str(&self.why) } else { write!(f, "{}: {}", self.what, self.why) }
+    }
+}
+
+/// The outcome of a selection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// To be traced.
+    pub targets: Vec<Target>,
+    /// Not to be traced.
+    pub refused: Vec<Refused>,
+    /// What stands for no program at all.
+    pub missing: Vec<Narrowing>,
+}
+
+/// What of this kernel's hazards stands against tracing, by the sentence that names the risk; None where nothing does,
+/// or the user has allowed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guards {
+    /// Against tracing a subprogram of a program that tail-calls.
+    pub subprogram: Option<String>,
+    /// Against a second probe on a program that tail-calls.
+    pub second_probe: Option<String>,
+    /// Only fexit is asked for.
+    pub exit_only: bool,
+}
+
+impl Guards {
+    /// Those of `kernel`, but for the hazards that are allowed by their names.
+    ///
+    /// # Errors
+    /// No hazard has that name.
+    pub fn new(kernel: &Kernel, allowed: &[String], exit_only: bool) -> Result<Self> {
+        if let Some(unknown) = allowed.iter().find(|name| Hazard::from_name(name).is_none()) {
+            let names = Hazard::ALL.map(Hazard::name).join(", ");
+            return Err(Failure::usage(format!(
+                "no hazard is called '{}': there are {names}",
+                unknown.escape_default()
+            )));
+        }
+        let guard = |hazard: Hazard| {
+            let is_allowed = allowed.iter().any(|name| Hazard::from_name(name) == Some(hazard));
+            (!is_allowed && hazard.fixed(kernel) != Fixed::Yes).then(|| hazard.describe(kernel))
+        };
+        let (subprogram, second_probe) = (guard(Hazard::SubprogramTailCall), guard(Hazard::SecondProbe));
+        Ok(Self { subprogram, second_probe, exit_only })
+    }
+
+    /// Which probes the function called `function` of the program at `node` may have.
+    ///
+    /// # Errors
+    /// The hazard that stands against any.
+    pub fn probes(&self, node: &Node, is_entry: bool) -> std::result::Result<Probes, Obstacle> {
+        if let (false, true, Some(hazard)) = (is_entry, node.tail_calls, &self.subprogram) {
+            return Err(Obstacle::Hazard(hazard.clone()));
+        }
+        match &self.second_probe {
+            Some(hazard) if node.tail_calls && node.tracers > 0 => Err(Obstacle::Hazard(hazard.clone())),
+            Some(_) if node.tail_calls => Ok(Probes::Exit),
+            _ if self.exit_only => Ok(Probes::Exit),
+            _ => Ok(Probes::Both),
+        }
+    }
+}
+
+/// Selects what is to be traced of the programs in `trees`.
+pub fn select(trees: &[Tree], narrowing: &[Narrowing], guards: &Guards) -> Selection {
+    let mut selection = Selection::default();
+    for tree in trees {
+        if narrowing.is_empty() {
+            tree.programs.iter().for_each(|node| selection.add_default(tree, node, guards));
+        }
+        for narrowing in narrowing {
+            match chosen(tree, &narrowing.program) {
+                Ok(nodes) => nodes.iter().for_each(|node| selection.add(tree, node, narrowing, guards)),
+                Err(why) => selection.refuse(String::new(), format!("program name '{narrowing}' is {why}")),
+            }
+        }
+    }
+    // Missing on one device, a program may well be found on another.
+    for narrowing in narrowing {
+        let found = |tree: &Tree| !chosen(tree, &narrowing.program).is_ok_and(|nodes| nodes.is_empty());
+        if !trees.iter().any(found) {
+            selection.missing.push(narrowing.clone());
+        }
+    }
+    selection
+}
+
+impl Selection {
+    /// Adds another one.
+    pub fn extend(&mut self, other: Self) {
+        other.targets.into_iter().for_each(|target| self.take(target));
+        other.refused.into_iter().for_each(|Refused { what, why }| self.refuse(what, why));
+        self.missing.extend(other.missing);
+    }
+
+    /// Says of what is missing in `trees` that it is, and what there is instead.
+    pub fn refuse_missing(&mut self, trees: &[Tree]) {
+        for narrowing in std::mem::take(&mut self.missing) {
+            self.refuse(String::new(), format!("no program {narrowing}{}: {}", places(trees), there_are(trees)));
+        }
+    }
+
+    /// The device's own program; where its only component has taken its place, that one.
+    fn add_default(&mut self, tree: &Tree, node: &Node, guards: &Guards) {
+        let components = node.children.iter().filter(|child| matches!(child.role, Role::Component { .. }));
+        match (&node.obstacle, &components.collect::<Vec<_>>()[..]) {
+            (Some(Obstacle::Held { .. }), [only]) => self.add_function(tree, only, None, guards),
+            _ => self.add_function(tree, node, None, guards),
+        }
+    }
+
+    fn add(&mut self, tree: &Tree, node: &Node, narrowing: &Narrowing, guards: &Guards) {
+        self.add_function(tree, node, narrowing.function.as_deref(), guards);
+    }
+
+    fn add_function(&mut self, tree: &Tree, node: &Node, function: Option<&str>, guards: &Guards) {
+        let found = find_function(node, function).and_then(|found| {
+            let is_entry = node.program.entry().is_some_and(|entry| entry.type_id == found.type_id);
+            let probes = guards.probes(node, is_entry).map_err(|hazard| hazard.to_string())?;
+            Ok((probes, found))
+        });
+        match found {
+            Ok((probes, function)) => self.take(Target {
+                program: node.program.id,
+                function,
+                devices: tree.device.iter().map(|device| device.name.clone()).collect(),
+                probes,
+            }),
+            Err(why) => {
+                let function = function.map_or_else(String::new, |function| format!(":{}", function.escape_default()));
+                self.refuse(format!("{}{function}{}", node.program, tree.place()), why);
+            }
+        }
+    }
+
+    fn take(&mut self, target: Target) {
+        let same =
+            |known: &&mut Target| known.program == target.program && known.function.type_id == target.function.type_id;
+        match self.targets.iter_mut().find(same) {
+            Some(known) => {
+                let new = target.devices.into_iter().filter(|device| !known.devices.contains(device));
+                let new: Vec<String> = new.collect();
+                known.devices.extend(new);
+            }
+            None => self.targets.push(target),
+        }
+    }
+
+    fn refuse(&mut self, what: String, why: String) {
+        let refused = Refused { what, why };
+        if !self.refused.contains(&refused) {
+            self.refused.push(refused);
+        }
+    }
+}
+
+/// The function to trace of the program at `node`: its entry function unless another one is named.
+fn find_function(node: &Node, name: Option<&str>) -> std::result::Result<Function, String> {
+    let is_entry = |name: &str| node.program.entry().is_some_and(|entry| entry.name == name);
+    match name {
+        Some(name) if !is_entry(name) => {
+            let function = node.program.functions.iter().find(|function| function.name == name);
+            let obstacle = function.map_or(node.obstacle.clone(), |function| function_obstacle(node, function));
+            match (obstacle, function) {
+                (Some(obstacle), _) => Err(obstacle.to_string()),
+                (None, Some(function)) => Ok(function.clone()),
+                (None, None) => Err(there_are_functions(&node.program)),
+            }
+        }
+        _ => match (&node.obstacle, node.program.entry()) {
+            (Some(obstacle), _) => Err(obstacle.to_string()),
+            (None, Some(entry)) => Ok(entry.as_entry()),
+            (None, None) => Err(Obstacle::NoBtf.to_string()),
+        },
+    }
+}
+
+/// Why `function` of the program at `node`, which is not its entry function, cannot be traced.
+pub fn function_obstacle(node: &Node, function: &Function) -> Option<Obstacle> {
+    match &node.obstacle {
+        // One that is held, or only tail-called, may well have functions that are entered.
+        None | Some(Obstacle::Held { .. } | Obstacle::TailCalledOnly { .. }) => {
+            function.context.is_none().then_some(Obstacle::NoContext)
+        }
+        obstacle => obstacle.clone(),
+    }
+}
+
+/// Why the kernel lets no fentry and fexit onto the program at `node`, whatever its type.
+pub fn kernel_obstacle(node: &Node, kernel: &Kernel) -> Option<String> {
+    let program = &node.program;
+    match &node.obstacle {
+        Some(Obstacle::NotXdp { .. }) => {}
+        Some(obstacle) => return Some(obstacle.to_string()),
+        None => return None,
+    }
+    if !program.jited {
+        return Some(Obstacle::NotJited.to_string());
+    }
+    // bpf_check_attach_target: none up to 6.7; since 6.8 (commit 19bfcdf9498a) one level, on those that trace no program.
+    let is_tracing = matches!(program.kind_name().as_str(), "tracing");
+    let recursive = is_tracing && kernel.version.is_none_or(|version| version < (6, 8, 0));
+    recursive.then(|| "is itself a tracing program, which this kernel doesn't let be traced".into())
+}
+
+fn there_are_functions(program: &Program) -> String {
+    let names = program.functions.iter().filter(|function| function.context.is_some());
+    let names: Vec<String> = names.map(|function| function.name.escape_default().to_string()).collect();
+    format!("it has no such function that isn't inlined: there are {}", names.join(", "))
+}
+
+/// The nodes that `selector` means, each program once.
+///
+/// # Errors
+/// Its name is that of several programs.
+fn chosen<'tree>(tree: &'tree Tree, selector: &Selector) -> std::result::Result<Vec<&'tree Node>, String> {
+    let mut nodes: Vec<&Node> = Vec::new();
+    for node in matching(tree, selector) {
+        // Of a program in several places, the one in which it can be entered.
+        match nodes.iter_mut().find(|known| known.program.id == node.program.id) {
+            Some(known) if known.obstacle.is_some() => *known = node,
+            Some(_) => {}
+            None => nodes.push(node),
+        }
+    }
+    match (selector, &nodes[..]) {
+        (Selector::Name(_), [_, _, ..]) => {
+            let names: Vec<String> = nodes.iter().map(|node| named(&node.program)).collect();
+            Err(format!("ambiguous{}: {}: name one of these", tree.place(), names.join(", ")))
+        }
+        _ => Ok(nodes),
+    }
+}
+
+fn named(program: &Program) -> String {
+    format!("{}@{}", program.full_name().escape_default(), program.id)
+}
+
+fn matching<'tree>(tree: &'tree Tree, selector: &Selector) -> Vec<&'tree Node> {
+    let with = |wanted: &dyn Fn(&Program) -> bool| -> Vec<&'tree Node> {
+        tree.nodes().filter(|node| wanted(&node.program)).collect()
+    };
+    // The kernel's own name, cut at 15 characters, is good only where no whole name is meant.
+    let with_name = |name: &str, wanted: &dyn Fn(&Program) -> bool| {
+        let whole = with(&|program| program.full_name() == name && wanted(program));
+        if whole.is_empty() { with(&|program| program.name == name && wanted(program)) } else { whole }
+    };
+    match selector {
+        Selector::All => tree.nodes().collect(),
+        Selector::Id(id) => with(&|program| program.id == *id),
+        Selector::Tag(tag) => with(&|program| program.tag == *tag),
+        Selector::Name(name) => with_name(name, &|_| true),
+        Selector::NameAtId(name, id) => with_name(name, &|program| program.id == *id),
+        Selector::Pin(path) => pinned(path).map_or_else(Vec::new, |id| with(&|program| program.id == id)),
+    }
+}
+
+fn pinned(path: &Path) -> Option<u32> {
+    Program::read_open(object::open_pinned(path).ok()?.as_fd()).ok().map(|program| program.id)
+}
+
+fn places(trees: &[Tree]) -> String {
+    let devices: Vec<String> =
+        trees.iter().filter_map(|tree| tree.device.as_ref()).map(|device| device.to_string()).collect();
+    if devices.is_empty() { String::new() } else { format!(" on {}", devices.join(", ")) }
+}
+
+fn there_are(trees: &[Tree]) -> String {
+    let mut names: Vec<String> = trees.iter().flat_map(Tree::nodes).map(|node| named(&node.program)).collect();
+    names.dedup();
+    if names.is_empty() { "there is none at all".into() } else { format!("there are {}", names.join(", ")) }
+}

@@ -1,0 +1,260 @@
+//! The programs on a device's path, as a tree: the one on the device, a dispatcher's components, and what they hand
+//! packets on to.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+
+use super::attachments::Attachments;
+use super::device::Device;
+use super::dispatcher::{self, Chain, Components};
+use super::links::{Link, Mode};
+use super::maps::{self, Contents, Entry, Way};
+use super::object::{self, Kind};
+use super::obstacle::Obstacle;
+use super::program::Program;
+
+/// How a program comes to see packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// It is the device's own.
+    Device(Mode),
+    /// A dispatcher calls it.
+    Component {
+        /// Its place in the order of calls, from 0.
+        position: Option<u32>,
+        /// The verdicts after which the next component is called, where that is known.
+        actions: Option<Vec<u32>>,
+    },
+    /// It is in a map.
+    Map(Entry),
+    /// It is loaded; what enters it isn't known.
+    Loaded,
+}
+
+/// A program in its place, with those behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// How it comes to see packets.
+    pub role: Role,
+    /// The program.
+    pub program: Rc<Program>,
+    /// Why it cannot be traced.
+    pub obstacle: Option<Obstacle>,
+    /// It uses a map of programs to tail-call.
+    pub tail_calls: bool,
+    /// How many tracing programs of others are on it, as far as the kernel tells.
+    pub tracers: usize,
+    /// What isn't known of it.
+    pub note: Option<&'static str>,
+    /// The programs behind it.
+    pub children: Vec<Node>,
+}
+
+/// The programs on the path of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The device; None for programs that are loaded, wherever they run.
+    pub device: Option<Device>,
+    /// One program for each mode that has one.
+    pub programs: Vec<Node>,
+}
+
+impl Tree {
+    /// All nodes, each before those behind it.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let mut waiting: Vec<&Node> = self.programs.iter().rev().collect();
+        std::iter::from_fn(move || {
+            let node = waiting.pop()?;
+            waiting.extend(node.children.iter().rev());
+            Some(node)
+        })
+    }
+
+    /// `eth0`, or nothing of programs that are merely loaded.
+    pub fn place(&self) -> String {
+        self.device.as_ref().map_or_else(String::new, |device| format!(" on {device}"))
+    }
+}
+
+/// A reading of the kernel's BPF objects, each at most once.
+#[derive(Debug)]
+pub struct Survey {
+    attachments: Attachments,
+    programs: HashMap<u32, Option<Rc<Program>>>,
+    maps: HashMap<u32, Rc<Contents>>,
+    /// Programs found in a role in which the kernel enters them by their entry function.
+    entered: HashSet<u32>,
+}
+
+/// Numbers of include/uapi/linux/bpf.h.
+const BPF_PROG_TYPE_XDP: u32 = 6;
+const BPF_PROG_TYPE_EXT: u32 = 28;
+
+impl Survey {
+    /// Begins one. Needs CAP_SYS_ADMIN.
+    ///
+    /// # Errors
+    /// Not privileged.
+    pub fn new() -> Result<Self> {
+        let attachments = Attachments::read().context("failed to read the BPF links")?;
+        Ok(Self { attachments, programs: HashMap::new(), maps: HashMap::new(), entered: HashSet::new() })
+    }
+
+    /// The trees of these devices. What vanishes meanwhile is left out.
+    ///
+    /// # Errors
+    /// The kernel refuses to tell.
+    pub fn trees<'d>(&mut self, devices: impl IntoIterator<Item = (&'d Device, &'d Link)>) -> Result<Vec<Tree>> {
+        let mut trees = Vec::new();
+        for (device, link) in devices {
+            let mut branch = Branch { survey: self, ifindex: device.ifindex, maps: HashSet::new() };
+            let mut programs = Vec::new();
+            for (mode, id) in &link.programs {
+                programs.extend(branch.grow(*id, Role::Device(*mode))?);
+            }
+            trees.push(Tree { device: Some(device.clone()), programs });
+        }
+        for node in trees.iter_mut().flat_map(|tree| &mut tree.programs) {
+            self.settle(node, "");
+        }
+        Ok(trees)
+    }
+
+    /// All loaded programs of a type that XDP knows, wherever they run.
+    ///
+    /// # Errors
+    /// The kernel refuses to tell.
+    pub fn loaded(&mut self) -> Result<Tree> {
+        let mut programs = Vec::new();
+        for id in object::ids(Kind::Program).context("failed to read the BPF programs")? {
+            let Some(program) = self.program(id)? else {
+                continue;
+            };
+            let obstacle = self.obstacle(&program, &Role::Loaded);
+            programs.push(self.node(program, Role::Loaded, obstacle, None)?);
+        }
+        Ok(Tree { device: None, programs })
+    }
+
+    fn program(&mut self, id: u32) -> Result<Option<Rc<Program>>> {
+        if let Some(known) = self.programs.get(&id) {
+            return Ok(known.clone());
+        }
+        let program = match Program::read(id) {
+            Ok(program) => Some(Rc::new(program)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("failed to read BPF program {id}")),
+        };
+        self.programs.insert(id, program.clone());
+        Ok(program)
+    }
+
+    fn map(&mut self, id: u32) -> Result<Rc<Contents>> {
+        if let Some(known) = self.maps.get(&id) {
+            return Ok(Rc::clone(known));
+        }
+        let contents = Rc::new(maps::read(id).with_context(|| format!("failed to read BPF map {id}"))?);
+        self.maps.insert(id, Rc::clone(&contents));
+        Ok(contents)
+    }
+
+    fn node(
+        &mut self,
+        program: Rc<Program>,
+        role: Role,
+        obstacle: Option<Obstacle>,
+        note: Option<&'static str>,
+    ) -> Result<Node> {
+        let mut tail_calls = false;
+        for map in &program.maps {
+            tail_calls |= self.map(*map)?.tail_calls;
+        }
+        let tracers = self.attachments.tracing(program.id).count();
+        Ok(Node { role, program, obstacle, tail_calls, tracers, note, children: Vec::new() })
+    }
+
+    fn obstacle(&self, program: &Program, role: &Role) -> Option<Obstacle> {
+        let Some(entry) = program.entry() else {
+            return Some(if program.offloaded { Obstacle::Offloaded } else { Obstacle::NoBtf });
+        };
+        let is_xdp = match program.kind {
+            BPF_PROG_TYPE_XDP => true,
+            BPF_PROG_TYPE_EXT => *role != Role::Loaded || entry.context == Some(0),
+            _ => false,
+        };
+        if !is_xdp {
+            return Some(Obstacle::NotXdp { kind: program.kind_name() });
+        }
+        if program.offloaded || *role == Role::Device(Mode::Offloaded) {
+            return Some(Obstacle::Offloaded);
+        }
+        if !program.jited {
+            return Some(Obstacle::NotJited);
+        }
+        let holder = self.attachments.replacing(program.id).find(|attachment| attachment.function == entry.type_id);
+        holder.map(|holder| Obstacle::Held { function: entry.name.clone(), by: holder.program })
+    }
+
+    /// Says of each program that is only ever tail-called that it is: known once all trees are.
+    fn settle(&self, node: &mut Node, entered: &str) {
+        let tail_called = matches!(&node.role, Role::Map(entry) if entry.way == Way::TailCall);
+        if tail_called && node.obstacle.is_none() && !self.entered.contains(&node.program.id) {
+            node.obstacle = Some(Obstacle::TailCalledOnly { seen_at: entered.to_owned() });
+        }
+        let shown = if tail_called { entered.to_owned() } else { node.program.to_string() };
+        for child in &mut node.children {
+            self.settle(child, &shown);
+        }
+    }
+}
+
+/// One device's tree while it grows.
+struct Branch<'survey> {
+    survey: &'survey mut Survey,
+    ifindex: u32,
+    /// Maps whose programs are in the tree already: those of a prog array mostly share it.
+    maps: HashSet<u32>,
+}
+
+impl Branch<'_> {
+    fn grow(&mut self, id: u32, role: Role) -> Result<Option<Node>> {
+        let Some(program) = self.survey.program(id)? else {
+            return Ok(None);
+        };
+        if !matches!(&role, Role::Map(entry) if entry.way == Way::TailCall) {
+            self.survey.entered.insert(id);
+        }
+        let mut obstacle = self.survey.obstacle(&program, &role);
+        let mut note = None;
+        let mut children = Vec::new();
+        match dispatcher::components(&program, self.ifindex, &self.survey.attachments) {
+            Components::Unknown => note = Some("components unknown: this kernel doesn't tell"),
+            Components::Known(components) => {
+                let chain = Chain::read(&program);
+                for component in components {
+                    if component.holds_entry && obstacle.is_none() {
+                        let function = program.full_name().to_owned();
+                        obstacle = Some(Obstacle::Held { function, by: component.program });
+                    }
+                    let actions = component.position.and_then(|position| chain.actions(position));
+                    let role = Role::Component { position: component.position, actions };
+                    children.extend(self.grow(component.program, role)?);
+                }
+            }
+        }
+        for map in &program.maps {
+            if !self.maps.insert(*map) {
+                continue;
+            }
+            for entry in &self.survey.map(*map)?.entries {
+                children.extend(self.grow(entry.program, Role::Map(entry.clone()))?);
+            }
+        }
+        let mut node = self.survey.node(program, role, obstacle, note)?;
+        node.children = children;
+        Ok(Some(node))
+    }
+}

@@ -1,0 +1,214 @@
+//! The NICs and programs that were asked for, looked at again and again.
+//!
+//! rtnetlink tells of programs attached by netlink at once. It says nothing when a BPF link is made, updated or closed,
+//! so that every NIC is asked ten times a second; and nothing tells when a map's entries or a dispatcher's components
+//! change, so that everything is read about once a second.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::device::{self, Device, is_called};
+use super::links::{self, Changes, Link, Mode};
+use super::select::{Guards, Refused, Selection, select};
+use super::tree::{Survey, Tree};
+use crate::plan::{Devices, Scope};
+
+/// How long a change may go unnoticed where nothing tells of it.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The shortest time between two looks: where many devices come and go, word of that never ceases.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
+/// How long a change deeper in the trees may go unnoticed.
+const READ_EVERY: Duration = Duration::from_secs(1);
+/// Reading everything may take a long time, with many programs and maps: it is to take 5 % of the time at most.
+const REST_FACTOR: u32 = 20;
+
+/// What was seen at one look.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The devices asked for that there are; for `any` those that have a program.
+    pub devices: Vec<Device>,
+    /// The devices asked for that there are not, and why nothing is traced on them.
+    pub missing: Vec<Refused>,
+    /// The programs on their paths.
+    pub trees: Vec<Tree>,
+    /// What is to be traced.
+    pub selection: Selection,
+    /// What was seen before may have been different from then on.
+    pub changed_after: Option<Instant>,
+}
+
+/// The names of the devices of a network namespace. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Names(Rc<(u32, HashMap<u32, String>)>);
+
+impl Names {
+    fn new(netns: u32, links: &[Link]) -> Self {
+        Self(Rc::new((netns, links.iter().map(|link| (link.ifindex, link.name.clone())).collect())))
+    }
+
+    /// The name of the device with this index in the network namespace with this inode number. None where that is
+    /// another namespace, or the device is gone.
+    pub fn of(&self, netns: u32, ifindex: u32) -> Option<&str> {
+        let (own, names) = &*self.0;
+        names.get(&ifindex).filter(|_| *own == netns).map(String::as_str)
+    }
+}
+
+/// Looks at what was asked for.
+#[derive(Debug)]
+pub struct Watch<'plan> {
+    scope: &'plan Scope,
+    guards: Guards,
+    netns: u32,
+    changes: Changes,
+    /// The index that each asked name stood for last: a device that is renamed is still the same.
+    known: HashMap<&'plan str, u32>,
+    names: Names,
+    seen: Option<Seen>,
+}
+
+/// The last look.
+#[derive(Debug)]
+struct Seen {
+    /// What changes with every device or program that comes or goes.
+    signature: Vec<Signature>,
+    looked: Instant,
+    read: Instant,
+    read_took: Duration,
+}
+
+type Signature = (u32, String, Vec<u32>, Vec<(Mode, u32)>);
+
+impl<'plan> Watch<'plan> {
+    /// Prepares to look at `scope` in this thread's network namespace.
+    ///
+    /// # Errors
+    /// No socket.
+    pub fn new(scope: &'plan Scope, guards: Guards) -> Result<Self> {
+        Ok(Self {
+            scope,
+            guards,
+            netns: device::own_netns()?,
+            changes: Changes::listen().context("failed to listen for changes of network devices")?,
+            known: HashMap::new(),
+            names: Names::default(),
+            seen: None,
+        })
+    }
+
+    /// Looks if it is time to; what there is to see if that may have changed.
+    ///
+    /// # Errors
+    /// The kernel refuses to tell.
+    pub fn look(&mut self) -> Result<Option<View>> {
+        let now = Instant::now();
+        let told = self.changes.take();
+        if let Some(seen) = &self.seen {
+            let since = now - seen.looked;
+            if since < LOOK_AT_MOST_EVERY || (!told && since < LOOK_EVERY) {
+                return Ok(None);
+            }
+        }
+        let links = links::read().context("failed to read the network devices")?;
+        let devices = self.devices(&links);
+        let signature = devices.iter().map(|(device, link)| signature(device, link)).collect();
+        self.names = Names::new(self.netns, &links);
+        let changed_after = match &mut self.seen {
+            None => None,
+            Some(seen) if seen.signature != signature => Some(seen.looked),
+            Some(seen) if now - seen.read >= READ_EVERY.max(seen.read_took * REST_FACTOR) => Some(seen.read),
+            Some(seen) => {
+                seen.looked = now;
+                return Ok(None);
+            }
+        };
+        let view = self.read(&devices, changed_after)?;
+        self.seen = Some(Seen { signature, looked: now, read: now, read_took: now.elapsed() });
+        Ok(Some(view))
+    }
+
+    /// The names of all devices of this network namespace, as of the last look.
+    pub fn names(&self) -> Names {
+        self.names.clone()
+    }
+
+    /// The network namespace that is looked at, by its inode number.
+    pub fn netns(&self) -> u32 {
+        self.netns
+    }
+
+    /// The devices that were asked for, each once.
+    fn devices<'links>(&mut self, links: &'links [Link]) -> Vec<(Device, &'links Link)> {
+        let chosen: Vec<&Link> = match &self.scope.devices {
+            Devices::Unnamed | Devices::Any => links.iter().filter(|link| !link.programs.is_empty()).collect(),
+            Devices::Named(names) => {
+                let mut once = HashSet::new();
+                let found = names.iter().filter_map(|name| self.find(name, links));
+                found.filter(|link| once.insert(link.ifindex)).collect()
+            }
+        };
+        chosen.into_iter().map(|link| (Device::new(link, links, self.netns), link)).collect()
+    }
+
+    fn find<'links>(&mut self, name: &'plan str, links: &'links [Link]) -> Option<&'links Link> {
+        let known = self.known.get(name);
+        let same = known.and_then(|ifindex| links.iter().find(|link| link.ifindex == *ifindex));
+        let link = same.or_else(|| links.iter().find(|link| is_called(link, name)))?;
+        self.known.insert(name, link.ifindex);
+        Some(link)
+    }
+
+    fn read(&self, devices: &[(Device, &Link)], changed_after: Option<Instant>) -> Result<View> {
+        let mut survey = Survey::new()?;
+        let mut trees = survey.trees(devices.iter().map(|(device, link)| (device, *link)))?;
+        let mut selection = select(&trees, &self.scope.narrowing, &self.guards);
+        // A program that was named without a device is traced wherever it runs.
+        if self.scope.devices == Devices::Unnamed && !selection.missing.is_empty() {
+            let missing: Vec<_> =
+                self.scope.narrowing.iter().filter(|one| selection.missing.contains(one)).cloned().collect();
+            let tree = [survey.loaded()?];
+            selection.missing.clear();
+            selection.extend(select(&tree, &missing, &self.guards));
+            trees.extend(tree);
+        }
+        selection.refuse_missing(&trees);
+        Ok(View {
+            devices: devices.iter().map(|(device, _)| device.clone()).collect(),
+            missing: self.missing(devices),
+            trees,
+            selection,
+            changed_after,
+        })
+    }
+
+    fn missing(&self, devices: &[(Device, &Link)]) -> Vec<Refused> {
+        let Devices::Named(names) = &self.scope.devices else {
+            return Vec::new();
+        };
+        let absent = names.iter().filter(|name| {
+            let known = self.known.get(name.as_str());
+            !devices.iter().any(|(device, _)| known == Some(&device.ifindex))
+        });
+        let absent = absent.map(|name| Refused { what: String::new(), why: device::missing(name) });
+        let without = devices.iter().filter(|(_, link)| link.programs.is_empty()).map(|(device, _)| Refused {
+            what: String::new(),
+            why: format!("no XDP program on {device}: --wait waits for one, --passthrough attaches one"),
+        });
+        absent.chain(without).collect()
+    }
+}
+
+impl AsFd for Watch<'_> {
+    /// Readable when there is word of a change.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.changes.as_fd()
+    }
+}
+
+fn signature(device: &Device, link: &Link) -> Signature {
+    (device.ifindex, device.name.clone(), device.members.clone(), link.programs.clone())
+}
