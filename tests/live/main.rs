@@ -7,7 +7,9 @@
 mod endings;
 mod fields;
 mod lab;
+mod loader;
 mod output;
 mod refusals;
+mod setups;
 mod tracer;
 mod verdicts;

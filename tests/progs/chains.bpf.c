@@ -96,7 +96,7 @@ int tail_subprogram(struct xdp_md *ctx)
 	return tail_jump(ctx);
 }
 
-/* Devices and CPUs: pings are redirected, the rest passes. */
+/* Devices and CPUs: IPv4 is redirected, the rest passes. Only the programs that it is redirected to count. */
 
 struct {
 	__uint(type, DEVMAP);
@@ -108,7 +108,7 @@ struct {
 SEC("xdp")
 int to_device(struct xdp_md *ctx)
 {
-	return protocol_of(ctx) == ICMP ? bpf_redirect_map(&devices, 1, 0) : XDP_PASS;
+	return protocol_of(ctx) ? bpf_redirect_map(&devices, 1, 0) : XDP_PASS;
 }
 
 SEC("xdp/devmap")
@@ -128,7 +128,7 @@ struct {
 SEC("xdp")
 int to_cpu(struct xdp_md *ctx)
 {
-	return protocol_of(ctx) == ICMP ? bpf_redirect_map(&cpus, 0, 0) : XDP_PASS;
+	return protocol_of(ctx) ? bpf_redirect_map(&cpus, 0, 0) : XDP_PASS;
 }
 
 SEC("xdp/cpumap")

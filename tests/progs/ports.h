@@ -6,7 +6,6 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
-#define ICMP 1
 #define UDP 17
 
 #define FIRST_PORT 20000
