@@ -8,6 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The first two numbers of the kernel's version.
+pub fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.trim_end().parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// How long anything may take that happens by itself; generous, because an emulated machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
@@ -174,6 +181,35 @@ impl Nic {
             ),
         );
         nic
+    }
+
+    /// A bond over one member, a pair as `another` makes it: bond0 with the address 203.0.113.1; it ends with this NIC.
+    pub fn bond(&self, member: &str) -> Self {
+        let pair = self.another(member);
+        let (here, there) = (self.netns.clone().unwrap(), self.peer_netns.clone().unwrap());
+        batch(
+            &["ip", "-n", &here],
+            &format!(
+                "link set {member} down
+                link add bond0 type bond mode active-backup miimon 100
+                link set {member} master bond0
+                address add 203.0.113.1/24 dev bond0
+                link set bond0 up
+                neighbour replace 203.0.113.2 lladdr 02:00:00:00:01:02 dev bond0"
+            ),
+        );
+        batch(
+            &["ip", "-n", &there],
+            &format!(
+                "address add 203.0.113.2/24 dev {member}-peer
+                neighbour replace 203.0.113.1 lladdr 02:00:00:00:01:01 dev {member}-peer"
+            ),
+        );
+        let up = ["-o", "link", "show", "dev", "bond0"];
+        wait_for("carrier on bond0", || self.ip(&up).contains("LOWER_UP").then_some(()));
+        let mut bond = pair;
+        (bond.name, bond.peer, bond.address) = ("bond0".into(), "203.0.113.2".into(), "203.0.113.1".into());
+        bond
     }
 
     /// The other end of a pair of this name, as a NIC.

@@ -91,6 +91,11 @@ pub fn exists(id: u32) -> bool {
 }
 
 impl Known {
+    /// `FUNC#ID`, as the tracer calls it.
+    pub fn called(&self, function: &str) -> String {
+        format!("{function}#{}", self.id)
+    }
+
     /// The program with this id, which must be there.
     pub fn by_id(id: u32) -> Self {
         let program = open(id).unwrap_or_else(|| panic!("no program {id}"));
@@ -314,7 +319,7 @@ impl<'nic> Dispatcher<'nic> {
     pub fn load(nic: &'nic Nic, programs: &[&str]) -> Self {
         let dispatcher = Self(nic);
         for (number, program) in programs.iter().enumerate() {
-            dispatcher.add(program, 10 * (number as u32 + 1), 1);
+            dispatcher.add(program, 10 * (number as u32 + 1), "XDP_PASS", 1);
         }
         dispatcher
     }
@@ -322,14 +327,15 @@ impl<'nic> Dispatcher<'nic> {
     /// Loads one program `count` times at once.
     pub fn load_times(nic: &'nic Nic, program: &str, count: usize) -> Self {
         let dispatcher = Self(nic);
-        dispatcher.add(program, 50, count);
+        dispatcher.add(program, 50, "XDP_PASS", count);
         dispatcher
     }
 
-    /// Adds a program of this priority, `count` times.
-    pub fn add(&self, program: &str, priority: u32, count: usize) {
+    /// Adds a program of this priority, `count` times; the next one runs after the verdicts `actions`.
+    pub fn add(&self, program: &str, priority: u32, actions: &str, count: usize) {
         let priority = priority.to_string();
-        let mut words = vec!["xdp-loader", "load", "-m", "native", &self.0.name, "-n", program, "-P", &priority];
+        let mut words = vec!["xdp-loader", "load", "-m", "native", &self.0.name];
+        words.extend(["-n", program, "-P", &priority, "-A", actions]);
         words.extend(vec![COMPONENTS; count]);
         self.0.output(&words);
     }

@@ -11,5 +11,6 @@ mod loader;
 mod output;
 mod refusals;
 mod setups;
+mod targets;
 mod tracer;
 mod verdicts;

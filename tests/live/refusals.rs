@@ -33,7 +33,7 @@ impl Drop for Public {
 }
 
 /// Runs `words` in the NIC's namespace and expects exit `status` and one line that holds each of `parts`.
-fn is_refused(nic: &Nic, words: &[&str], status: i32, parts: &[&str]) {
+pub fn is_refused(nic: &Nic, words: &[&str], status: i32, parts: &[&str]) {
     let ended = Tracer::spawn_command(&nic.inside(words)).wait();
     assert_eq!(ended.status.code(), Some(status), "{words:?}: {ended:?}");
     assert!(ended.stdout.is_empty() && ended.stderr.len() == 1, "{words:?}: {ended:?}");

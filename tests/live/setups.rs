@@ -1,6 +1,6 @@
 //! What the tests of targets take for granted, without a tracer: that each set-up runs the programs that it is said to.
 
-use crate::lab::{Nic, output, wait_for};
+use crate::lab::{Nic, kernel, output, wait_for};
 use crate::loader::{
     CHAINS, COMPONENTS, Dispatcher, FIRST_PORT, Known, Mode, Programs, detach, exists, program_on, send,
     wait_until_gone,
@@ -106,4 +106,22 @@ fn functions_and_programs_of_other_types_load() {
     send(&nic, ten());
     assert_eq!(jumping.ports().seen(), ten());
     assert_eq!(Known::on(&nic).name, "tail_subprogram");
+}
+
+/// 5.10 knows no native XDP on a bond; later kernels run the program on the bond's member, which is the device that the
+/// program sees.
+#[test]
+fn a_bond_runs_a_program() {
+    let nic = Nic::veth();
+    let bond = nic.bond("veth2");
+    let programs = Programs::load(COMPONENTS, &["component_one"]);
+    let native = programs.try_to_attach(&bond, Mode::Native, "component_one");
+    if kernel() < (5, 15) {
+        assert_eq!(native, -libc::EOPNOTSUPP);
+        programs.attach(&bond, Mode::Generic, "component_one");
+    } else {
+        assert_eq!(native, 0);
+    }
+    send(&bond, ten());
+    assert_eq!(programs.ports().seen(), ten());
 }
