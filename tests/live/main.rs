@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checking;
 mod endings;
 mod fields;
 mod lab;
+mod listing;
 mod loader;
 mod output;
 mod refusals;
