@@ -17,7 +17,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := clang gcc libc6-dev libelf-dev zlib1g-dev pkg-config make
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
-TEST_PACKAGES := bpftool ethtool procps
+TEST_PACKAGES := bpftool ethtool procps xdp-tools
 
 build: deps
 	cargo build --release --locked

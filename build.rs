@@ -29,7 +29,10 @@ fn build() -> Result<()> {
     }
     if env::var_os("CARGO_FEATURE_LIVE").is_some() {
         println!("cargo::rerun-if-changed=tests/progs");
-        compile(&clang, Path::new("tests/progs/targets.bpf.c")).obj(out.join("targets.bpf.o")).build()?;
+        for name in ["targets", "components", "chains"] {
+            let source = Path::new("tests/progs").join(format!("{name}.bpf.c"));
+            compile(&clang, &source).obj(out.join(format!("{name}.bpf.o"))).build()?;
+        }
         compile_without_btf(&clang, Path::new("tests/progs/nobtf.c"), &out.join("nobtf.o"))?;
     }
     Ok(())

@@ -5,6 +5,7 @@
 #
 # The live tests (tests/live), on this kernel where it lets programs be traced, and in a VM on each kernel line
 # (default: all of them), two at a time. A run counts only if exactly the tests of tests/live/names ran and passed.
+# XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (5).
 set -euo pipefail
 
 cd "$(dirname "$(realpath "$0")")/.."
@@ -60,9 +61,9 @@ emulation='-cpu qemu64 -accel tcg,thread=single'
 
 in_a_vm() {
     local line=$1 log=$logs/$1 status=0
-    tests/vm/run --line "$line" --timeout 900 --net \
+    tests/vm/run --line "$line" --timeout $((900 + 20 * ${XDPTRACE_CHURN:-5})) --net \
         --qemu-opts "$emulation -netdev user,id=lro,restrict=on -device vmxnet3,netdev=lro" \
-        -- bash -c "uname -r; modprobe vmxnet3; exec $tests --test-threads=1" >"$log" 2>&1 || status=$?
+        -- bash -c "uname -r; modprobe vmxnet3; XDPTRACE_CHURN=${XDPTRACE_CHURN-} exec $tests --test-threads=1" >"$log" 2>&1 || status=$?
     report "$line ($(head -1 "$log"))" "$log" "$status" "$(<tests/live/names)"
 }
 

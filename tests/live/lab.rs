@@ -8,6 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The first two numbers of the kernel's version.
+pub fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.trim_end().parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// How long anything may take that happens by itself; generous, because an emulated machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
@@ -65,6 +72,8 @@ pub struct Nic {
     /// Its own address.
     pub address: String,
     peer_netns: Option<String>,
+    /// Its namespaces are another NIC's to delete.
+    part_of_another: bool,
 }
 
 impl Nic {
@@ -80,6 +89,7 @@ impl Nic {
             peer: "192.0.2.2".into(),
             address: "192.0.2.1".into(),
             peer_netns: Some(there.clone()),
+            part_of_another: false,
         };
         let [ours, theirs] = ["02:00:00:00:00:01", "02:00:00:00:00:02"];
         // In batches: in an emulated machine, starting a process is what takes the time. The neighbours are resolved
@@ -114,6 +124,7 @@ impl Nic {
             peer: "10.0.2.2".into(),
             address: "10.0.2.15".into(),
             peer_netns: None,
+            part_of_another: false,
         };
         // For the neighbour's address, to be kept, because a program that drops everything drops ARP as well.
         output(&["ping", "-n", "-q", "-c", "1", "-W", "30", &nic.peer]);
@@ -133,6 +144,84 @@ impl Nic {
     pub fn output(&self, words: &[&str]) -> String {
         let words = self.inside(words);
         output(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The namespace of the other end; None: there is none, or it is the emulator.
+    pub fn peer_netns(&self) -> Option<&str> {
+        self.peer_netns.as_deref()
+    }
+
+    /// A second pair between the same two namespaces, with the addresses 198.51.100.1 and .2; it ends with the first.
+    pub fn another(&self, name: &str) -> Self {
+        let (here, there) = (self.netns.clone().unwrap(), self.peer_netns.clone().unwrap());
+        let nic = Self {
+            netns: Some(here.clone()),
+            name: name.into(),
+            peer: "198.51.100.2".into(),
+            address: "198.51.100.1".into(),
+            peer_netns: Some(there.clone()),
+            part_of_another: true,
+        };
+        let [ours, theirs] = ["02:00:00:00:01:01", "02:00:00:00:01:02"];
+        batch(
+            &["ip", "-n", &here],
+            &format!(
+                "link add {name} address {ours} type veth peer name {name}-peer address {theirs} netns {there}
+                address add 198.51.100.1/24 dev {name}
+                link set {name} up
+                neighbour replace 198.51.100.2 lladdr {theirs} dev {name}"
+            ),
+        );
+        batch(
+            &["ip", "-n", &there],
+            &format!(
+                "address add 198.51.100.2/24 dev {name}-peer
+                link set {name}-peer up
+                neighbour replace 198.51.100.1 lladdr {ours} dev {name}-peer"
+            ),
+        );
+        nic
+    }
+
+    /// A bond over one member, a pair as `another` makes it: bond0 with the address 203.0.113.1; it ends with this NIC.
+    pub fn bond(&self, member: &str) -> Self {
+        let pair = self.another(member);
+        let (here, there) = (self.netns.clone().unwrap(), self.peer_netns.clone().unwrap());
+        batch(
+            &["ip", "-n", &here],
+            &format!(
+                "link set {member} down
+                link add bond0 type bond mode active-backup miimon 100
+                link set {member} master bond0
+                address add 203.0.113.1/24 dev bond0
+                link set bond0 up
+                neighbour replace 203.0.113.2 lladdr 02:00:00:00:01:02 dev bond0"
+            ),
+        );
+        batch(
+            &["ip", "-n", &there],
+            &format!(
+                "address add 203.0.113.2/24 dev {member}-peer
+                neighbour replace 203.0.113.1 lladdr 02:00:00:00:01:01 dev {member}-peer"
+            ),
+        );
+        let up = ["-o", "link", "show", "dev", "bond0"];
+        wait_for("carrier on bond0", || self.ip(&up).contains("LOWER_UP").then_some(()));
+        let mut bond = pair;
+        (bond.name, bond.peer, bond.address) = ("bond0".into(), "203.0.113.2".into(), "203.0.113.1".into());
+        bond
+    }
+
+    /// The other end of a pair of this name, as a NIC.
+    pub fn other_end(&self, name: &str) -> Self {
+        Self {
+            netns: self.peer_netns.clone(),
+            name: name.into(),
+            peer: self.address.clone(),
+            address: self.peer.clone(),
+            peer_netns: self.netns.clone(),
+            part_of_another: true,
+        }
     }
 
     /// `ip` in the NIC's namespace.
@@ -225,6 +314,9 @@ impl Drop for Background {
 
 impl Drop for Nic {
     fn drop(&mut self) {
+        if self.part_of_another {
+            return;
+        }
         match (&self.netns, &self.peer_netns) {
             (Some(here), Some(there)) => batch(&["ip"], &format!("netns delete {here}\nnetns delete {there}")),
             // `xdp off` alone would only mean the driver's.

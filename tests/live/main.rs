@@ -4,10 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checking;
 mod endings;
 mod fields;
+mod following;
 mod lab;
+mod listing;
+mod loader;
 mod output;
 mod refusals;
+mod setups;
+mod targets;
 mod tracer;
 mod verdicts;

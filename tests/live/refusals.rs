@@ -10,10 +10,11 @@ use crate::lab::{NOBTF, Nic, TARGETS, assert_nothing_is_left};
 use crate::tracer::{Tracer, XDPTRACE};
 
 /// The binary where any user may run it: the project may lie below somebody's home.
-struct Public(PathBuf);
+pub struct Public(PathBuf);
 
 impl Public {
-    fn new(name: &str) -> Self {
+    /// Copies it into a folder of this name.
+    pub fn new(name: &str) -> Self {
         let folder = env::temp_dir().join(format!("xdptrace-{}-{name}", process::id()));
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
@@ -21,7 +22,8 @@ impl Public {
         Self(folder)
     }
 
-    fn path(&self) -> String {
+    /// Where it is.
+    pub fn path(&self) -> String {
         self.0.join("xdptrace").to_str().unwrap().to_owned()
     }
 }
@@ -33,7 +35,7 @@ impl Drop for Public {
 }
 
 /// Runs `words` in the NIC's namespace and expects exit `status` and one line that holds each of `parts`.
-fn is_refused(nic: &Nic, words: &[&str], status: i32, parts: &[&str]) {
+pub fn is_refused(nic: &Nic, words: &[&str], status: i32, parts: &[&str]) {
     let ended = Tracer::spawn_command(&nic.inside(words)).wait();
     assert_eq!(ended.status.code(), Some(status), "{words:?}: {ended:?}");
     assert!(ended.stdout.is_empty() && ended.stderr.len() == 1, "{words:?}: {ended:?}");

@@ -39,11 +39,16 @@ impl Tracer {
     /// Starts a command that ends in xdptrace and waits until that listens.
     pub fn start_command(words: &[String]) -> Self {
         let mut tracer = Self::spawn_command(words);
-        tracer.wait_until("'Listening events...'", |tracer| {
+        tracer.wait_until_it_listens();
+        tracer
+    }
+
+    /// Waits for the line that says so.
+    pub fn wait_until_it_listens(&mut self) {
+        self.wait_until("'Listening events...'", |tracer| {
             let mut lines = tracer.stdout.iter().chain(&tracer.stderr);
             lines.any(|line| line.ends_with("Listening events..."))
         });
-        tracer
     }
 
     /// Starts xdptrace in the NIC's namespace.

@@ -1,0 +1,455 @@
+//! What happens to what is traced: replaced, detached, attached, rebuilt, gone and back. Each datagram that a program ran
+//! on while it was traced is shown, with that program; those before are within a span of time that was named.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::lab::{Nic, wait_for};
+use crate::loader::{
+    COMPONENTS, Dispatcher, Mode, Ports, Programs, Traffic, detach, exists, program_on, shown, wait_until_gone,
+};
+use crate::tracer::{Ended, Tracer};
+
+/// How soon a change is noticed.
+const NOTICED: Duration = Duration::from_millis(200);
+/// How soon a replaced program is released.
+const RELEASED: Duration = Duration::from_secs(1);
+
+/// A wall clock time as the tracer prints it: `HH:MM:SS.ffffff`.
+fn printed(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap();
+    let seconds = since.as_secs() as libc::time_t;
+    // SAFETY: a `tm` may hold zeros; localtime_r fills in the one that it is given.
+    let local = unsafe {
+        let mut local = std::mem::zeroed();
+        assert!(!libc::localtime_r(&seconds, &mut local).is_null());
+        local
+    };
+    format!("{:02}:{:02}:{:02}.{:06}", local.tm_hour, local.tm_min, local.tm_sec, since.subsec_micros())
+}
+
+/// Microseconds of the day.
+fn microseconds(time: &str) -> i64 {
+    let bytes = time.as_bytes();
+    assert!(bytes.len() == 15 && bytes[2] == b':' && bytes[5] == b':' && bytes[8] == b'.', "no time of day: {time}");
+    let number = |from: usize, to: usize| time[from..to].parse::<i64>().unwrap_or_else(|_| panic!("{time}"));
+    ((number(0, 2) * 60 + number(3, 5)) * 60 + number(6, 8)) * 1_000_000 + number(9, 15)
+}
+
+/// `later - earlier`, across midnight too.
+fn between(earlier: i64, later: i64) -> i64 {
+    const DAY: i64 = 86_400_000_000;
+    (later - earlier + DAY / 2).rem_euclid(DAY) - DAY / 2
+}
+
+/// The span in `attached to NAME#ID on DEV: not traced from HH:MM:SS.ffffff to HH:MM:SS.ffffff (N ms)`: a span of time,
+/// and nothing else.
+fn gap(stderr: &[String], called: &str, device: &str) -> (i64, i64) {
+    let start = format!("attached to {called} on {device}: not traced from ");
+    let lines: Vec<&str> = stderr.iter().filter_map(|line| line.strip_prefix(&start)).collect();
+    let [line] = lines[..] else { panic!("not one '{start}' in {stderr:#?}") };
+    let (from, rest) = line.split_once(" to ").unwrap_or_else(|| panic!("{line}"));
+    let (to, rest) = rest.split_once(" (").unwrap_or_else(|| panic!("{line}"));
+    let length: i64 =
+        rest.strip_suffix(" ms)").and_then(|length| length.parse().ok()).unwrap_or_else(|| panic!("{line}"));
+    let (from, to) = (microseconds(from), microseconds(to));
+    assert!((between(from, to) - length * 1000).abs() <= 1000, "{line}");
+    (from, to)
+}
+
+/// What became of the datagrams that a program counted.
+struct Account<'a> {
+    ended: &'a Ended,
+    sent: &'a [(u16, SystemTime)],
+}
+
+impl Account<'_> {
+    /// All are shown, as this program's.
+    fn all(&self, called: &str, ports: &Ports) {
+        let ran = ports.seen();
+        assert!(!ran.is_empty(), "{called} never ran");
+        assert_eq!(self.shown_of(called), ran, "{called}: {:#?}", self.ended.stderr);
+    }
+
+    /// From the first one that is shown, all are; those before it were sent within the span that was named.
+    fn all_but_the_gap(&self, called: &str, device: &str, ports: &Ports) {
+        let ran = ports.seen();
+        let shown = self.shown_of(called);
+        let stderr = &self.ended.stderr;
+        assert!(!shown.is_empty(), "{called} was never shown: {stderr:#?}");
+        let first = ran.iter().position(|port| *port == shown[0]).unwrap_or_else(|| panic!("{called} never ran"));
+        assert_eq!(shown, ran[first..], "{called}: {stderr:#?}");
+        let (from, to) = gap(stderr, called, device);
+        for port in &ran[..first] {
+            let (_, time) = self.sent.iter().find(|(sent, _)| sent == port).unwrap();
+            let time = microseconds(&printed(*time));
+            // It is sent a little before the program runs.
+            assert!(
+                between(from, time) > -50_000 && between(time, to) > 0,
+                "{called}, {port}, sent at {time}, is not within {from} and {to}: {stderr:#?}"
+            );
+        }
+    }
+
+    fn shown_of(&self, called: &str) -> Vec<u16> {
+        let shown = shown(&self.ended.stdout).into_iter().filter(|shown| shown.program == called);
+        let mut ports: Vec<u16> = shown.map(|shown| shown.port).collect();
+        ports.sort_unstable();
+        ports
+    }
+
+    /// Nothing is shown of other programs than these, and nothing was lost.
+    fn nothing_else(&self, called: &[&str]) {
+        let others: Vec<_> = shown(&self.ended.stdout);
+        let others: Vec<_> = others.iter().filter(|shown| !called.contains(&shown.program.as_str())).collect();
+        assert!(others.is_empty(), "{others:?}");
+        assert_eq!(self.ended.counts()[3], 0, "{:#?}", self.ended.stderr);
+        // The span is all that is said: nobody counts what isn't traced.
+        let spans = self.ended.stderr.iter().filter(|line| line.contains("not traced from"));
+        spans.for_each(|line| assert!(!line.contains("packet"), "{line}"));
+    }
+}
+
+/// Waits for a line of the standard error; how long that took.
+fn wait_for_line(tracer: &mut Tracer, start: &str) -> Duration {
+    let begun = Instant::now();
+    tracer.wait_until(&format!("'{start}'"), |tracer| tracer.stderr.iter().any(|line| line.starts_with(start)));
+    begun.elapsed()
+}
+
+/// Waits until the tracer has shown a datagram of this program.
+fn wait_for_datagram(tracer: &mut Tracer, called: &str) {
+    tracer.wait_until(&format!("datagram of {called}"), |tracer| {
+        tracer.stdout.iter().any(|line| line.contains(&format!(" {called} ")) && line.ends_with(": UDP"))
+    });
+}
+
+fn assert_within(what: &str, took: Duration, limit: Duration) {
+    assert!(took <= limit, "{what} took {took:?}, more than {limit:?}");
+}
+
+/// A program that was loaded for this test alone, and `FUNC#ID`.
+fn program(name: &str) -> (Programs, String) {
+    let programs = Programs::load(COMPONENTS, &[name]);
+    let called = programs.known(name).called(name);
+    (programs, called)
+}
+
+/// Lets go of our hold on a program that was replaced: only a tracer may hold it now, and not for long.
+fn is_released(programs: Programs, name: &str) {
+    let id = programs.id(name);
+    drop(programs);
+    let begun = Instant::now();
+    wait_until_gone(id);
+    assert_within(&format!("release of {name}"), begun.elapsed(), RELEASED);
+}
+
+#[test]
+fn replaced_and_detached_by_netlink() {
+    let nic = Nic::veth();
+    let (one, first) = program("component_one");
+    let (two, second) = program("component_two");
+    let (three, third) = program("component_three");
+    let ports = [&one, &two, &three].map(Programs::ports);
+    one.attach(&nic, Mode::Native, "component_one");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let traffic = Traffic::start(&nic);
+    wait_for_datagram(&mut tracer, &first);
+
+    two.attach(&nic, Mode::Native, "component_two");
+    wait_for_line(&mut tracer, &format!("attached to {second} on veth0: "));
+    wait_for_line(&mut tracer, &format!("detached from {first} on veth0"));
+    is_released(one, "component_one");
+    wait_for_datagram(&mut tracer, &second);
+
+    detach(&nic, Mode::Native);
+    let took = wait_for_line(&mut tracer, &format!("detached from {second} on veth0"));
+    assert_within("to notice that the program was detached", took, NOTICED);
+    is_released(two, "component_two");
+
+    // A generic program in the place of a native one.
+    three.attach(&nic, Mode::Generic, "component_three");
+    wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
+    wait_for_datagram(&mut tracer, &third);
+    let sent = traffic.stop();
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let account = Account { ended: &ended, sent: &sent };
+    account.all(&first, &ports[0]);
+    account.all_but_the_gap(&second, "veth0", &ports[1]);
+    account.all_but_the_gap(&third, "veth0", &ports[2]);
+    account.nothing_else(&[&first, &second, &third]);
+}
+
+/// Of which the kernel sends no message.
+#[test]
+fn replaced_and_detached_by_a_link() {
+    let nic = Nic::veth();
+    let (one, first) = program("component_one");
+    let (two, second) = program("component_two");
+    let (three, third) = program("component_three");
+    let ports = [&one, &two, &three].map(Programs::ports);
+    let link = one.link(&nic, Mode::Native, "component_one");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let traffic = Traffic::start(&nic);
+    wait_for_datagram(&mut tracer, &first);
+
+    link.update(&two, "component_two");
+    wait_for_line(&mut tracer, &format!("attached to {second} on veth0: "));
+    wait_for_line(&mut tracer, &format!("detached from {first} on veth0"));
+    is_released(one, "component_one");
+    wait_for_datagram(&mut tracer, &second);
+
+    drop(link);
+    let took = wait_for_line(&mut tracer, &format!("detached from {second} on veth0"));
+    assert_within("to notice that the link was closed", took, NOTICED);
+    is_released(two, "component_two");
+
+    let link = three.link(&nic, Mode::Native, "component_three");
+    wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
+    wait_for_datagram(&mut tracer, &third);
+    let sent = traffic.stop();
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let account = Account { ended: &ended, sent: &sent };
+    account.all(&first, &ports[0]);
+    account.all_but_the_gap(&second, "veth0", &ports[1]);
+    account.all_but_the_gap(&third, "veth0", &ports[2]);
+    account.nothing_else(&[&first, &second, &third]);
+    drop(link);
+}
+
+/// libxdp builds a new dispatcher for every change; the components that stay are the same programs.
+#[test]
+fn a_dispatcher_is_rebuilt() {
+    let nic = Nic::veth();
+    let dispatcher = Dispatcher::load(&nic, &["component_one", "component_two"]);
+    let before = dispatcher.known();
+    let stays = dispatcher.components();
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0", "-p", "all"]);
+    let traffic = Traffic::start(&nic);
+    let called: Vec<String> = stays.iter().map(|component| component.called(&component.name)).collect();
+    let ports: Vec<Ports> = stays.iter().map(|component| component.ports()).collect();
+    wait_for_datagram(&mut tracer, &called[1]);
+
+    dispatcher.add("component_three", 60, "XDP_PASS", 1);
+    let after = dispatcher.known();
+    let third = dispatcher.components()[2].clone();
+    assert_eq!(dispatcher.components()[..2], stays);
+    let third_ports = third.ports();
+    let third = third.called("component_three");
+    let dispatchers = [&before, &after].map(|known| known.called("xdp_dispatcher"));
+    wait_for_line(&mut tracer, &format!("detached from {} on veth0", dispatchers[0]));
+    let begun = Instant::now();
+    wait_until_gone(before.id);
+    assert_within("release of the dispatcher", begun.elapsed(), RELEASED);
+    wait_for_line(&mut tracer, &format!("attached to {} on veth0: ", dispatchers[1]));
+    wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
+    wait_for_datagram(&mut tracer, &third);
+    wait_for_datagram(&mut tracer, &dispatchers[1]);
+
+    drop(dispatcher);
+    let gone = [after.id, stays[0].id, stays[1].id];
+    let begun = Instant::now();
+    gone.into_iter().for_each(wait_until_gone);
+    assert_within("release of the dispatcher and its components", begun.elapsed(), RELEASED);
+    let sent = traffic.stop();
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let account = Account { ended: &ended, sent: &sent };
+    // They were traced all the time, whatever called them.
+    account.all(&called[0], &ports[0]);
+    account.all(&called[1], &ports[1]);
+    account.all_but_the_gap(&third, "veth0", &third_ports);
+    gap(&ended.stderr, &dispatchers[1], "veth0");
+    account.nothing_else(&[&called[0], &called[1], &third, &dispatchers[0], &dispatchers[1]]);
+}
+
+/// From one component, which is traced in the dispatcher's place, to two.
+#[test]
+fn a_dispatcher_of_one_becomes_one_of_two() {
+    let nic = Nic::veth();
+    let dispatcher = Dispatcher::load(&nic, &["component_one"]);
+    let first = dispatcher.components()[0].clone();
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let traffic = Traffic::start(&nic);
+    wait_for_datagram(&mut tracer, &first.called("component_one"));
+    dispatcher.add("component_three", 60, "XDP_PASS", 1);
+    let whole = dispatcher.known().called("xdp_dispatcher");
+    wait_for_line(&mut tracer, &format!("attached to {whole} on veth0: "));
+    wait_for_datagram(&mut tracer, &whole);
+    traffic.stop();
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let verdicts = shown(&ended.stdout).into_iter().filter(|shown| shown.program == whole);
+    assert!(verdicts.map(|shown| shown.verdict).all(|verdict| verdict == "XDP_DROP"));
+}
+
+#[test]
+fn waiting_for_the_first_program() {
+    let nic = Nic::veth();
+    let mut tracer = Tracer::spawn(&nic, &["-i", "veth0", "--wait"]);
+    wait_for_line(&mut tracer, "waiting for an XDP program on veth0");
+    let traffic = Traffic::start(&nic);
+    let (one, first) = program("component_one");
+    one.attach(&nic, Mode::Native, "component_one");
+    wait_for_line(&mut tracer, &format!("attached to {first} on veth0"));
+    tracer.wait_until_it_listens();
+    wait_for_datagram(&mut tracer, &first);
+    let sent = traffic.stop();
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_eq!(ended.stderr.iter().filter(|line| *line == "Listening events...").count(), 1, "{ended:?}");
+    let account = Account { ended: &ended, sent: &sent };
+    account.all_but_the_gap(&first, "veth0", &one.ports());
+    account.nothing_else(&[&first]);
+}
+
+#[test]
+fn waiting_for_the_device_which_goes_and_comes_back() {
+    let nic = Nic::veth();
+    let mut tracer = Tracer::spawn(&nic, &["-i", "veth2", "--wait"]);
+    wait_for_line(&mut tracer, "waiting for an XDP program on veth2");
+    for (round, name) in ["component_one", "component_three"].into_iter().enumerate() {
+        let device = nic.another("veth2");
+        let (programs, called) = program(name);
+        programs.attach(&device, Mode::Native, name);
+        wait_for_line(&mut tracer, &format!("attached to {called} on veth2"));
+        tracer.wait_until_it_listens();
+        let traffic = Traffic::start(&device);
+        wait_for_datagram(&mut tracer, &called);
+        traffic.stop();
+        nic.ip(&["link", "delete", "veth2"]);
+        let took = wait_for_line(&mut tracer, &format!("detached from {called} on veth2"));
+        assert_within(&format!("to notice that the device was gone ({round})"), took, NOTICED);
+        is_released(programs, name);
+    }
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(shown(&ended.stdout).iter().all(|shown| shown.device == "veth2"), "{:?}", ended.stdout);
+    assert_eq!(ended.stderr.iter().filter(|line| *line == "Listening events...").count(), 1, "{ended:?}");
+}
+
+#[test]
+fn a_signal_ends_the_waiting() {
+    let nic = Nic::veth();
+    let mut tracer = Tracer::spawn(&nic, &["-i", "veth0", "--wait"]);
+    wait_for_line(&mut tracer, "waiting for an XDP program on veth0");
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(!ended.stderr.iter().any(|line| line == "Listening events..."), "{ended:?}");
+}
+
+/// Released, summed up, exit status 4.
+#[test]
+fn without_following_a_replaced_program_is_released() {
+    let nic = Nic::veth();
+    let (one, first) = program("component_one");
+    let (two, second) = program("component_two");
+    let ports = one.ports();
+    let link = one.link(&nic, Mode::Native, "component_one");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0", "--no-follow"]);
+    let traffic = Traffic::start(&nic);
+    wait_for_datagram(&mut tracer, &first);
+    link.update(&two, "component_two");
+    is_released(one, "component_one");
+    let ended = tracer.wait();
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    let line = format!("detached from {first} on veth0");
+    assert!(ended.stderr.iter().any(|found| found.starts_with(&line)), "{ended:?}");
+    assert!(ended.stderr.iter().any(|line| line.contains(" seen = ")), "{ended:?}");
+    let sent = traffic.stop();
+    let account = Account { ended: &ended, sent: &sent };
+    account.all(&first, &ports);
+    assert!(account.shown_of(&second).is_empty());
+    assert_eq!(program_on(&nic), two.id("component_two"));
+    drop(link);
+}
+
+#[test]
+fn without_following_one_of_two_devices_goes_on() {
+    let nic = Nic::veth();
+    let other = nic.another("veth2");
+    let (one, first) = program("component_one");
+    let (two, second) = program("component_two");
+    one.attach(&nic, Mode::Native, "component_one");
+    two.attach(&other, Mode::Native, "component_two");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0", "-i", "veth2", "--no-follow"]);
+    detach(&nic, Mode::Native);
+    wait_for_line(&mut tracer, &format!("detached from {first} on veth0"));
+    is_released(one, "component_one");
+    let traffic = Traffic::start(&other);
+    wait_for_datagram(&mut tracer, &second);
+    traffic.stop();
+    detach(&other, Mode::Native);
+    let ended = tracer.wait();
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    assert!(ended.stderr.iter().any(|line| line.contains(" seen = ")), "{ended:?}");
+}
+
+/// How many rounds of others' tools: XDPTRACE_CHURN, or a few.
+fn rounds() -> u32 {
+    let rounds = std::env::var("XDPTRACE_CHURN").ok().filter(|rounds| !rounds.is_empty());
+    rounds.map_or(5, |rounds| rounds.parse().expect("XDPTRACE_CHURN is a number"))
+}
+
+/// `rounds` times what administrators do, each command's exit status in a line.
+fn churn(nic: &Nic, rounds: u32, program: u32) -> Vec<String> {
+    let script = format!(
+        "for round in $(seq {rounds}); do
+            for command in \
+                'xdp-loader load -m native veth0 -n component_one {COMPONENTS}' \
+                'xdp-loader load -m native veth0 -n component_three {COMPONENTS}' \
+                'xdp-loader unload veth0 --all' \
+                'ip link set dev veth0 xdpdrv object {COMPONENTS} program component_two' \
+                'ip -force link set dev veth0 xdpdrv object {COMPONENTS} program component_three' \
+                'ip link set dev veth0 xdpdrv off' \
+                'bpftool net attach xdpdrv id {program} dev veth0' \
+                'bpftool net detach xdpdrv dev veth0'
+            do
+                timeout 30 $command >/dev/null 2>/run/xdptrace-churn
+                echo \"$? ${{command%% -*}} $(tr '\\n' ' ' </run/xdptrace-churn)\"
+            done
+        done"
+    );
+    nic.output(&["bash", "-c", &script]).lines().map(str::to_owned).collect()
+}
+
+/// Nobody else's operation fails or hangs because of a tracer.
+#[test]
+fn others_tools_work_as_without_a_tracer() {
+    let nic = Nic::veth();
+    let (ours, _) = program("same_fifteen_characters_pass");
+    let id = ours.id("same_fifteen_characters_pass");
+    // With the same traffic.
+    let flood = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.01", "192.0.2.1"]);
+    let without = churn(&nic, 1, id);
+    assert!(without.iter().all(|line| line.starts_with("0 ")), "{without:#?}");
+    let before = programs_of_components();
+    let tracer = Tracer::spawn(&nic, &["-i", "veth0", "-p", "all", "--wait"]);
+    let with = churn(&nic, rounds(), id);
+    assert_eq!(with.len(), without.len() * rounds() as usize);
+    for (number, line) in with.iter().enumerate() {
+        let expected = &without[number % without.len()];
+        assert_eq!(line.split(' ').next(), expected.split(' ').next(), "command {number}: {line}");
+    }
+    // All that was replaced is gone, while the tracer still runs.
+    let begun = Instant::now();
+    wait_for("end of the replaced programs", || (programs_of_components() == before).then_some(()));
+    assert_within("release of the replaced programs", begun.elapsed(), RELEASED);
+    drop(flood);
+    let ended = tracer.end("INT");
+    assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.stderr);
+    ended.counts();
+    assert!(exists(id));
+}
+
+/// The programs of COMPONENTS and libxdp's dispatchers in the kernel, by name and id.
+fn programs_of_components() -> Vec<(String, u64)> {
+    let programs = crate::lab::json(&["bpftool", "-j", "prog", "show"]);
+    let named = programs.as_array().unwrap().iter().filter_map(|program| {
+        let name = program["name"].as_str()?;
+        let ours = name.starts_with("component_") || name == "xdp_dispatcher";
+        ours.then(|| (name.to_owned(), program["id"].as_u64().unwrap()))
+    });
+    named.collect()
+}
