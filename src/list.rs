@@ -25,8 +25,7 @@ pub fn run(listing: &Listing, out: &mut dyn Write) -> Result<()> {
     refusal::capture_messages();
     privileges::check_reading()?;
     listing.scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
-    let judge = Judge::new()?;
-    if listing.all { all(listing, &judge, out) } else { paths(listing, &judge, out) }
+    if listing.all { all(listing, out) } else { paths(listing, out) }
 }
 
 /// Says of programs and functions whether they can be traced: first what this kernel says of any.
@@ -60,16 +59,18 @@ impl Judge {
     }
 }
 
-fn paths(listing: &Listing, judge: &Judge, out: &mut dyn Write) -> Result<()> {
-    let mut watch = Watch::new(&listing.scope, judge.guards.clone())?;
+fn paths(listing: &Listing, out: &mut dyn Write) -> Result<()> {
+    let mut watch = Watch::new(&listing.scope, Guards::default())?;
     let view = watch.look()?.context("the first look shows nothing")?;
     if let (Devices::Named(_), Some(missing)) = (&listing.scope.devices, view.missing.first()) {
         if view.devices.is_empty() {
             return Err(Failure::no_target(missing.to_string()));
         }
     }
+    // Behind the reading, so that what it loads for a trial isn't listed.
+    let judge = Judge::new()?;
     let devices: Vec<DeviceEntry> =
-        view.trees.iter().filter_map(|tree| DeviceEntry::new(tree, judge, listing)).collect();
+        view.trees.iter().filter_map(|tree| DeviceEntry::new(tree, &judge, listing)).collect();
     if listing.json {
         return write_json(out, &Paths { schema_version: SCHEMA_VERSION, devices });
     }
@@ -275,9 +276,10 @@ fn verdict(reason: Option<&str>) -> String {
 }
 
 /// Every BPF program: whether fentry and fexit can trace it, and whether xdptrace does.
-fn all(listing: &Listing, judge: &Judge, out: &mut dyn Write) -> Result<()> {
+fn all(listing: &Listing, out: &mut dyn Write) -> Result<()> {
     let tree = Survey::new()?.loaded()?;
-    let programs: Vec<AnyProgram> = tree.programs.iter().map(|node| AnyProgram::new(node, judge)).collect();
+    let judge = Judge::new()?;
+    let programs: Vec<AnyProgram> = tree.programs.iter().map(|node| AnyProgram::new(node, &judge)).collect();
     if listing.json {
         return write_json(out, &AnyPrograms { schema_version: SCHEMA_VERSION, programs });
     }

@@ -268,7 +268,8 @@ impl Narrowing {
         match selector {
             Some(program) if function != Some("") => Ok(Self { program, function: function.map(str::to_owned) }),
             _ => Err(Failure::usage(format!(
-                "program '{}' is not known: name it by ID, NAME, NAME@ID, tag:HEX, the path of a pin, or all",
+                "program '{}' is not known: name it by ID, NAME, NAME@ID, tag:HEX, the path of a pin, or all (xdptrace --help \
+                 tells more)",
                 words.escape_default()
             ))),
         }

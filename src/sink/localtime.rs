@@ -61,13 +61,13 @@ impl LocalTime {
 }
 
 impl LocalTime {
-    /// `2023-07-15T06:56:58.123456789+02:00`
+    /// `2023-07-15T06:56:58+02:00`
     pub fn rfc3339(&self) -> impl Display {
         let time = *self;
         show(move |f| {
             let (sign, offset) = (if time.offset < 0 { '-' } else { '+' }, time.offset.abs());
             write!(f, "{:04}-{:02}-{:02}T", time.year, time.month, time.day)?;
-            write!(f, "{:02}:{:02}:{:02}.{:09}", time.hour, time.minute, time.second, time.nanosecond)?;
+            write!(f, "{:02}:{:02}:{:02}", time.hour, time.minute, time.second)?;
             write!(f, "{sign}{:02}:{:02}", offset / 60, offset % 60)
         })
     }

@@ -42,7 +42,8 @@ impl Attachments {
                 Ok(Some(attachment)) if attachment.target == 0 => attachments.told &= !attachment.replaces,
                 Ok(Some(attachment)) => attachments.known.push(attachment),
                 Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Gone; or still being made, which bpf_link_by_id says so, and so attached to nothing yet.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EAGAIN)) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -288,7 +288,7 @@ fn chosen<'tree>(tree: &'tree Tree, selector: &Selector) -> std::result::Result<
     match (selector, &nodes[..]) {
         (Selector::Name(_), [_, _, ..]) => {
             let names: Vec<String> = nodes.iter().map(|node| named(&node.program)).collect();
-            Err(format!("ambiguous{}: {}: name one of these", tree.place(), names.join(", ")))
+            Err(format!("ambiguous: {}{}: name one of these", names.join(", "), tree.place()))
         }
         _ => Ok(nodes),
     }
