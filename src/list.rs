@@ -13,7 +13,7 @@ use crate::privileges;
 use crate::probe;
 use crate::refusal;
 use crate::sink::LocalTime;
-use crate::target::{self, Function, Guards, Mode, Node, Role, Survey, Tree, Watch, Way};
+use crate::target::{self, Function, Guards, Known, Mode, Node, Role, Survey, Tree, Watch, Way};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -277,7 +277,7 @@ fn verdict(reason: Option<&str>) -> String {
 
 /// Every BPF program: whether fentry and fexit can trace it, and whether xdptrace does.
 fn all(listing: &Listing, out: &mut dyn Write) -> Result<()> {
-    let tree = Survey::new()?.loaded()?;
+    let tree = Survey::new(Known::new())?.loaded()?;
     let judge = Judge::new()?;
     let programs: Vec<AnyProgram> = tree.programs.iter().map(|node| AnyProgram::new(node, &judge)).collect();
     if listing.json {

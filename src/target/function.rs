@@ -18,16 +18,20 @@ pub struct Function {
     pub parameters: u8,
     /// It returns an integer.
     pub returns: bool,
-    /// It is static: clang may have dropped parameters that it doesn't use, although BTF still lists them.
+    /// Where it begins: counted in the program's instructions.
+    pub offset: u32,
+    /// It is static, and so has no fixed way of being called: clang may have dropped parameters that it doesn't use.
     pub is_static: bool,
+    /// The context is such a parameter.
+    pub dropped: bool,
 }
 
 /// BPF functions take at most five.
 const MAX_PARAMETERS: usize = 5;
 
 impl Function {
-    /// Reads function `type_id`; None where that is no function.
-    pub fn read(btf: &Btf<'_>, type_id: u32) -> Option<Self> {
+    /// Reads function `type_id`, which begins at instruction `offset`; None where that is no function.
+    pub fn read(btf: &Btf<'_>, type_id: u32, offset: u32) -> Option<Self> {
         let function: Func<'_> = btf.type_by_id(TypeId::from(type_id))?;
         let prototype = FuncProto::try_from(function.next_type()?).ok()?;
         let context = prototype.iter().take(MAX_PARAMETERS).position(|parameter| is_context(btf, parameter.ty));
@@ -39,6 +43,8 @@ impl Function {
             typed: context.is_some(),
             parameters: prototype.len() as u8,
             returns: matches!(returned, Some(BtfKind::Int | BtfKind::Enum)),
+            offset,
+            dropped: false,
             is_static: function.linkage() == Linkage::Static,
         })
     }

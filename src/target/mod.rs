@@ -4,7 +4,7 @@
 //! links       rtnetlink → network devices and the ids of the programs on them
 //! device      … one of them, by name and namespace
 //! object      ids and descriptors of BPF programs and links
-//! program     … what the kernel says of a program; function: what its BTF says
+//! program     … what the kernel says of a program; function: what its BTF says; code: what its instructions say
 //! attachments EXT and tracing programs on other programs
 //! dispatcher  libxdp's: its components
 //! maps        the programs in maps
@@ -14,6 +14,7 @@
 //! ```
 
 mod attachments;
+mod code;
 mod device;
 mod dispatcher;
 mod ethtool;
@@ -41,7 +42,7 @@ pub use maps::Way;
 pub use obstacle::Obstacle;
 pub use program::Program;
 pub use select::{Guards, Probes, Refused, Selection, Target, function_obstacle, kernel_obstacle, select};
-pub use tree::{Node, Role, Survey, Tree};
+pub use tree::{Known, Node, Role, Survey, Tree};
 pub use watch::{Names, View, Watch};
 
 use crate::failure::Failure;

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use libbpf_rs::btf::Btf;
 use libbpf_rs::libbpf_sys::{self, bpf_func_info, bpf_prog_info};
 
+use super::code;
 use super::function::Function;
 use super::object::{self, Info, Kind};
 
@@ -59,6 +60,14 @@ impl Program {
         info.func_info_rec_size = size_of::<bpf_func_info>() as u32;
         info.func_info = functions.as_mut_ptr().expose_provenance() as u64;
         object::fill(fd, &mut info)?;
+        let mut functions = read_functions(&info, &functions);
+        if functions.iter().any(|function| function.is_static && function.context.is_some()) {
+            let code = read_code(fd, counts.xlated_prog_len)?;
+            functions.iter_mut().filter(|function| function.is_static).for_each(|function| {
+                let own = code.get(function.offset as usize * 8..).unwrap_or_default();
+                function.dropped = function.context.is_some_and(|context| !code::uses_parameter(own, context));
+            });
+        }
         Ok(Self {
             id: info.id,
             kind: info.type_,
@@ -67,7 +76,7 @@ impl Program {
             loaded_ns: info.load_time,
             jited: info.jited_prog_len > 0,
             offloaded: info.ifindex > 0,
-            functions: read_functions(&info, &functions),
+            functions,
             maps,
         })
     }
@@ -105,6 +114,16 @@ fn name(info: &bpf_prog_info) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Its instructions as the verifier left them, 8 bytes each.
+fn read_code(fd: BorrowedFd<'_>, length: u32) -> io::Result<Vec<u8>> {
+    let mut code = vec![0u8; length as usize];
+    let mut info = bpf_prog_info::zeroed();
+    info.xlated_prog_len = length;
+    info.xlated_prog_insns = code.as_mut_ptr().expose_provenance() as u64;
+    object::fill(fd, &mut info)?;
+    Ok(code)
+}
+
 /// func_info → BTF type → name and arguments. None where there is no BTF, or none that can be read.
 fn read_functions(info: &bpf_prog_info, functions: &[bpf_func_info]) -> Vec<Function> {
     if info.btf_id == 0 || functions.is_empty() {
@@ -113,5 +132,5 @@ fn read_functions(info: &bpf_prog_info, functions: &[bpf_func_info]) -> Vec<Func
     let Ok(btf) = Btf::from_prog_id(info.id) else {
         return Vec::new();
     };
-    functions.iter().map_while(|function| Function::read(&btf, function.type_id)).collect()
+    functions.iter().map_while(|function| Function::read(&btf, function.type_id, function.insn_off)).collect()
 }

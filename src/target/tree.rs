@@ -79,10 +79,16 @@ impl Tree {
     }
 }
 
+/// Programs that were read, by id. An id is never given to another program, and but for its maps' contents a program
+/// stays as it was loaded.
+pub type Known = HashMap<u32, Rc<Program>>;
+
 /// A reading of the kernel's BPF objects, each at most once.
 #[derive(Debug)]
 pub struct Survey {
     attachments: Attachments,
+    /// Of earlier readings.
+    known: Known,
     programs: HashMap<u32, Option<Rc<Program>>>,
     maps: HashMap<u32, Rc<Contents>>,
     /// Programs found in a role in which the kernel enters them by their entry function.
@@ -94,13 +100,13 @@ const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_PROG_TYPE_EXT: u32 = 28;
 
 impl Survey {
-    /// Begins one. Needs CAP_SYS_ADMIN.
+    /// Begins one that needn't read again what is `known`. Needs CAP_SYS_ADMIN.
     ///
     /// # Errors
     /// Not privileged.
-    pub fn new() -> Result<Self> {
+    pub fn new(known: Known) -> Result<Self> {
         let attachments = Attachments::read().context("failed to read the BPF links")?;
-        Ok(Self { attachments, programs: HashMap::new(), maps: HashMap::new(), entered: HashSet::new() })
+        Ok(Self { attachments, known, programs: HashMap::new(), maps: HashMap::new(), entered: HashSet::new() })
     }
 
     /// The trees of these devices. What vanishes meanwhile is left out.
@@ -139,15 +145,21 @@ impl Survey {
         Ok(Tree { device: None, programs })
     }
 
+    /// The programs that it came by.
+    pub fn into_known(self) -> Known {
+        self.programs.into_iter().filter_map(|(id, program)| Some((id, program?))).collect()
+    }
+
     fn program(&mut self, id: u32) -> Result<Option<Rc<Program>>> {
         if let Some(known) = self.programs.get(&id) {
             return Ok(known.clone());
         }
-        let program = match Program::read(id) {
-            Ok(program) => Some(Rc::new(program)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("failed to read BPF program {id}")),
-        };
+        let program =
+            match self.known.get(&id).map_or_else(|| Program::read(id).map(Rc::new), |known| Ok(Rc::clone(known))) {
+                Ok(program) => Some(program),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error).with_context(|| format!("failed to read BPF program {id}")),
+            };
         self.programs.insert(id, program.clone());
         Ok(program)
     }

@@ -14,8 +14,8 @@ use anyhow::{Context, Result};
 use super::device::{self, Device, is_called};
 use super::links::{self, Changes, Link, Mode};
 use super::select::{Guards, Refused, Selection, select};
-use super::tree::{Survey, Tree};
-use crate::plan::{Devices, Scope};
+use super::tree::{Known, Survey, Tree};
+use crate::plan::{Devices, Narrowing, Scope, Selector};
 
 /// How long a change may go unnoticed where nothing tells of it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -68,6 +68,10 @@ pub struct Watch<'plan> {
     /// The index that each asked name stood for last: a device that is renamed is still the same.
     known: HashMap<&'plan str, u32>,
     names: Names,
+    /// Programs read before.
+    programs: Known,
+    /// Ids of programs that have been on some device's path.
+    on_path: HashSet<u32>,
     seen: Option<Seen>,
 }
 
@@ -96,6 +100,8 @@ impl<'plan> Watch<'plan> {
             changes: Changes::listen().context("failed to listen for changes of network devices")?,
             known: HashMap::new(),
             names: Names::default(),
+            programs: Known::new(),
+            on_path: HashSet::new(),
             seen: None,
         })
     }
@@ -162,19 +168,16 @@ impl<'plan> Watch<'plan> {
         Some(link)
     }
 
-    fn read(&self, devices: &[(Device, &Link)], changed_after: Option<Instant>) -> Result<View> {
-        let mut survey = Survey::new()?;
+    fn read(&mut self, devices: &[(Device, &Link)], changed_after: Option<Instant>) -> Result<View> {
+        let mut survey = Survey::new(std::mem::take(&mut self.programs))?;
         let mut trees = survey.trees(devices.iter().map(|(device, link)| (device, *link)))?;
         let mut selection = select(&trees, &self.scope.narrowing, &self.guards);
-        // A program that was named without a device is traced wherever it runs.
-        if self.scope.devices == Devices::Unnamed && !selection.missing.is_empty() {
-            let missing: Vec<_> =
-                self.scope.narrowing.iter().filter(|one| selection.missing.contains(one)).cloned().collect();
-            let tree = [survey.loaded()?];
-            selection.missing.clear();
-            selection.extend(select(&tree, &missing, &self.guards));
+        if self.scope.devices == Devices::Unnamed {
+            self.on_path.extend(trees.iter().flat_map(Tree::nodes).map(|node| node.program.id));
+            let tree = self.read_elsewhere(&mut survey, &mut selection)?;
             trees.extend(tree);
         }
+        self.programs = survey.into_known();
         selection.refuse_missing(&trees);
         Ok(View {
             devices: devices.iter().map(|(device, _)| device.clone()).collect(),
@@ -183,6 +186,23 @@ impl<'plan> Watch<'plan> {
             selection,
             changed_after,
         })
+    }
+
+    /// A program that was named without a device is traced wherever it runs: in another network namespace, say. Not one
+    /// that was on a device's path here and no longer is: the tracer alone may hold it.
+    fn read_elsewhere(&mut self, survey: &mut Survey, selection: &mut Selection) -> Result<Option<Tree>> {
+        let missing = |one: &&Narrowing| one.program != Selector::All && selection.missing.contains(one);
+        let missing: Vec<_> = self.scope.narrowing.iter().filter(missing).cloned().collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let mut tree = survey.loaded()?;
+        let loaded: HashSet<u32> = tree.programs.iter().map(|node| node.program.id).collect();
+        self.on_path.retain(|id| loaded.contains(id));
+        tree.programs.retain(|node| !self.on_path.contains(&node.program.id));
+        selection.missing.retain(|one| !missing.contains(one));
+        selection.extend(select(std::slice::from_ref(&tree), &missing, &self.guards));
+        Ok(Some(tree))
     }
 
     fn missing(&self, devices: &[(Device, &Link)]) -> Vec<Refused> {
