@@ -123,7 +123,7 @@ fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
             findings.push(Finding::by_the_way(format!("functions of {target}"), Answer::Note, hazard));
         }
     }
-    for Refused { what, why } in view.missing.into_iter().chain(view.selection.refused) {
+    for Refused { what, why, .. } in view.missing.into_iter().chain(view.selection.refused) {
         let what = if what.is_empty() { "program".to_owned() } else { what };
         findings.push(Finding::by_the_way(what, Answer::No, why));
     }

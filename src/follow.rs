@@ -112,7 +112,8 @@ impl<'plan> Follow<'plan> {
                 Ok(None) => step.vanished = true,
                 Err(error) => {
                     self.missed.entry(key(target)).or_insert_with(Instant::now);
-                    refused.push((Refused { what: String::new(), why: format!("{error:#}") }, failure::status(&error)));
+                    let why = format!("{error:#}");
+                    refused.push((Refused { what: String::new(), why, remedy: None }, failure::status(&error)));
                 }
             }
         }

@@ -180,9 +180,10 @@ impl<'plan> Run<'plan> {
         };
         let had_any = !self.follow.traced().is_empty();
         let step = self.follow.step(&view, had_any && !self.plan.follow)?;
-        self.tell(&step, delivery);
-        // The last records of what was let go of: its names are needed until they are read.
+        // The last records of what was let go of, and perhaps the first ones of what has come.
+        delivery.borrow_mut().take_in(self.follow.traced());
         reader.drain()?;
+        self.tell(&step, delivery);
         delivery.borrow_mut().take_over(self.follow.traced());
         if had_any && !self.plan.follow && self.follow.traced().is_empty() {
             return Ok(Err(Failure::no_target(
@@ -195,7 +196,6 @@ impl<'plan> Run<'plan> {
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         let traced = self.follow.traced();
-        delivery.take_in(traced);
         for new in &traced[traced.len() - step.attached..] {
             delivery.notice_attached(new);
             let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(Instant::now())));
@@ -217,16 +217,15 @@ impl<'plan> Run<'plan> {
 fn nothing_traced(refused: Vec<(Refused, Status)>) -> anyhow::Error {
     let status = [Status::Unable, Status::Failed, Status::NoTarget];
     let status = status.into_iter().find(|status| refused.iter().any(|(_, one)| one == status));
-    let reasons: Vec<String> = refused
-        .iter()
-        .map(
-            |(Refused { what, why }, _)| {
-                if what.is_empty() { why.clone() } else { format!("cannot trace {what}: {why}") }
-            },
-        )
-        .collect();
+    let reasons: Vec<String> = refused.iter().map(|(refused, _)| reason(refused)).collect();
     let reasons = if reasons.is_empty() { "no XDP program on any device".to_owned() } else { reasons.join("; ") };
     Failure::with(status.unwrap_or(Status::NoTarget), reasons)
+}
+
+fn reason(Refused { what, why, remedy }: &Refused) -> String {
+    let cannot = if what.is_empty() { String::new() } else { format!("cannot trace {what}: ") };
+    let remedy = remedy.map_or_else(String::new, |remedy| format!(": {remedy}"));
+    format!("{cannot}{why}{remedy}")
 }
 
 fn wall_clock_ns(then: Instant) -> u64 {

@@ -53,8 +53,10 @@ impl fmt::Display for Target {
 pub struct Refused {
     /// `xdp_lb#12 on eth0`; empty where the reason says it.
     pub what: String,
-    /// Why not, and the remedy.
+    /// Why not.
     pub why: String,
+    /// What would help at the start of a run, where the reason doesn't say it.
+    pub remedy: Option<&'static str>,
 }
 
 impl fmt::Display for Refused {
@@ -152,7 +154,7 @@ impl Selection {
     /// Adds another one.
     pub fn extend(&mut self, other: Self) {
         other.targets.into_iter().for_each(|target| self.take(target));
-        other.refused.into_iter().for_each(|Refused { what, why }| self.refuse(what, why));
+        other.refused.into_iter().for_each(|Refused { what, why, .. }| self.refuse(what, why));
         self.missing.extend(other.missing);
     }
 
@@ -210,7 +212,7 @@ impl Selection {
     }
 
     fn refuse(&mut self, what: String, why: String) {
-        let refused = Refused { what, why };
+        let refused = Refused { what, why, remedy: None };
         if !self.refused.contains(&refused) {
             self.refused.push(refused);
         }
@@ -240,6 +242,9 @@ fn find_function(node: &Node, name: Option<&str>) -> std::result::Result<Functio
 
 /// Why `function` of the program at `node`, which is not its entry function, cannot be traced.
 pub fn function_obstacle(node: &Node, function: &Function) -> Option<Obstacle> {
+    if let Some((_, by)) = node.held.iter().find(|(held, _)| *held == function.type_id) {
+        return Some(Obstacle::Held { function: function.name.clone(), by: *by });
+    }
     match &node.obstacle {
         // One that is held, or only tail-called, may well have functions that are entered.
         None | Some(Obstacle::Held { .. } | Obstacle::TailCalledOnly { .. }) => match function.context {
@@ -364,6 +369,7 @@ mod tests {
             role,
             program: Rc::new(program),
             obstacle: None,
+            held: vec![],
             tail_calls: false,
             tracers: 0,
             note: None,

@@ -43,6 +43,8 @@ pub struct Node {
     pub program: Rc<Program>,
     /// Why it cannot be traced.
     pub obstacle: Option<Obstacle>,
+    /// Functions whose place EXT programs have taken: the BTF type, and the EXT program's id.
+    pub held: Vec<(u32, u32)>,
     /// It uses a map of programs to tail-call.
     pub tail_calls: bool,
     /// How many tracing programs of others are on it, as far as the kernel tells.
@@ -185,7 +187,8 @@ impl Survey {
             tail_calls |= self.map(*map)?.tail_calls;
         }
         let tracers = self.attachments.tracing(program.id).count();
-        Ok(Node { role, program, obstacle, tail_calls, tracers, note, children: Vec::new() })
+        let held = self.attachments.replacing(program.id).map(|holder| (holder.function, holder.program)).collect();
+        Ok(Node { role, program, obstacle, held, tail_calls, tracers, note, children: Vec::new() })
     }
 
     fn obstacle(&self, program: &Program, role: &Role) -> Option<Obstacle> {

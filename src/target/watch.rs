@@ -178,10 +178,14 @@ impl<'plan> Watch<'plan> {
             trees.extend(tree);
         }
         self.programs = survey.into_known();
-        selection.refuse_missing(&trees);
+        let missing = self.missing(devices);
+        // That a device has no program at all is said already.
+        if missing.is_empty() || trees.iter().any(|tree| !tree.programs.is_empty()) {
+            selection.refuse_missing(&trees);
+        }
         Ok(View {
             devices: devices.iter().map(|(device, _)| device.clone()).collect(),
-            missing: self.missing(devices),
+            missing,
             trees,
             selection,
             changed_after,
@@ -213,10 +217,11 @@ impl<'plan> Watch<'plan> {
             let known = self.known.get(name.as_str());
             !devices.iter().any(|(device, _)| known == Some(&device.ifindex))
         });
-        let absent = absent.map(|name| Refused { what: String::new(), why: device::missing(name) });
+        let absent = absent.map(|name| Refused { what: String::new(), why: device::missing(name), remedy: None });
         let without = devices.iter().filter(|(_, link)| link.programs.is_empty()).map(|(device, _)| Refused {
             what: String::new(),
-            why: format!("no XDP program on {device}: --wait waits for one, --passthrough attaches one"),
+            why: format!("no XDP program on {device}"),
+            remedy: Some("--wait waits for one, --passthrough attaches one"),
         });
         absent.chain(without).collect()
     }
