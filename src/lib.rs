@@ -7,10 +7,12 @@
 //! ```text
 //! words      cli          what the command line may hold
 //!            plan         … and what it means: checked once, no later room sees clap
-//! kernel     privileges   what this user and this kernel must allow
-//!            target       NIC → XDP program → entry function. Reads, never loads
+//! kernel     kernel       which kernel this is, and what it and this process say of themselves
+//!            privileges   what this user must be allowed
+//!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
 //!            passthrough  a program of our own where the NIC has none
-//!            probe        fentry and fexit: loaded, aimed at the target, attached
+//!            probe        fentry and fexit: loaded, aimed at a target, attached
+//!            follow       … for each target, in step with what comes and goes
 //!            refusal      what the kernel's 'no' means
 //! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
 //!            reader       perf event array → Record
@@ -18,6 +20,7 @@
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
 //! all        session      wires them together; the only one that knows everyone
+//!            list, check  what could be traced, and what stands against it: `target` and `kernel` → text or JSON
 //!            stop         signals → the flag that ends it
 //!            failure      exit statuses
 //! ```

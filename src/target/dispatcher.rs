@@ -24,8 +24,9 @@ pub struct Component {
     pub program: u32,
     /// Its place in the order of calls, from 0.
     pub position: Option<u32>,
-    /// It has taken the place of the dispatcher's entry function, as libxdp does with a single component.
-    pub holds_entry: bool,
+    /// The function of the dispatcher whose place it has taken, by its BTF type: one of the stubs `prog0` to `prog9`, or,
+    /// as libxdp has it with a single component, the entry function.
+    pub function: Option<u32>,
 }
 
 /// What is known of a dispatcher's components.
@@ -44,11 +45,11 @@ pub fn components(program: &Program, ifindex: u32, attachments: &Attachments) ->
         .map(|attachment| Component {
             program: attachment.program,
             position: position(program, attachment.function),
-            holds_entry: program.entry().is_some_and(|entry| entry.type_id == attachment.function),
+            function: Some(attachment.function),
         })
         .collect();
     if known.is_empty() && !attachments.told && program.full_name() == NAME {
-        let Some(pinned) = pinned_components(program.id, ifindex) else {
+        let Some(pinned) = pinned_components(program, ifindex) else {
             return Components::Unknown;
         };
         known = pinned;
@@ -64,19 +65,22 @@ fn position(program: &Program, function: u32) -> Option<u32> {
 }
 
 /// libxdp pins each component below the first BPF file system, as xdp/dispatch-IFINDEX-ID/progN-prog.
-fn pinned_components(dispatcher: u32, ifindex: u32) -> Option<Vec<Component>> {
+fn pinned_components(dispatcher: &Program, ifindex: u32) -> Option<Vec<Component>> {
     let folder = bpf_file_systems().into_iter().find_map(|root| {
-        let folder = root.join(format!("xdp/dispatch-{ifindex}-{dispatcher}"));
+        let folder = root.join(format!("xdp/dispatch-{ifindex}-{}", dispatcher.id));
         folder.is_dir().then_some(folder)
     })?;
     let pin = |position: u32| {
         let pin = object::open_pinned(&folder.join(format!("prog{position}-prog"))).ok()?;
         let program = Program::read_open(pin.as_fd()).ok()?;
-        Some(Component { program: program.id, position: Some(position), holds_entry: false })
+        let stub = format!("prog{position}");
+        let function = dispatcher.functions.iter().find(|function| function.name == stub);
+        let function = function.map(|function| function.type_id);
+        Some(Component { program: program.id, position: Some(position), function })
     };
     let mut components: Vec<Component> = (0..MAX_COMPONENTS).map_while(pin).collect();
     if let [only] = &mut components[..] {
-        only.holds_entry = true;
+        only.function = dispatcher.entry().map(|entry| entry.type_id);
     }
     (!components.is_empty()).then_some(components)
 }

@@ -142,7 +142,7 @@ impl Survey {
                 continue;
             };
             let obstacle = self.obstacle(&program, &Role::Loaded);
-            programs.push(self.node(program, Role::Loaded, obstacle, None)?);
+            programs.push(self.node(program, Role::Loaded, obstacle)?);
         }
         Ok(Tree { device: None, programs })
     }
@@ -175,20 +175,13 @@ impl Survey {
         Ok(contents)
     }
 
-    fn node(
-        &mut self,
-        program: Rc<Program>,
-        role: Role,
-        obstacle: Option<Obstacle>,
-        note: Option<&'static str>,
-    ) -> Result<Node> {
+    fn node(&mut self, program: Rc<Program>, role: Role, obstacle: Option<Obstacle>) -> Result<Node> {
         let mut tail_calls = false;
         for map in &program.maps {
             tail_calls |= self.map(*map)?.tail_calls;
         }
         let tracers = self.attachments.tracing(program.id).count();
-        let held = self.attachments.replacing(program.id).map(|holder| (holder.function, holder.program)).collect();
-        Ok(Node { role, program, obstacle, held, tail_calls, tracers, note, children: Vec::new() })
+        Ok(Node { role, program, obstacle, held: vec![], tail_calls, tracers, note: None, children: vec![] })
     }
 
     fn obstacle(&self, program: &Program, role: &Role) -> Option<Obstacle> {
@@ -242,34 +235,45 @@ impl Branch<'_> {
         if !matches!(&role, Role::Map(entry) if entry.way == Way::TailCall) {
             self.survey.entered.insert(id);
         }
-        let mut obstacle = self.survey.obstacle(&program, &role);
-        let mut note = None;
-        let mut children = Vec::new();
-        match dispatcher::components(&program, self.ifindex, &self.survey.attachments) {
-            Components::Unknown => note = Some("components unknown: this kernel doesn't tell"),
-            Components::Known(components) => {
-                let chain = Chain::read(&program);
-                for component in components {
-                    if component.holds_entry && obstacle.is_none() {
-                        let function = program.full_name().to_owned();
-                        obstacle = Some(Obstacle::Held { function, by: component.program });
-                    }
-                    let actions = component.position.and_then(|position| chain.actions(position));
-                    let role = Role::Component { position: component.position, actions };
-                    children.extend(self.grow(component.program, role)?);
-                }
+        let obstacle = self.survey.obstacle(&program, &role);
+        let mut node = self.survey.node(program, role, obstacle)?;
+        self.add_components(&mut node)?;
+        self.add_programs_in_maps(&mut node)?;
+        Ok(Some(node))
+    }
+
+    fn add_components(&mut self, node: &mut Node) -> Result<()> {
+        let components = match dispatcher::components(&node.program, self.ifindex, &self.survey.attachments) {
+            Components::Known(components) => components,
+            Components::Unknown => {
+                node.note = Some("components unknown: this kernel doesn't tell");
+                return Ok(());
             }
+        };
+        let chain = Chain::read(&node.program);
+        for component in components {
+            let by = component.program;
+            let entry = node.program.entry().filter(|entry| Some(entry.type_id) == component.function);
+            if let (Some(entry), None) = (entry, &node.obstacle) {
+                node.obstacle = Some(Obstacle::Held { function: entry.name.clone(), by });
+            }
+            node.held.extend(component.function.map(|function| (function, by)));
+            let actions = component.position.and_then(|position| chain.actions(position));
+            let role = Role::Component { position: component.position, actions };
+            node.children.extend(self.grow(by, role)?);
         }
-        for map in &program.maps {
+        Ok(())
+    }
+
+    fn add_programs_in_maps(&mut self, node: &mut Node) -> Result<()> {
+        for map in &node.program.maps {
             if !self.maps.insert(*map) {
                 continue;
             }
             for entry in &self.survey.map(*map)?.entries {
-                children.extend(self.grow(entry.program, Role::Map(entry.clone()))?);
+                node.children.extend(self.grow(entry.program, Role::Map(entry.clone()))?);
             }
         }
-        let mut node = self.survey.node(program, role, obstacle, note)?;
-        node.children = children;
-        Ok(Some(node))
+        Ok(())
     }
 }
