@@ -1,9 +1,9 @@
 //! Keeps the probes in step with what is to be traced: attaches what has come, lets go of what has gone. Prints nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
@@ -11,6 +11,10 @@ use crate::failure::{self, Failure, Status};
 use crate::plan::{Devices, Tracing};
 use crate::probe::{self, Aim, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};
+
+/// How long a target that could not be traced is left alone at first, and at most: each try loads programs.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(64);
 
 /// The probes that are attached, and what they are attached to.
 #[derive(Debug)]
@@ -20,11 +24,14 @@ pub struct Follow<'plan> {
     netns: u32,
     traced: Vec<Traced>,
     next: u32,
-    /// What has been refused so far, and since when, so that it is said once.
-    refused: HashMap<Refused, Instant>,
-    /// The same by program and function: what is traced later has been missed since then.
-    missed: HashMap<(u32, u32), Instant>,
+    /// Targets that could not be traced.
+    failed: HashMap<Key, Failed>,
+    /// What was refused at the last step, so that it is said once.
+    said: HashSet<Refused>,
 }
+
+/// A function of a program: the program's id and the function's BTF type.
+type Key = (u32, u32);
 
 /// A target with its probes on.
 #[derive(Debug)]
@@ -35,15 +42,28 @@ pub struct Traced {
     pub number: u32,
     /// Since when it may have run without being traced; None at the start, before which nothing is promised.
     pub missed_since: Option<Instant>,
+    /// Since when it is traced.
+    pub traced_since: Instant,
     devices: Wanted,
     probe: Probe,
+}
+
+#[derive(Debug)]
+struct Failed {
+    refused: Refused,
+    status: Status,
+    since: Instant,
+    pause: Duration,
+    retry: Instant,
 }
 
 /// What a step changed.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// How many of [`Follow::traced`], at its end, are new.
-    pub attached: usize,
+    /// Whether the last of [`Follow::traced`] is new.
+    pub attached: bool,
+    /// Whether there is more to attach to: step again soon.
+    pub more: bool,
     /// Let go of. Their records may still be in the ring.
     pub detached: Vec<Traced>,
     /// What can't be traced, with the exit status that it stands for, said for the first time.
@@ -55,8 +75,7 @@ pub struct Step {
 impl<'plan> Follow<'plan> {
     /// Begins with nothing attached, in the network namespace with this inode number.
     pub fn new(plan: &'plan Tracing, maps: Maps, netns: u32) -> Self {
-        let (refused, missed) = (HashMap::new(), HashMap::new());
-        Self { plan, maps, netns, traced: Vec::new(), next: 0, refused, missed }
+        Self { plan, maps, netns, traced: Vec::new(), next: 0, failed: HashMap::new(), said: HashSet::new() }
     }
 
     /// The maps that the probes share.
@@ -69,7 +88,9 @@ impl<'plan> Follow<'plan> {
         &self.traced
     }
 
-    /// Traces what is to be traced according to `view`. With `only_release`, lets go of what has gone, and no more.
+    /// Goes one step towards tracing what is to be traced according to `view`: attaches to one target at most, because
+    /// that takes a while and the ring fills meanwhile, and lets go of all that has gone. With `only_release`, does no
+    /// more than that.
     ///
     /// # Errors
     /// The maps cannot be written. That a program cannot be traced is none.
@@ -78,9 +99,10 @@ impl<'plan> Follow<'plan> {
         self.maps.set_devices(&listed(&view.devices))?;
         let mut step = Step::default();
         if !only_release {
-            self.attach_new(view, devices, &mut step)?;
+            self.attach_next(view, devices, &mut step)?;
+            step.refused = self.say_once(view);
         }
-        // Last, so that nobody waits for it: what is new has been traced for a while by then.
+        // Behind attaching to the first one that has come: a grace period is time in which that goes untraced.
         step.detached = self.release(|traced| {
             let is_wanted = |target: &Target| is_same(target, &traced.target) && traced.devices == devices;
             !view.selection.targets.iter().any(is_wanted)
@@ -96,38 +118,49 @@ impl<'plan> Follow<'plan> {
         self.release(|_| true)
     }
 
-    fn attach_new(&mut self, view: &View, devices: Wanted, step: &mut Step) -> Result<()> {
-        let mut refused: Vec<(Refused, Status)> = Vec::new();
-        for target in &view.selection.targets {
-            let known = self.traced.iter_mut().find(|one| is_same(target, &one.target) && one.devices == devices);
-            if let Some(known) = known {
-                known.target.devices.clone_from(&target.devices);
-                continue;
-            }
-            match self.attach(target, devices, view.changed_after) {
-                Ok(Some(traced)) => {
-                    self.traced.push(traced);
-                    step.attached += 1;
-                }
-                Ok(None) => step.vanished = true,
-                Err(error) => {
-                    self.missed.entry(key(target)).or_insert_with(Instant::now);
-                    let why = format!("{error:#}");
-                    refused.push((Refused { what: String::new(), why, remedy: None }, failure::status(&error)));
-                }
+    fn attach_next(&mut self, view: &View, devices: Wanted, step: &mut Step) -> Result<()> {
+        let targets = &view.selection.targets;
+        self.failed.retain(|failed, _| targets.iter().any(|target| key(target) == *failed));
+        let mut new = Vec::new();
+        for target in targets {
+            match self.traced.iter_mut().find(|traced| is_same(target, &traced.target) && traced.devices == devices) {
+                Some(known) => known.target.devices.clone_from(&target.devices),
+                None => new.push(target),
             }
         }
-        let new = self.traced.len() - step.attached;
-        self.traced[new..].iter().try_for_each(|traced| traced.probe.begin())?;
-        let in_view = view.missing.iter().chain(&view.selection.refused).cloned();
-        refused.extend(in_view.map(|refused| (refused, Status::NoTarget)));
-        step.refused = self.say_once(refused);
+        let now = Instant::now();
+        new.retain(|target| self.failed.get(&key(target)).is_none_or(|failed| failed.retry <= now));
+        step.more = new.len() > 1;
+        let Some(target) = new.first() else {
+            return Ok(());
+        };
+        match self.attach(target, devices, view.changed_after) {
+            Ok(Some(traced)) => {
+                self.traced.push(traced);
+                step.attached = true;
+            }
+            Ok(None) => step.vanished = true,
+            Err(error) => self.note_failure(target, &error),
+        }
         Ok(())
+    }
+
+    fn note_failure(&mut self, target: &Target, error: &Error) {
+        let now = Instant::now();
+        let earlier = self.failed.get(&key(target));
+        let pause = earlier.map_or(RETRY_AFTER, |earlier| RETRY_AFTER_AT_MOST.min(earlier.pause * 2));
+        let failed = Failed {
+            refused: Refused { what: String::new(), why: format!("{error:#}"), remedy: None },
+            status: failure::status(error),
+            since: earlier.map_or(now, |earlier| earlier.since),
+            pause,
+            retry: now + pause,
+        };
+        self.failed.insert(key(target), failed);
     }
 
     /// None where the program is gone.
     fn attach(&mut self, target: &Target, devices: Wanted, changed_after: Option<Instant>) -> Result<Option<Traced>> {
-        // Tried once; again when something has changed.
         let program = match target::open_program(target.program) {
             Err(error) if is_gone(&error) => return Ok(None),
             program => program?,
@@ -145,9 +178,11 @@ impl<'plan> Follow<'plan> {
         let probe =
             Loaded::new(&aim, program.as_fd(), &self.maps)?.attach().map_err(|error| name_holder(target, error))?;
         self.next += 1;
-        let refused_since = self.missed.remove(&key(target));
-        let missed_since = changed_after.map(|since| refused_since.map_or(since, |refused| refused.min(since)));
-        Ok(Some(Traced { target: target.clone(), number, missed_since, devices, probe }))
+        probe.begin()?;
+        let failed_since = self.failed.remove(&key(target)).map(|failed| failed.since);
+        let missed_since = changed_after.map(|since| failed_since.map_or(since, |failed| failed.min(since)));
+        let traced_since = Instant::now();
+        Ok(Some(Traced { target: target.clone(), number, missed_since, traced_since, devices, probe }))
     }
 
     fn release(&mut self, is_over: impl Fn(&Traced) -> bool) -> Result<Vec<Traced>> {
@@ -160,12 +195,15 @@ impl<'plan> Follow<'plan> {
         Ok(over)
     }
 
-    /// Those of `refused` that weren't refused at the last step.
-    fn say_once(&mut self, refused: Vec<(Refused, Status)>) -> Vec<(Refused, Status)> {
-        let mut said = std::mem::take(&mut self.refused);
-        let now = Instant::now();
-        self.refused = refused.iter().map(|(one, _)| (one.clone(), said.remove(one).unwrap_or(now))).collect();
-        refused.into_iter().filter(|(one, _)| self.refused.get(one) == Some(&now)).collect()
+    /// What can't be traced and wasn't said to be at the last step.
+    fn say_once(&mut self, view: &View) -> Vec<(Refused, Status)> {
+        let in_view = view.missing.iter().chain(&view.selection.refused).map(|one| (one.clone(), Status::NoTarget));
+        let failed = self.failed.values().map(|failed| (failed.refused.clone(), failed.status));
+        let mut refused: Vec<(Refused, Status)> = in_view.chain(failed).collect();
+        let now = refused.iter().map(|(refused, _)| refused.clone()).collect();
+        let said = std::mem::replace(&mut self.said, now);
+        refused.retain(|(one, _)| !said.contains(one));
+        refused
     }
 
     fn wanted(&self, devices: &[Device]) -> Wanted {
@@ -187,7 +225,7 @@ fn listed(devices: &[Device]) -> Vec<(u32, u32)> {
     indexes.collect()
 }
 
-fn key(target: &Target) -> (u32, u32) {
+fn key(target: &Target) -> Key {
     (target.program, target.function.type_id)
 }
 

@@ -24,7 +24,7 @@ use crate::probe::{self, Maps};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
-use crate::target::{self, Device, Guards, Names, Refused, Watch};
+use crate::target::{self, Device, Guards, Names, Refused, View, Watch};
 
 /// How long to sleep at most before looking at the stop flag, at the devices and at the clock.
 const POLL_MS: u16 = 100;
@@ -93,13 +93,17 @@ struct Run<'plan> {
     stop: &'plan AtomicBool,
     watch: Watch<'plan>,
     follow: Follow<'plan>,
+    /// What was seen last, while there is more to attach to.
+    unfinished: Option<View>,
+    /// Whether all that there was at the start, or that was waited for, has been attached to.
+    is_settled: bool,
 }
 
 impl<'plan> Run<'plan> {
     fn new(plan: &'plan Tracing, guards: Guards, stop: &'plan AtomicBool) -> Result<Self> {
         let watch = Watch::new(&plan.scope, guards)?;
         let follow = Follow::new(plan, Maps::create()?, watch.netns());
-        Ok(Self { plan, stop, watch, follow })
+        Ok(Self { plan, stop, watch, follow, unfinished: None, is_settled: false })
     }
 
     /// The final counts, and why the run ended where that is an error.
@@ -109,7 +113,8 @@ impl<'plan> Run<'plan> {
         self.start(&delivery)?;
         let mut ended = Ok(());
         while !self.stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() {
-            if !wait(&reader, &self.watch, watched)? {
+            let timeout_ms = if self.unfinished.is_some() { 0 } else { POLL_MS };
+            if !wait(&reader, &self.watch, watched, timeout_ms)? {
                 break;
             }
             reader.drain()?;
@@ -136,16 +141,15 @@ impl<'plan> Run<'plan> {
         let mut refused = Vec::new();
         for _ in 0..TRIES {
             if let Some(view) = self.watch.look()? {
-                delivery.borrow_mut().names = self.watch.names();
-                let step = self.follow.step(&view, false)?;
-                delivery.borrow_mut().take_over(self.follow.traced());
-                refused.extend(step.refused);
-                if !step.vanished {
+                let vanished = self.attach_all(&view, &mut refused)?;
+                if !vanished {
                     break;
                 }
             }
             thread::sleep(Duration::from_millis(POLL_MS.into()));
         }
+        delivery.borrow_mut().refresh(self.watch.names())?;
+        delivery.borrow_mut().take_over(self.follow.traced());
         let mut delivery = delivery.borrow_mut();
         if self.follow.traced().is_empty() {
             if !self.plan.wait {
@@ -164,6 +168,18 @@ impl<'plan> Run<'plan> {
         Ok(())
     }
 
+    /// Whether a program vanished meanwhile.
+    fn attach_all(&mut self, view: &View, refused: &mut Vec<(Refused, Status)>) -> Result<bool> {
+        loop {
+            let step = self.follow.step(view, false)?;
+            refused.extend(step.refused);
+            if step.vanished || !step.more {
+                self.is_settled = !self.follow.traced().is_empty();
+                return Ok(step.vanished);
+            }
+        }
+    }
+
     fn waited_for(&self) -> String {
         match &self.plan.scope.devices {
             Devices::Named(names) => names.join(", ").escape_default().to_string(),
@@ -173,32 +189,33 @@ impl<'plan> Run<'plan> {
 
     /// Attaches what has come since, and lets go of what has gone. An error within is the end of the run.
     fn keep_up(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<Result<()>> {
-        let view = self.watch.look()?;
+        let seen = self.watch.look()?;
         delivery.borrow_mut().refresh(self.watch.names())?;
-        let Some(view) = view else {
+        let Some(view) = seen.or_else(|| self.unfinished.take()) else {
             return Ok(Ok(()));
         };
-        let had_any = !self.follow.traced().is_empty();
-        let step = self.follow.step(&view, had_any && !self.plan.follow)?;
+        let step = self.follow.step(&view, self.is_settled && !self.plan.follow)?;
         // The last records of what was let go of, and perhaps the first ones of what has come.
         delivery.borrow_mut().take_in(self.follow.traced());
         reader.drain()?;
         self.tell(&step, delivery);
         delivery.borrow_mut().take_over(self.follow.traced());
-        if had_any && !self.plan.follow && self.follow.traced().is_empty() {
+        self.unfinished = step.more.then_some(view);
+        let is_idle = self.follow.traced().is_empty();
+        if self.is_settled && is_idle && !self.plan.follow {
             return Ok(Err(Failure::no_target(
                 "what was traced is gone, and --no-follow leaves what has come instead untraced",
             )));
         }
+        self.is_settled |= !step.more && !is_idle;
         Ok(Ok(()))
     }
 
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
-        let traced = self.follow.traced();
-        for new in &traced[traced.len() - step.attached..] {
+        if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
             delivery.notice_attached(new);
-            let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(Instant::now())));
+            let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(new.traced_since)));
             delivery.notice(&Notice::Attached { target: new.target.to_string(), missed });
         }
         for old in &step.detached {
@@ -207,7 +224,7 @@ impl<'plan> Run<'plan> {
         for (refused, _) in &step.refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
         }
-        if step.attached > 0 {
+        if !step.more && !self.follow.traced().is_empty() {
             delivery.notice_listening();
         }
     }
@@ -235,10 +252,10 @@ fn wall_clock_ns(then: Instant) -> u64 {
 
 /// Sleeps until there are records, word of a change, or it is time to look around. False once the output is a pipe or
 /// socket that nobody reads any more.
-fn wait(reader: &Reader<'_>, watch: &Watch<'_>, output: Option<BorrowedFd<'_>>) -> Result<bool> {
+fn wait(reader: &Reader<'_>, watch: &Watch<'_>, output: Option<BorrowedFd<'_>>, timeout_ms: u16) -> Result<bool> {
     let mut fds = vec![PollFd::new(reader.as_fd(), PollFlags::POLLIN), PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
     fds.extend(output.map(|output| PollFd::new(output, PollFlags::empty())));
-    match poll(&mut fds, PollTimeout::from(POLL_MS)) {
+    match poll(&mut fds, PollTimeout::from(timeout_ms)) {
         // A signal: whoever set the handler looks at its flag.
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => return Err(error).context("failed to wait for events"),

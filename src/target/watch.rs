@@ -43,18 +43,28 @@ pub struct View {
 
 /// The names of the devices of a network namespace. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Names(Rc<(u32, HashMap<u32, String>)>);
+pub struct Names(Rc<(u32, HashMap<u32, Name>)>);
+
+#[derive(Debug, Clone)]
+struct Name {
+    name: String,
+    is_gone: bool,
+}
 
 impl Names {
-    fn new(netns: u32, links: &[Link]) -> Self {
-        Self(Rc::new((netns, links.iter().map(|link| (link.ifindex, link.name.clone())).collect())))
+    /// The names now. A device that has gone since `before` is known by its name once more, for its last records.
+    fn new(netns: u32, links: &[Link], before: &Self) -> Self {
+        let gone = before.0.1.iter().filter(|(_, name)| !name.is_gone);
+        let gone = gone.map(|(ifindex, name)| (*ifindex, Name { is_gone: true, ..name.clone() }));
+        let here = links.iter().map(|link| (link.ifindex, Name { name: link.name.clone(), is_gone: false }));
+        Self(Rc::new((netns, gone.chain(here).collect())))
     }
 
     /// The name of the device with this index in the network namespace with this inode number. None where that is
     /// another namespace, or the device is gone.
     pub fn of(&self, netns: u32, ifindex: u32) -> Option<&str> {
         let (own, names) = &*self.0;
-        names.get(&ifindex).filter(|_| *own == netns).map(String::as_str)
+        names.get(&ifindex).filter(|_| *own == netns).map(|name| name.name.as_str())
     }
 }
 
@@ -122,7 +132,7 @@ impl<'plan> Watch<'plan> {
         let links = links::read().context("failed to read the network devices")?;
         let devices = self.devices(&links);
         let signature = devices.iter().map(|(device, link)| signature(device, link)).collect();
-        self.names = Names::new(self.netns, &links);
+        self.names = Names::new(self.netns, &links, &self.names);
         let changed_after = match &mut self.seen {
             None => None,
             Some(seen) if seen.signature != signature => Some(seen.looked),
