@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::time::{ClockId, clock_gettime};
 
 use super::device::{self, Device, is_called};
 use super::links::{self, Changes, Link, Mode};
@@ -23,7 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 /// How long a change deeper in the trees may go unnoticed.
 const READ_EVERY: Duration = Duration::from_secs(1);
-/// Reading everything may take a long time, with many programs and maps: it is to take 5 % of the time at most.
+/// Looking and reading may take long where there are many devices, programs and maps: each is to take 5 % of a processor at
+/// most.
 const REST_FACTOR: u32 = 20;
 
 /// What was seen at one look.
@@ -83,6 +85,8 @@ pub struct Watch<'plan> {
     /// Ids of programs that have been on some device's path.
     on_path: HashSet<u32>,
     seen: Option<Seen>,
+    /// Whether there has been word of a change that is still to be looked at.
+    is_told: bool,
 }
 
 /// The last look.
@@ -91,6 +95,8 @@ struct Seen {
     /// What changes with every device or program that comes or goes.
     signature: Vec<Signature>,
     looked: Instant,
+    /// How much of a processor the last look took, and the last reading.
+    look_took: Duration,
     read: Instant,
     read_took: Duration,
 }
@@ -113,6 +119,7 @@ impl<'plan> Watch<'plan> {
             programs: Known::new(),
             on_path: HashSet::new(),
             seen: None,
+            is_told: false,
         })
     }
 
@@ -124,12 +131,16 @@ impl<'plan> Watch<'plan> {
         let now = Instant::now();
         let told = self.changes.take();
         if let Some(seen) = &self.seen {
-            let since = now - seen.looked;
-            if since < LOOK_AT_MOST_EVERY || (!told && since < LOOK_EVERY) {
+            let pause = if told || self.is_told { LOOK_AT_MOST_EVERY } else { LOOK_EVERY };
+            if now - seen.looked < pause.max(seen.look_took * REST_FACTOR) {
+                self.is_told |= told;
                 return Ok(None);
             }
         }
+        self.is_told = false;
+        let began = cpu_time();
         let links = links::read().context("failed to read the network devices")?;
+        let look_took = cpu_time().saturating_sub(began);
         let devices = self.devices(&links);
         let signature = devices.iter().map(|(device, link)| signature(device, link)).collect();
         self.names = Names::new(self.netns, &links, &self.names);
@@ -138,12 +149,13 @@ impl<'plan> Watch<'plan> {
             Some(seen) if seen.signature != signature => Some(seen.looked),
             Some(seen) if now - seen.read >= READ_EVERY.max(seen.read_took * REST_FACTOR) => Some(seen.read),
             Some(seen) => {
-                seen.looked = now;
+                (seen.looked, seen.look_took) = (now, look_took);
                 return Ok(None);
             }
         };
         let view = self.read(&devices, changed_after)?;
-        self.seen = Some(Seen { signature, looked: now, read: now, read_took: now.elapsed() });
+        self.seen =
+            Some(Seen { signature, looked: now, look_took, read: now, read_took: cpu_time().saturating_sub(began) });
         Ok(Some(view))
     }
 
@@ -242,6 +254,11 @@ impl AsFd for Watch<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.changes.as_fd()
     }
+}
+
+/// What this thread has had of a processor: waiting for the kernel's lock of network devices is no burden to others.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 fn signature(device: &Device, link: &Link) -> Signature {
