@@ -277,3 +277,53 @@ impl Branch<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::function::Function;
+    use super::super::select::{Guards, select};
+    use super::*;
+
+    /// The tree of a device with this program, read from no kernel.
+    fn tree(mode: Mode, program: Program) -> Tree {
+        let link = Link { ifindex: 1, name: "eth0".into(), programs: vec![(mode, program.id)], ..Link::default() };
+        let device = Device::new(&link, &[], 1);
+        let known = Known::from([(program.id, Rc::new(program))]);
+        let (attachments, programs) = (Attachments::default(), HashMap::new());
+        let mut survey = Survey { attachments, known, programs, maps: HashMap::new(), entered: HashSet::new() };
+        survey.trees([(&device, &link)]).unwrap().remove(0)
+    }
+
+    fn xdp(name: &str) -> Program {
+        let entry = Function { name: name.into(), type_id: 1, context: Some(0), ..Function::default() };
+        Program {
+            id: 12,
+            kind: BPF_PROG_TYPE_XDP,
+            name: name.into(),
+            jited: true,
+            functions: vec![entry],
+            ..Program::default()
+        }
+    }
+
+    fn refused(tree: Tree) -> String {
+        select(&[tree], &[], &Guards::default()).refused[0].to_string()
+    }
+
+    #[test]
+    fn a_program_in_the_nics_hardware_is_said_and_not_traced() {
+        // Some drivers take BTF along, others don't.
+        let expected = "xdp_lb#12 on eth0: offloaded to the NIC: no kernel function is entered";
+        assert_eq!(refused(tree(Mode::Offloaded, Program { offloaded: true, ..xdp("xdp_lb") })), expected);
+        let without = Program { offloaded: true, functions: vec![], ..xdp("xdp_lb") };
+        assert_eq!(refused(tree(Mode::Offloaded, without)), expected);
+    }
+
+    #[test]
+    fn an_interpreted_program_is_not_traced() {
+        let expected =
+            "xdp_lb#12 on eth0: not compiled by the BPF JIT: sysctl net.core.bpf_jit_enable=1, and load it anew";
+        assert_eq!(refused(tree(Mode::Native, Program { jited: false, ..xdp("xdp_lb") })), expected);
+    }
+}
