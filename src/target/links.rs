@@ -1,7 +1,7 @@
 //! All network devices of this network namespace in one request, with the XDP programs on them, and word of changes.
 //!
 //! rtnetlink's RTM_GETLINK: include/uapi/linux/{netlink,rtnetlink,if_link}.h. libbpf's bpf_xdp_query makes the same
-//! request and keeps one device of the answer; here one answer serves all devices, ten times a second.
+//! request and keeps one device of the answer; here one answer serves all devices.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -62,6 +62,8 @@ const IFLA_ALT_IFNAME: u16 = 53;
 const MESSAGE_HEADER: usize = 16;
 /// `struct ifinfomsg`: family, type, index at byte 4, flags, change.
 const LINK_HEADER: usize = 16;
+/// A device takes 2 KiB, more with many further names.
+const ONE_ANSWER_SIZE: usize = 32 * 1024;
 /// The kernel answers a dump in pieces of at most 32 KiB, unless one device alone takes more.
 const ANSWER_SIZE: usize = 256 * 1024;
 
@@ -81,21 +83,33 @@ pub fn read() -> io::Result<Vec<Link>> {
     Ok(links)
 }
 
+/// Reads the device with this index in this thread's network namespace. None where there is none.
+///
+/// # Errors
+/// No socket, or no memory.
+pub fn read_one(ifindex: u32) -> io::Result<Option<Link>> {
+    let socket = open(0)?;
+    socket::send(socket.as_raw_fd(), &request(NLM_F_REQUEST, ifindex), MsgFlags::empty())?;
+    let mut answer = vec![0; ONE_ANSWER_SIZE];
+    let piece = receive(&socket, &mut answer)?;
+    match messages(piece).next() {
+        Some((RTM_NEWLINK, _, body)) => Ok(parse_link(body)),
+        Some((NLMSG_ERROR, _, body)) => match refused(body) {
+            error if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            error => Err(error),
+        },
+        _ => Err(io::Error::other("the kernel doesn't say what was asked")),
+    }
+}
+
 /// One request and its whole answer; whether that is of one moment.
 fn dump(links: &mut Vec<Link>) -> io::Result<bool> {
     let socket = open(0)?;
-    socket::send(socket.as_raw_fd(), &request(), MsgFlags::empty())?;
+    socket::send(socket.as_raw_fd(), &request(NLM_F_REQUEST | NLM_F_DUMP, 0), MsgFlags::empty())?;
     let mut answer = vec![0; ANSWER_SIZE];
     let mut consistent = true;
     loop {
-        let length = match socket::recv(socket.as_raw_fd(), &mut answer, MsgFlags::MSG_TRUNC) {
-            Err(Errno::EINTR) => continue,
-            length => length?,
-        };
-        let Some(piece) = answer.get(..length) else {
-            return Err(io::Error::other("the kernel's list of devices is longer than expected"));
-        };
-        for (kind, flags, body) in messages(piece) {
+        for (kind, flags, body) in messages(receive(&socket, &mut answer)?) {
             consistent &= flags & NLM_F_DUMP_INTR == 0;
             match kind {
                 NLMSG_DONE => return Ok(consistent),
@@ -147,12 +161,24 @@ fn open(groups: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn request() -> Vec<u8> {
+fn receive<'answer>(socket: &OwnedFd, answer: &'answer mut [u8]) -> io::Result<&'answer [u8]> {
+    let length = loop {
+        match socket::recv(socket.as_raw_fd(), answer, MsgFlags::MSG_TRUNC) {
+            Err(Errno::EINTR) => {}
+            length => break length?,
+        }
+    };
+    answer.get(..length).ok_or_else(|| io::Error::other("the kernel tells more of devices than expected"))
+}
+
+fn request(flags: u16, ifindex: u32) -> Vec<u8> {
     let length = (MESSAGE_HEADER + LINK_HEADER + 8) as u32;
     let mut request = length.to_ne_bytes().to_vec();
     request.extend(RTM_GETLINK.to_ne_bytes());
-    request.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    request.extend([0; 8 + LINK_HEADER]);
+    request.extend(flags.to_ne_bytes());
+    request.extend([0; 8 + 4]);
+    request.extend(ifindex.to_ne_bytes());
+    request.extend([0; 8]);
     request.extend(8u16.to_ne_bytes());
     request.extend(IFLA_EXT_MASK.to_ne_bytes());
     request.extend(RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
@@ -282,7 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn this_namespace_has_devices() {
-        assert!(read().unwrap().iter().all(|link| link.ifindex > 0 && !link.name.is_empty()));
+    fn a_device_asked_for_alone_is_the_one_in_the_list() {
+        let links = read().unwrap();
+        for link in &links {
+            assert!(link.ifindex > 0 && !link.name.is_empty());
+            assert_eq!(read_one(link.ifindex).unwrap().as_ref(), Some(link));
+        }
+        assert_eq!(read_one(i32::MAX as u32).unwrap(), None);
     }
 }

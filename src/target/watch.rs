@@ -101,6 +101,12 @@ struct Seen {
     read_took: Duration,
 }
 
+impl Seen {
+    fn is_read_due(&self, now: Instant) -> bool {
+        now - self.read >= READ_EVERY.max(self.read_took * REST_FACTOR)
+    }
+}
+
 type Signature = (u32, String, Vec<u32>, Vec<(Mode, u32)>);
 
 impl<'plan> Watch<'plan> {
@@ -137,8 +143,14 @@ impl<'plan> Watch<'plan> {
                 return Ok(None);
             }
         }
-        self.is_told = false;
         let began = cpu_time();
+        if !self.must_look_around(told, now)? {
+            if let Some(seen) = &mut self.seen {
+                (seen.looked, seen.look_took) = (now, cpu_time().saturating_sub(began));
+            }
+            return Ok(None);
+        }
+        self.is_told = false;
         let links = links::read().context("failed to read the network devices")?;
         let look_took = cpu_time().saturating_sub(began);
         let devices = self.devices(&links);
@@ -147,7 +159,7 @@ impl<'plan> Watch<'plan> {
         let changed_after = match &mut self.seen {
             None => None,
             Some(seen) if seen.signature != signature => Some(seen.looked),
-            Some(seen) if now - seen.read >= READ_EVERY.max(seen.read_took * REST_FACTOR) => Some(seen.read),
+            Some(seen) if seen.is_read_due(now) => Some(seen.read),
             Some(seen) => {
                 (seen.looked, seen.look_took) = (now, look_took);
                 return Ok(None);
@@ -157,6 +169,24 @@ impl<'plan> Watch<'plan> {
         self.seen =
             Some(Seen { signature, looked: now, look_took, read: now, read_took: cpu_time().saturating_sub(began) });
         Ok(Some(view))
+    }
+
+    /// Whether to ask for all devices: a machine may have thousands. Where devices were named, only what nothing tells of
+    /// can have happened without word of a change, and that is another program on one of them.
+    fn must_look_around(&self, told: bool, now: Instant) -> Result<bool> {
+        let (Some(seen), Devices::Named(_)) = (&self.seen, &self.scope.devices) else {
+            return Ok(true);
+        };
+        if told || self.is_told || seen.is_read_due(now) {
+            return Ok(true);
+        }
+        for (ifindex, _, _, programs) in &seen.signature {
+            let link = links::read_one(*ifindex).context("failed to read a network device")?;
+            if link.is_none_or(|link| link.programs != *programs) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The names of all devices of this network namespace, as of the last look.
