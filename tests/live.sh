@@ -41,7 +41,8 @@ on_this_kernel() {
     local sudo='' log=$logs/host status=0
     ((UID == 0)) || sudo=sudo
     if $sudo tests/demo.sh target/release/xdptrace >"$log" 2>&1 || (($? != 3)); then
-        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-5}" "$tests" --test-threads=1 --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
+        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-5}" "$tests" --test-threads=1 \
+            --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
         report "this kernel" "$log" "$status" "$(grep -vE '(virtio|vmxnet3)_' tests/live/names)"
     else
         # That it is refused in one line with the remedy is itself what is tested here; also where the target is

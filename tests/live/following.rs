@@ -1,5 +1,5 @@
-//! What happens to what is traced: replaced, detached, attached, rebuilt, gone and back. Each datagram that a program ran
-//! on while it was traced is shown, with that program; those before are within a span of time that was named.
+//! What happens to what is traced: replaced, detached, attached, rebuilt, gone and back. Each datagram that a program
+//! ran on while it was traced is shown, with that program; those before are within a span of time that was named.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
