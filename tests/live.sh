@@ -41,7 +41,8 @@ on_this_kernel() {
     local sudo='' log=$logs/host status=0
     ((UID == 0)) || sudo=sudo
     if $sudo tests/demo.sh target/release/xdptrace >"$log" 2>&1 || (($? != 3)); then
-        $sudo "$tests" --test-threads=1 --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
+        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-5}" "$tests" --test-threads=1 \
+            --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
         report "this kernel" "$log" "$status" "$(grep -vE '(virtio|vmxnet3)_' tests/live/names)"
     else
         # That it is refused in one line with the remedy is itself what is tested here; also where the target is
@@ -60,10 +61,11 @@ emulation='-cpu qemu64 -accel tcg,thread=single'
 [[ ${XDPTRACE_KVM-} != 1 ]] || emulation=''
 
 in_a_vm() {
-    local line=$1 log=$logs/$1 status=0
-    tests/vm/run --line "$line" --timeout $((900 + 20 * ${XDPTRACE_CHURN:-5})) --net \
+    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-5}
+    tests/vm/run --line "$line" --timeout $((900 + 20 * rounds)) --net \
         --qemu-opts "$emulation -netdev user,id=lro,restrict=on -device vmxnet3,netdev=lro" \
-        -- bash -c "uname -r; modprobe vmxnet3; XDPTRACE_CHURN=${XDPTRACE_CHURN-} exec $tests --test-threads=1" >"$log" 2>&1 || status=$?
+        -- bash -c "uname -r; modprobe vmxnet3; XDPTRACE_CHURN=$rounds exec $tests --test-threads=1" \
+        >"$log" 2>&1 || status=$?
     report "$line ($(head -1 "$log"))" "$log" "$status" "$(<tests/live/names)"
 }
 

@@ -1,5 +1,5 @@
-//! What happens to what is traced: replaced, detached, attached, rebuilt, gone and back. Each datagram that a program ran
-//! on while it was traced is shown, with that program; those before are within a span of time that was named.
+//! What happens to what is traced: replaced, detached, attached, rebuilt, gone and back. Each datagram that a program
+//! ran on while it was traced is shown, with that program; those before are within a span of time that was named.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -175,6 +175,7 @@ fn replaced_and_detached_by_netlink() {
     wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
     wait_for_datagram(&mut tracer, &third);
     let sent = traffic.stop();
+    ports[2].wait_for(&[sent.last().unwrap().0]);
     let ended = tracer.end("INT");
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let account = Account { ended: &ended, sent: &sent };
@@ -216,6 +217,7 @@ fn replaced_and_detached_by_a_link() {
     wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
     wait_for_datagram(&mut tracer, &third);
     let sent = traffic.stop();
+    ports[2].wait_for(&[sent.last().unwrap().0]);
     let ended = tracer.end("INT");
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let account = Account { ended: &ended, sent: &sent };
@@ -306,6 +308,7 @@ fn waiting_for_the_first_program() {
     tracer.wait_until_it_listens();
     wait_for_datagram(&mut tracer, &first);
     let sent = traffic.stop();
+    one.ports().wait_for(&[sent.last().unwrap().0]);
     let ended = tracer.end("INT");
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     assert_eq!(ended.stderr.iter().filter(|line| *line == "Listening events...").count(), 1, "{ended:?}");

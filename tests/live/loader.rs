@@ -146,6 +146,11 @@ pub fn ifindex(nic: &Nic) -> c_int {
 pub struct Ports(MapHandle);
 
 impl Ports {
+    /// Waits until the program has seen these ports, the last of which it has then run on: a packet may lie in a queue.
+    pub fn wait_for(&self, ports: &[u16]) {
+        wait_for("datagrams at the program", || ports.iter().all(|port| self.seen().contains(port)).then_some(()));
+    }
+
     /// The ports that the program saw, in order.
     pub fn seen(&self) -> Vec<u16> {
         let count = |number: u32| {

@@ -1,6 +1,6 @@
 //! What the tests of targets take for granted, without a tracer: that each set-up runs the programs that it is said to.
 
-use crate::lab::{Nic, kernel, output, wait_for};
+use crate::lab::{Nic, kernel, output};
 use crate::loader::{
     CHAINS, COMPONENTS, Dispatcher, FIRST_PORT, Known, Mode, Programs, detach, exists, program_on, send,
     wait_until_gone,
@@ -19,7 +19,7 @@ fn netlink_and_a_link_attach_replace_and_detach() {
     assert_eq!(u64::from(program_on(&nic)), nic.program_id());
     assert_eq!(program_on(&nic), one.0.id(one.1));
     send(&nic, ten());
-    assert_eq!(one.0.ports().seen(), ten());
+    one.0.ports().wait_for(&ten());
     two.0.attach(&nic, Mode::Native, two.1);
     assert_eq!(program_on(&nic), two.0.id(two.1));
     let gone = one.0.id(one.1);
@@ -36,7 +36,7 @@ fn netlink_and_a_link_attach_replace_and_detach() {
     link.update(&three, "component_three");
     assert_eq!(program_on(&nic), three.id("component_three"));
     send(&nic, ten());
-    assert_eq!(three.ports().seen(), ten());
+    three.ports().wait_for(&ten());
     drop(link);
     assert_eq!(program_on(&nic), 0);
 }
@@ -49,7 +49,7 @@ fn a_dispatcher_runs_its_components() {
     let components = dispatcher.components();
     let names: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
     assert_eq!(names, ["component_one", "component_three"]);
-    assert!(components.iter().all(|component| component.ports().seen() == ten()));
+    components.iter().for_each(|component| component.ports().wait_for(&ten()));
     drop(dispatcher);
     assert_eq!(program_on(&nic), 0);
     components.iter().for_each(|component| wait_until_gone(component.id));
@@ -65,7 +65,7 @@ fn tail_calls_go_two_deep() {
     // Had one of the jumps failed, the packet would have been lost.
     assert!(nic.there(&["ping", "-n", "-q", "-c", "1", "-W", "10", "192.0.2.1"]).status.success());
     send(&nic, ten());
-    assert_eq!(programs.ports().seen(), ten());
+    programs.ports().wait_for(&ten());
 }
 
 #[test]
@@ -78,14 +78,14 @@ fn devmap_and_cpumap_programs_run() {
     programs.redirect_to_device(&out, 1, "at_device");
     programs.attach(&nic, Mode::Native, "to_device");
     send(&nic, ten());
-    assert_eq!(programs.ports().seen(), ten());
+    programs.ports().wait_for(&ten());
     let programs = Programs::load(CHAINS, &["to_cpu", "at_cpu"]);
     programs.redirect_to_cpu(0, "at_cpu");
     programs.attach(&nic, Mode::Native, "to_cpu");
     // What the CPU's program passes on goes its way.
     assert!(nic.there(&["ping", "-n", "-q", "-c", "1", "-W", "10", "192.0.2.1"]).status.success());
     send(&nic, ten());
-    wait_for("datagrams at the CPU", || (programs.ports().seen() == ten()).then_some(()));
+    programs.ports().wait_for(&ten());
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn functions_and_programs_of_other_types_load() {
     let jumping = Programs::load(CHAINS, &["tail_subprogram"]);
     jumping.attach(&nic, Mode::Generic, "tail_subprogram");
     send(&nic, ten());
-    assert_eq!(jumping.ports().seen(), ten());
+    jumping.ports().wait_for(&ten());
     assert_eq!(Known::on(&nic).name, "tail_subprogram");
 }
 
@@ -123,5 +123,5 @@ fn a_bond_runs_a_program() {
         assert_eq!(native, 0);
     }
     send(&bond, ten());
-    assert_eq!(programs.ports().seen(), ten());
+    programs.ports().wait_for(&ten());
 }

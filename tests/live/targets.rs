@@ -347,7 +347,7 @@ fn in_another_namespace() {
     is_refused(&nic, &[XDPTRACE, "--netns", "nosuch", "-i", "veth0"], 4, &["nosuch"]);
 }
 
-/// The program on a bond runs on the bond's member, and sees that; a generic one, which is all that 5.10 has, on the bond.
+/// The program on a bond runs on the bond's member, and sees that; a generic one, all that 5.10 has, on the bond.
 #[test]
 fn on_a_bond() {
     let nic = Nic::veth();
