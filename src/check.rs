@@ -12,7 +12,7 @@ use crate::plan::{Devices, Scope};
 use crate::privileges;
 use crate::probe;
 use crate::refusal;
-use crate::target::{self, Fixed, Guards, Hazard, Probes, Refused, Tree, Watch};
+use crate::target::{self, Depth, Fixed, Guards, Hazard, Probes, Refused, Tree, Watch};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -86,7 +86,7 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
     let mut findings = kernel_findings();
     let named = scope.devices != Devices::Unnamed || !scope.narrowing.is_empty();
     // Who may not open programs has been told so.
-    let programs = privileges::check_reading().is_ok().then(|| program_findings(scope)).transpose()?;
+    let programs = if privileges::check_reading().is_ok() { program_findings(scope) } else { Ok(Vec::new()) };
     findings.extend(programs.iter().flatten().cloned());
     match print(&findings, json, out) {
         // As in `xdptrace check | head -1`.
@@ -94,7 +94,7 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
         result => result.context("failed to write the output")?,
     }
     verdict(&findings)?;
-    let programs = programs.unwrap_or_default();
+    let programs = programs?;
     match programs.iter().find(|finding| finding.answer == Answer::No) {
         Some(no) if named && !programs.iter().any(|finding| finding.answer == Answer::Yes) => {
             Err(Failure::no_target(no.to_string()))
@@ -108,7 +108,7 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
 fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
     scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
     let guards = Guards::new(&Kernel::running(), &[], false)?;
-    let mut watch = Watch::new(scope, guards.clone())?;
+    let mut watch = Watch::new(scope, guards.clone(), Depth::Everything)?;
     let view = watch.look()?.context("the first look shows nothing")?;
     let mut findings = Vec::new();
     for target in &view.selection.targets {
@@ -123,8 +123,9 @@ fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
             findings.push(Finding::by_the_way(format!("functions of {target}"), Answer::Note, hazard));
         }
     }
-    for Refused { what, why, .. } in view.missing.into_iter().chain(view.selection.refused) {
+    for Refused { what, why, remedy } in view.missing.into_iter().chain(view.selection.refused) {
         let what = if what.is_empty() { "program".to_owned() } else { what };
+        let why = remedy.map_or_else(|| why.clone(), |remedy| format!("{why}: {remedy}"));
         findings.push(Finding::by_the_way(what, Answer::No, why));
     }
     Ok(findings)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Error, Result};
 
 use crate::failure::{self, Failure, Status};
+use crate::kernel;
 use crate::plan::{Devices, Tracing};
 use crate::probe::{self, Aim, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};
@@ -24,6 +25,10 @@ pub struct Follow<'plan> {
     netns: u32,
     traced: Vec<Traced>,
     next: u32,
+    /// Targets that are to be traced and aren't yet, by when they may have begun to run.
+    untraced: HashMap<Key, Instant>,
+    /// When the first of those that vanished before they were traced may have begun to run.
+    vanished: Option<Instant>,
     /// Targets that could not be traced.
     failed: HashMap<Key, Failed>,
     /// What was refused at the last step, so that it is said once.
@@ -40,7 +45,7 @@ pub struct Traced {
     pub target: Target,
     /// How records tell it from others.
     pub number: u32,
-    /// Since when it may have run without being traced; None at the start, before which nothing is promised.
+    /// Since when it, or one that has vanished meanwhile, may have run without being traced.
     pub missed_since: Option<Instant>,
     /// Since when it is traced.
     pub traced_since: Instant,
@@ -52,7 +57,6 @@ pub struct Traced {
 struct Failed {
     refused: Refused,
     status: Status,
-    since: Instant,
     pause: Duration,
     retry: Instant,
 }
@@ -75,12 +79,18 @@ pub struct Step {
 impl<'plan> Follow<'plan> {
     /// Begins with nothing attached, in the network namespace with this inode number.
     pub fn new(plan: &'plan Tracing, maps: Maps, netns: u32) -> Self {
-        Self { plan, maps, netns, traced: Vec::new(), next: 0, failed: HashMap::new(), said: HashSet::new() }
+        let (untraced, failed, said) = (HashMap::new(), HashMap::new(), HashSet::new());
+        Self { plan, maps, netns, traced: Vec::new(), next: 0, untraced, vanished: None, failed, said }
     }
 
     /// The maps that the probes share.
     pub fn maps(&self) -> &Maps {
         &self.maps
+    }
+
+    /// Ids of the programs that are attached.
+    pub fn own_programs(&self) -> HashSet<u32> {
+        self.traced.iter().flat_map(|traced| traced.probe.programs()).copied().collect()
     }
 
     /// What is traced, the newest last.
@@ -98,15 +108,19 @@ impl<'plan> Follow<'plan> {
         let devices = self.wanted(&view.devices);
         self.maps.set_devices(&listed(&view.devices))?;
         let mut step = Step::default();
+        let targets = &view.selection.targets;
+        // First those that are aimed anew: two probes of ours on one function would show each run twice.
+        step.detached = self.release(|traced| {
+            targets.iter().any(|one| key(one) == key(&traced.target) && !traced.is_for(one, devices))
+        })?;
         if !only_release {
+            self.note_untraced(view, devices);
             self.attach_next(view, devices, &mut step)?;
             step.refused = self.say_once(view);
         }
         // Behind attaching to the first one that has come: a grace period is time in which that goes untraced.
-        step.detached = self.release(|traced| {
-            let is_wanted = |target: &Target| is_same(target, &traced.target) && traced.devices == devices;
-            !view.selection.targets.iter().any(is_wanted)
-        })?;
+        let gone = self.release(|traced| !targets.iter().any(|one| traced.is_for(one, devices)))?;
+        step.detached.extend(gone);
         Ok(step)
     }
 
@@ -118,12 +132,26 @@ impl<'plan> Follow<'plan> {
         self.release(|_| true)
     }
 
+    /// Notes what is to be traced and isn't yet, since when, and what of that has vanished again.
+    fn note_untraced(&mut self, view: &View, devices: Wanted) {
+        let targets = &view.selection.targets;
+        let is_wanted = |untraced: &Key| targets.iter().any(|target| key(target) == *untraced);
+        let over = self.untraced.iter().filter(|(untraced, _)| !is_wanted(untraced)).map(|(_, since)| *since);
+        self.vanished = over.chain(self.vanished).min();
+        self.untraced.retain(|untraced, _| is_wanted(untraced));
+        for target in targets {
+            if !self.traced.iter().any(|traced| traced.is_for(target, devices)) {
+                self.untraced.entry(key(target)).or_insert_with(|| runs_since(target, view));
+            }
+        }
+    }
+
     fn attach_next(&mut self, view: &View, devices: Wanted, step: &mut Step) -> Result<()> {
         let targets = &view.selection.targets;
         self.failed.retain(|failed, _| targets.iter().any(|target| key(target) == *failed));
         let mut new = Vec::new();
         for target in targets {
-            match self.traced.iter_mut().find(|traced| is_same(target, &traced.target) && traced.devices == devices) {
+            match self.traced.iter_mut().find(|traced| traced.is_for(target, devices)) {
                 Some(known) => known.target.devices.clone_from(&target.devices),
                 None => new.push(target),
             }
@@ -134,7 +162,7 @@ impl<'plan> Follow<'plan> {
         let Some(target) = new.first() else {
             return Ok(());
         };
-        match self.attach(target, devices, view.changed_after) {
+        match self.attach(target, devices) {
             Ok(Some(traced)) => {
                 self.traced.push(traced);
                 step.attached = true;
@@ -152,7 +180,6 @@ impl<'plan> Follow<'plan> {
         let failed = Failed {
             refused: Refused { what: String::new(), why: format!("{error:#}"), remedy: None },
             status: failure::status(error),
-            since: earlier.map_or(now, |earlier| earlier.since),
             pause,
             retry: now + pause,
         };
@@ -160,7 +187,7 @@ impl<'plan> Follow<'plan> {
     }
 
     /// None where the program is gone.
-    fn attach(&mut self, target: &Target, devices: Wanted, changed_after: Option<Instant>) -> Result<Option<Traced>> {
+    fn attach(&mut self, target: &Target, devices: Wanted) -> Result<Option<Traced>> {
         let program = match target::open_program(target.program) {
             Err(error) if is_gone(&error) => return Ok(None),
             program => program?,
@@ -179,8 +206,8 @@ impl<'plan> Follow<'plan> {
             Loaded::new(&aim, program.as_fd(), &self.maps)?.attach().map_err(|error| name_holder(target, error))?;
         self.next += 1;
         probe.begin()?;
-        let failed_since = self.failed.remove(&key(target)).map(|failed| failed.since);
-        let missed_since = changed_after.map(|since| failed_since.map_or(since, |failed| failed.min(since)));
+        self.failed.remove(&key(target));
+        let missed_since = self.untraced.remove(&key(target)).into_iter().chain(self.vanished.take()).min();
         let traced_since = Instant::now();
         Ok(Some(Traced { target: target.clone(), number, missed_since, traced_since, devices, probe }))
     }
@@ -229,8 +256,19 @@ fn key(target: &Target) -> Key {
     (target.program, target.function.type_id)
 }
 
-fn is_same(one: &Target, other: &Target) -> bool {
-    key(one) == key(other) && one.probes == other.probes
+impl Traced {
+    fn is_for(&self, target: &Target, devices: Wanted) -> bool {
+        key(&self.target) == key(target) && self.target.probes == target.probes && self.devices == devices
+    }
+}
+
+/// When `target` may have begun to run: it was not there at the look before, or not yet loaded. At the first look, now:
+/// nothing is promised of the time before.
+fn runs_since(target: &Target, view: &View) -> Instant {
+    let looked = if target.is_devices_own { view.changed_after } else { view.changed_behind_after };
+    let now = Instant::now();
+    let age = kernel::since_boot().saturating_sub(Duration::from_nanos(target.loaded_ns));
+    looked.map_or(now, |looked| now.checked_sub(age).map_or(looked, |loaded| loaded.max(looked)))
 }
 
 fn is_gone(error: &Error) -> bool {

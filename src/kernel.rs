@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::time::{ClockId, clock_gettime};
@@ -191,12 +192,17 @@ pub fn has_btf() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
 }
 
+/// CLOCK_BOOTTIME, by which the kernel dates when programs were loaded.
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
 /// When the kernel was booted, in nanoseconds since the Unix epoch: what to add to CLOCK_BOOTTIME for the time of day.
 ///
 /// # Errors
 /// The kernel has no such clock.
 pub fn boot_time_ns() -> nix::Result<u64> {
-    let ns = |clock| Ok(std::time::Duration::from(clock_gettime(clock)?).as_nanos() as u64);
+    let ns = |clock| Ok(Duration::from(clock_gettime(clock)?).as_nanos() as u64);
     Ok(ns(ClockId::CLOCK_REALTIME)?.saturating_sub(ns(ClockId::CLOCK_BOOTTIME)?))
 }
 

@@ -13,7 +13,7 @@ use crate::privileges;
 use crate::probe;
 use crate::refusal;
 use crate::sink::LocalTime;
-use crate::target::{self, Function, Guards, Known, Mode, Node, Role, Survey, Tree, Watch, Way};
+use crate::target::{self, Depth, Function, Guards, Known, Mode, Node, Role, Survey, Tree, Watch, Way};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -30,6 +30,7 @@ pub fn run(listing: &Listing, out: &mut dyn Write) -> Result<()> {
 
 /// Says of programs and functions whether they can be traced: first what this kernel says of any.
 struct Judge {
+    running: Kernel,
     kernel: Option<String>,
     guards: Guards,
     boot_ns: u64,
@@ -38,8 +39,9 @@ struct Judge {
 impl Judge {
     fn new() -> Result<Self> {
         let kernel = probe::try_load().err().map(|error| refusal::reason(&error));
-        let guards = Guards::new(&Kernel::running(), &[], false)?;
-        Ok(Self { kernel, guards, boot_ns: kernel::boot_time_ns().context("failed to read the clock")? })
+        let running = Kernel::running();
+        let guards = Guards::new(&running, &[], false)?;
+        Ok(Self { running, kernel, guards, boot_ns: kernel::boot_time_ns().context("failed to read the clock")? })
     }
 
     /// Why the program at `node` cannot be traced, if it can't.
@@ -55,12 +57,15 @@ impl Judge {
         }
         let hazard = || self.guards.probes(node, false).err().map(|hazard| hazard.to_string());
         let obstacle = || target::function_obstacle(node, function).map(|obstacle| obstacle.to_string());
-        self.kernel.clone().or_else(obstacle).or_else(hazard)
+        // Of a static function, only the kernel knows whether it is called as declared.
+        let trial = || probe::try_function(node.program.id, function).err().map(|error| refusal::reason(&error));
+        let trial = || function.is_static.then(trial).flatten();
+        self.kernel.clone().or_else(obstacle).or_else(hazard).or_else(trial)
     }
 }
 
 fn paths(listing: &Listing, out: &mut dyn Write) -> Result<()> {
-    let mut watch = Watch::new(&listing.scope, Guards::default())?;
+    let mut watch = Watch::new(&listing.scope, Guards::default(), Depth::Everything)?;
     let view = watch.look()?.context("the first look shows nothing")?;
     if let (Devices::Named(_), Some(missing)) = (&listing.scope.devices, view.missing.first()) {
         if view.devices.is_empty() {
@@ -77,7 +82,10 @@ fn paths(listing: &Listing, out: &mut dyn Write) -> Result<()> {
     for missing in &view.missing {
         let _ = writeln!(io::stderr(), "{missing}");
     }
-    if devices.is_empty() {
+    if devices.iter().all(|device| device.programs.is_empty()) {
+        if !view.missing.is_empty() {
+            return Ok(());
+        }
         let _ = writeln!(io::stderr(), "no XDP program on any device of this network namespace");
         return Ok(());
     }
@@ -277,7 +285,7 @@ fn verdict(reason: Option<&str>) -> String {
 
 /// Every BPF program: whether fentry and fexit can trace it, and whether xdptrace does.
 fn all(listing: &Listing, out: &mut dyn Write) -> Result<()> {
-    let tree = Survey::new(Known::new())?.loaded()?;
+    let tree = Survey::new(Known::default(), Depth::Everything).loaded()?;
     let judge = Judge::new()?;
     let programs: Vec<AnyProgram> = tree.programs.iter().map(|node| AnyProgram::new(node, &judge)).collect();
     if listing.json {
@@ -320,7 +328,7 @@ impl Answer {
 impl AnyProgram {
     fn new(node: &Node, judge: &Judge) -> Self {
         let program = &node.program;
-        let by_fentry = judge.kernel.clone().or_else(|| target::kernel_obstacle(node, &Kernel::running()));
+        let by_fentry = judge.kernel.clone().or_else(|| target::kernel_obstacle(node, &judge.running));
         let not_yet = matches!(program.kind_name().as_str(), "sched_cls" | "sched_act");
         let by_xdptrace = if not_yet { Some("not yet: tc".into()) } else { judge.program(node) };
         Self {

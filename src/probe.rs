@@ -2,6 +2,7 @@
 //!
 //! Loading and attaching hand on nothing but plain data and file descriptors.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -17,7 +18,7 @@ use crate::bpf::{self, Counted, Devices, ListedDevice, OpenXdptraceSkel, Xdptrac
 use crate::passthrough;
 use crate::plan::Filter;
 use crate::refusal;
-use crate::target::{Function, Probes};
+use crate::target::{self, Function, Probes, Program};
 
 /// What a probe is aimed at and what it lets through: plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +107,9 @@ impl Maps {
     /// # Errors
     /// There are more than 1024.
     pub fn set_devices(&mut self, wanted: &[(u32, u32)]) -> Result<()> {
+        let once: BTreeSet<_> = wanted.iter().collect();
         let wanted: Vec<_> =
-            wanted.iter().map(|(netns, ifindex)| ListedDevice { netns: *netns, ifindex: *ifindex }).collect();
+            once.into_iter().map(|(netns, ifindex)| ListedDevice { netns: *netns, ifindex: *ifindex }).collect();
         let is_in = |list: &[ListedDevice], device: &ListedDevice| {
             list.iter().any(|listed| (listed.netns, listed.ifindex) == (device.netns, device.ifindex))
         };
@@ -137,6 +139,7 @@ pub struct Loaded {
 pub struct Probe {
     // Only to be held: closing them detaches.
     _links: Vec<OwnedFd>,
+    programs: Vec<u32>,
     switch: MapHandle,
 }
 
@@ -171,15 +174,22 @@ impl Loaded {
     /// The kernel refused, with its reason where it is known.
     pub fn attach(self) -> Result<Probe> {
         let mut links = Vec::new();
+        let mut programs = Vec::new();
         for (fd, action) in [(self.fentry.as_ref(), "attach fentry to"), (Some(&self.fexit), "attach fexit to")] {
             let Some(fd) = fd else { continue };
+            programs.push(Program::read_open(fd.as_fd()).context("failed to read a program of our own")?.id);
             links.push(attach(fd).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
         }
-        Ok(Probe { _links: links, switch: self.switch })
+        Ok(Probe { _links: links, programs, switch: self.switch })
     }
 }
 
 impl Probe {
+    /// Ids of fentry and fexit.
+    pub fn programs(&self) -> &[u32] {
+        &self.programs
+    }
+
     /// Has runs noted from now on: once both probes are attached.
     ///
     /// # Errors
@@ -212,6 +222,7 @@ impl Probe {
 /// # Errors
 /// As [`Loaded::new`].
 pub fn try_load() -> Result<()> {
+    refusal::forget_messages();
     let own = passthrough::load()?;
     let mut storage = MaybeUninit::uninit();
     let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
@@ -219,6 +230,24 @@ pub fn try_load() -> Result<()> {
     let loaded =
         open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", "a program of our own"));
     loaded.map(drop)
+}
+
+/// Loads both probes for `function` of program `id`, and lets go of them again.
+///
+/// # Errors
+/// As [`Loaded::new`].
+pub fn try_function(id: u32, function: &Function) -> Result<()> {
+    let program = target::open_program(id)?;
+    let aim = Aim {
+        number: 0,
+        program: id,
+        function: function.clone(),
+        probes: Probes::Both,
+        devices: Wanted::All,
+        filter: Filter::All,
+        shown: format!("{}#{id}", function.name.escape_default()),
+    };
+    Loaded::new(&aim, program.as_fd(), &Maps::create()?).map(drop)
 }
 
 fn configure(open: &mut OpenXdptraceSkel<'_>, aim: &Aim) -> Result<()> {

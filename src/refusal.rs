@@ -59,6 +59,11 @@ enum Meaning {
 const LOCKDOWN: &str =
     "kernel lockdown (confidentiality) forbids reading packets: boot with lockdown=integrity or none";
 
+/// A context that the verifier takes for a number: it vouches for a static function's arguments only where each call
+/// passes what the BTF declares (btf_check_subprog_call), which clang need not keep to.
+const UNRELIABLE: &str =
+    "the verifier doesn't vouch for what this static function is passed: make it a global function (no static)";
+
 /// ENOTSUPP, which the kernel lets slip to user space though it is in no user-space header.
 const ENOTSUPP: i32 = 524;
 
@@ -66,7 +71,7 @@ const ENOTSUPP: i32 = 524;
 /// the verb of what was tried.
 fn meaning(action: &str, errno: i32, messages: &str) -> Option<Meaning> {
     use Meaning::{Kernel, Program};
-    const TABLE: [(&str, i32, &str, Meaning); 10] = [
+    const TABLE: [(&str, i32, &str, Meaning); 11] = [
         (
             "attach",
             libc::EBUSY,
@@ -86,6 +91,7 @@ fn meaning(action: &str, errno: i32, messages: &str) -> Option<Meaning> {
             "Cannot recursively attach",
             Program("it is itself a tracing program, which this kernel doesn't let be traced"),
         ),
+        ("load", libc::EACCES, "invalid mem access", Program(UNRELIABLE)),
         ("load", libc::EACCES, "-th argument", Program("that function doesn't take the packet's context")),
     ];
     TABLE

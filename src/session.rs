@@ -24,7 +24,7 @@ use crate::probe::{self, Maps};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
-use crate::target::{self, Device, Guards, Names, Refused, View, Watch};
+use crate::target::{self, Depth, Device, Guards, Names, Refused, View, Watch};
 
 /// How long to sleep at most before looking at the stop flag, at the devices and at the clock.
 const POLL_MS: u16 = 100;
@@ -97,13 +97,15 @@ struct Run<'plan> {
     unfinished: Option<View>,
     /// Whether all that there was at the start, or that was waited for, has been attached to.
     is_settled: bool,
+    /// Why the last look failed.
+    look_error: Option<String>,
 }
 
 impl<'plan> Run<'plan> {
     fn new(plan: &'plan Tracing, guards: Guards, stop: &'plan AtomicBool) -> Result<Self> {
-        let watch = Watch::new(&plan.scope, guards)?;
+        let watch = Watch::new(&plan.scope, guards, Depth::Needed)?;
         let follow = Follow::new(plan, Maps::create()?, watch.netns());
-        Ok(Self { plan, stop, watch, follow, unfinished: None, is_settled: false })
+        Ok(Self { plan, stop, watch, follow, unfinished: None, is_settled: false, look_error: None })
     }
 
     /// The final counts, and why the run ended where that is an error.
@@ -155,7 +157,12 @@ impl<'plan> Run<'plan> {
             if !self.plan.wait {
                 return Err(nothing_traced(refused));
             }
+            // What no program could be traced for is not worth waiting for.
+            probe::try_load()?;
             delivery.notice(&Notice::Waiting(self.waited_for()));
+            for (refused, _) in refused.iter().filter(|(refused, _)| refused.remedy.is_none()) {
+                delivery.notice(&Notice::NotTraced(refused.to_string()));
+            }
             return Ok(());
         }
         for traced in self.follow.traced() {
@@ -189,7 +196,8 @@ impl<'plan> Run<'plan> {
 
     /// Attaches what has come since, and lets go of what has gone. An error within is the end of the run.
     fn keep_up(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<Result<()>> {
-        let seen = self.watch.look()?;
+        self.watch.set_own(self.follow.own_programs());
+        let seen = self.look(&mut delivery.borrow_mut());
         delivery.borrow_mut().refresh(self.watch.names())?;
         let Some(view) = seen.or_else(|| self.unfinished.take()) else {
             return Ok(Ok(()));
@@ -209,6 +217,18 @@ impl<'plan> Run<'plan> {
         }
         self.is_settled |= !step.more && !is_idle;
         Ok(Ok(()))
+    }
+
+    /// What there is to see, if that may have changed. The kernel's refusal, as where no descriptor is left, is said once
+    /// and is no end: the next look may do better.
+    fn look(&mut self, delivery: &mut Delivery<'_>) -> Option<View> {
+        let seen = self.watch.look().map_err(|error| format!("{error:#}"));
+        let error = seen.as_ref().err().cloned();
+        if let Some(error) = error.as_ref().filter(|error| self.look_error.as_ref() != Some(error)) {
+            delivery.notice(&Notice::NotTraced(format!("what has come since: {error}")));
+        }
+        self.look_error = error;
+        seen.ok().flatten()
     }
 
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {

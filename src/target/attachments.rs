@@ -1,5 +1,6 @@
 //! What is attached to BPF programs: EXT (freplace) programs, such as a libxdp dispatcher's components, and tracers.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -22,6 +23,9 @@ pub struct Attachment {
     pub replaces: bool,
 }
 
+/// Links by id, once read; None for those that attach nothing to a BPF program.
+pub type KnownLinks = HashMap<u32, Option<Attachment>>;
+
 /// All attachments to BPF programs on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attachments {
@@ -31,23 +35,29 @@ pub struct Attachments {
 }
 
 impl Attachments {
-    /// Reads them from the kernel's information on links. Needs CAP_SYS_ADMIN.
+    /// Reads them from the kernel's information on links, but for those that are `known`. Needs CAP_SYS_ADMIN.
+    ///
+    /// Reading a link holds it for a moment: a loader that closes its XDP link just then, and attaches anew at once,
+    /// gets EBUSY. So each link is read once in its life.
     ///
     /// # Errors
     /// Not privileged.
-    pub fn read() -> io::Result<Self> {
-        let mut attachments = Self { known: Vec::new(), told: true };
-        for id in object::ids(Kind::Link)? {
-            match read_link(id) {
-                Ok(Some(attachment)) if attachment.target == 0 => attachments.told &= !attachment.replaces,
-                Ok(Some(attachment)) => attachments.known.push(attachment),
-                Ok(None) => {}
+    pub fn read(known: &mut KnownLinks) -> io::Result<Self> {
+        let ids = object::ids(Kind::Link)?;
+        let mut before = std::mem::take(known);
+        for id in ids {
+            match before.remove(&id).map_or_else(|| read_link(id), Ok) {
+                Ok(link) => {
+                    known.insert(id, link);
+                }
                 // Gone; or still being made, which bpf_link_by_id says so, and so attached to nothing yet.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EAGAIN)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(attachments)
+        let attachments = || known.values().flatten().copied();
+        let told = attachments().all(|attachment| attachment.target != 0 || !attachment.replaces);
+        Ok(Self { known: attachments().filter(|attachment| attachment.target != 0).collect(), told })
     }
 
     /// The EXT programs that replace functions of program `id`.
@@ -65,8 +75,8 @@ impl Attachments {
 fn read_link(id: u32) -> io::Result<Option<Attachment>> {
     let link = object::open(Kind::Link, id)?;
     let mut info = bpf_link_info::zeroed();
-    object::fill(link.as_fd(), &mut info)?;
-    if info.type_ != libbpf_sys::BPF_LINK_TYPE_TRACING {
+    // Of some links, such as those of perf events, some kernels have nothing to tell.
+    if object::fill(link.as_fd(), &mut info).is_err() || info.type_ != libbpf_sys::BPF_LINK_TYPE_TRACING {
         return Ok(None);
     }
     // SAFETY: this is the member that a link of this type fills; any bits are a valid value of its integers.
@@ -76,14 +86,7 @@ fn read_link(id: u32) -> io::Result<Option<Attachment>> {
         program: info.prog_id,
         target: tracing.target_obj_id,
         function: tracing.target_btf_id,
-        replaces: !TRACING.contains(&tracing.attach_type),
+        // A tracing program has its own attach type; an EXT program has none, which is 0.
+        replaces: tracing.attach_type == 0,
     }))
 }
-
-/// What a tracing program's attach type can be; an EXT program has none, which is 0.
-const TRACING: [u32; 4] = [
-    libbpf_sys::BPF_TRACE_FENTRY,
-    libbpf_sys::BPF_TRACE_FEXIT,
-    libbpf_sys::BPF_MODIFY_RETURN,
-    libbpf_sys::BPF_TRACE_RAW_TP,
-];

@@ -34,7 +34,7 @@ impl Device {
     pub fn find(name: &str) -> Result<Self> {
         let links = links::read().context("failed to read the network devices")?;
         let Some(link) = links.iter().find(|link| is_called(link, name)) else {
-            return Err(Failure::no_target(missing(name)));
+            return Err(Failure::no_target(missing(name, true)));
         };
         Ok(Self::new(link, &links, own_netns()?))
     }
@@ -102,10 +102,10 @@ fn enter(netns: &Path) -> io::Result<()> {
     Ok(sched::setns(File::open(netns)?, CloneFlags::CLONE_NEWNET)?)
 }
 
-/// What to say where there is no device called `name`.
-pub fn missing(name: &str) -> String {
+/// What to say where there is no device called `name`; with `search`, also where else there is one.
+pub fn missing(name: &str, search: bool) -> String {
     let shown = name.escape_default();
-    match named_namespace_with(name) {
+    match search.then(|| named_namespace_with(name)).flatten() {
         Some(netns) => {
             format!("no device {shown} in this network namespace, but in {NAMED}/{netns}: name it by --netns {netns}")
         }
@@ -118,12 +118,12 @@ fn named_namespace_with(name: &str) -> Option<String> {
     let entries = fs::read_dir(NAMED).ok()?;
     // setns(2) moves one thread only: a short-lived one looks, and this one stays where it is.
     thread::scope(|scope| {
-        let look = scope.spawn(|| {
+        let look = thread::Builder::new().spawn_scoped(scope, || {
             let mut paths = entries.flatten().map(|entry| entry.path());
             let has = |link: &Link| is_called(link, name);
             paths.find(|path| enter(path).is_ok() && links::read().is_ok_and(|links| links.iter().any(has)))
         });
-        let path = look.join().ok()??;
+        let path = look.ok()?.join().ok()??;
         Some(path.file_name()?.to_string_lossy().escape_default().to_string())
     })
 }

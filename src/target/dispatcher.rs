@@ -38,6 +38,11 @@ pub enum Components {
     Unknown,
 }
 
+/// Whether `program` is a dispatcher.
+pub fn is_one(program: &Program) -> bool {
+    program.full_name() == NAME
+}
+
 /// Finds the components of `program`, as far as it is a dispatcher on device `ifindex`.
 pub fn components(program: &Program, ifindex: u32, attachments: &Attachments) -> Components {
     let mut known: Vec<Component> = attachments
@@ -48,7 +53,7 @@ pub fn components(program: &Program, ifindex: u32, attachments: &Attachments) ->
             function: Some(attachment.function),
         })
         .collect();
-    if known.is_empty() && !attachments.told && program.full_name() == NAME {
+    if known.is_empty() && !attachments.told && is_one(program) {
         let Some(pinned) = pinned_components(program, ifindex) else {
             return Components::Unknown;
         };
@@ -120,7 +125,7 @@ impl Chain {
 }
 
 fn read_actions(program: &Program) -> Option<Vec<u32>> {
-    if program.full_name() != NAME {
+    if !is_one(program) {
         return None;
     }
     let at = place_of_actions(program.id)?;

@@ -18,20 +18,17 @@ pub struct Function {
     pub parameters: u8,
     /// It returns an integer.
     pub returns: bool,
-    /// Where it begins: counted in the program's instructions.
-    pub offset: u32,
-    /// It is static, and so has no fixed way of being called: clang may have dropped parameters that it doesn't use.
+    /// It is static, and so has no fixed way of being called: clang may have dropped parameters that it doesn't use, and
+    /// moved others into their registers, though BTF still lists them all.
     pub is_static: bool,
-    /// The context is such a parameter.
-    pub dropped: bool,
 }
 
 /// BPF functions take at most five.
 const MAX_PARAMETERS: usize = 5;
 
 impl Function {
-    /// Reads function `type_id`, which begins at instruction `offset`; None where that is no function.
-    pub fn read(btf: &Btf<'_>, type_id: u32, offset: u32) -> Option<Self> {
+    /// Reads function `type_id`; None where that is no function.
+    pub fn read(btf: &Btf<'_>, type_id: u32) -> Option<Self> {
         let function: Func<'_> = btf.type_by_id(TypeId::from(type_id))?;
         let prototype = FuncProto::try_from(function.next_type()?).ok()?;
         let context = prototype.iter().take(MAX_PARAMETERS).position(|parameter| is_context(btf, parameter.ty));
@@ -43,15 +40,18 @@ impl Function {
             typed: context.is_some(),
             parameters: prototype.len() as u8,
             returns: matches!(returned, Some(BtfKind::Int | BtfKind::Enum)),
-            offset,
-            dropped: false,
             is_static: function.linkage() == Linkage::Static,
         })
     }
 
     /// As the entry function of an XDP program, whose first parameter is the context however it is declared.
+    ///
+    /// Unless that is just `struct xdp_md *`, the verifier goes by no declaration (`unreliable` in `bpf_func_info_aux`):
+    /// then it has fentry and fexit see five numbers and, behind them, the return value (bpf_check_attach_target).
     pub fn as_entry(&self) -> Self {
-        Self { context: Some(0), typed: self.context == Some(0), ..self.clone() }
+        let typed = self.context == Some(0) && self.parameters == 1;
+        let parameters = if typed { 1 } else { MAX_PARAMETERS as u8 };
+        Self { context: Some(0), typed, parameters, ..self.clone() }
     }
 }
 

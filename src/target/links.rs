@@ -112,7 +112,9 @@ fn dump(links: &mut Vec<Link>) -> io::Result<bool> {
         for (kind, flags, body) in messages(receive(&socket, &mut answer)?) {
             consistent &= flags & NLM_F_DUMP_INTR == 0;
             match kind {
-                NLMSG_DONE => return Ok(consistent),
+                // It carries an error where the kernel gave up in between.
+                NLMSG_DONE if u32_at(body, 0).is_none_or(|errno| errno == 0) => return Ok(consistent),
+                NLMSG_DONE => return Err(refused(body)),
                 NLMSG_ERROR => return Err(refused(body)),
                 RTM_NEWLINK => links.extend(parse_link(body)),
                 _ => {}

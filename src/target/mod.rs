@@ -4,7 +4,7 @@
 //! links       rtnetlink → network devices and the ids of the programs on them
 //! device      … one of them, by name and namespace
 //! object      ids and descriptors of BPF programs and links
-//! program     … what the kernel says of a program; function: what its BTF says; code: what its instructions say
+//! program     … what the kernel says of a program; function: what its BTF says
 //! attachments EXT and tracing programs on other programs
 //! dispatcher  libxdp's: its components
 //! maps        the programs in maps
@@ -14,7 +14,6 @@
 //! ```
 
 mod attachments;
-mod code;
 mod device;
 mod dispatcher;
 mod ethtool;
@@ -33,7 +32,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 
-pub use device::{Device, enter_netns, own_netns};
+pub use device::{Device, enter_netns};
 pub use ethtool::Features;
 pub use function::Function;
 pub use hazard::{Fixed, Hazard};
@@ -41,8 +40,8 @@ pub use links::Mode;
 pub use maps::Way;
 pub use obstacle::Obstacle;
 pub use program::Program;
-pub use select::{Guards, Probes, Refused, Selection, Target, function_obstacle, kernel_obstacle, select};
-pub use tree::{Known, Node, Role, Survey, Tree};
+pub use select::{Guards, Probes, Refused, Target, function_obstacle, kernel_obstacle};
+pub use tree::{Depth, Known, Node, Role, Survey, Tree};
 pub use watch::{Names, View, Watch};
 
 use crate::failure::Failure;
@@ -78,7 +77,7 @@ pub fn open_program(id: u32) -> Result<OwnedFd> {
 
 /// `EXT program 31 (link 7)`: what has taken the place of `target`'s function. None where the kernel doesn't tell.
 pub fn holder(target: &Target) -> Option<String> {
-    let attachments = attachments::Attachments::read().ok()?;
+    let attachments = attachments::Attachments::read(&mut Default::default()).ok()?;
     let holder = attachments.replacing(target.program).find(|holder| holder.function == target.function.type_id)?;
     Some(format!("EXT program {} (link {})", holder.program, holder.link))
 }

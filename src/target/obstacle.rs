@@ -30,8 +30,6 @@ pub enum Obstacle {
     },
     /// The function takes no `struct xdp_md *`.
     NoContext,
-    /// The static function doesn't use the context, so that nobody passes it.
-    Dropped,
     /// A hazard that was not allowed: the sentence that names the risk and the flag.
     Hazard(String),
 }
@@ -52,9 +50,6 @@ impl Display for Obstacle {
             }
             Self::NotXdp { kind } => write!(f, "is of type {kind}: xdptrace traces XDP programs"),
             Self::NoContext => f.write_str("takes no struct xdp_md *, the packet's context"),
-            Self::Dropped => f.write_str(
-                "doesn't use the packet's context, which clang drops then: make it a global function (no static)",
-            ),
             Self::Hazard(sentence) => f.write_str(sentence),
         }
     }

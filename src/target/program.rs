@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use libbpf_rs::btf::Btf;
 use libbpf_rs::libbpf_sys::{self, bpf_func_info, bpf_prog_info};
 
-use super::code;
 use super::function::Function;
 use super::object::{self, Info, Kind};
 
@@ -60,14 +59,7 @@ impl Program {
         info.func_info_rec_size = size_of::<bpf_func_info>() as u32;
         info.func_info = functions.as_mut_ptr().expose_provenance() as u64;
         object::fill(fd, &mut info)?;
-        let mut functions = read_functions(&info, &functions);
-        if functions.iter().any(|function| function.is_static && function.context.is_some()) {
-            let code = read_code(fd, counts.xlated_prog_len)?;
-            functions.iter_mut().filter(|function| function.is_static).for_each(|function| {
-                let own = code.get(function.offset as usize * 8..).unwrap_or_default();
-                function.dropped = function.context.is_some_and(|context| !code::uses_parameter(own, context));
-            });
-        }
+        let functions = read_functions(&info, &functions)?;
         Ok(Self {
             id: info.id,
             kind: info.type_,
@@ -114,23 +106,11 @@ fn name(info: &bpf_prog_info) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Its instructions as the verifier left them, 8 bytes each.
-fn read_code(fd: BorrowedFd<'_>, length: u32) -> io::Result<Vec<u8>> {
-    let mut code = vec![0u8; length as usize];
-    let mut info = bpf_prog_info::zeroed();
-    info.xlated_prog_len = length;
-    info.xlated_prog_insns = code.as_mut_ptr().expose_provenance() as u64;
-    object::fill(fd, &mut info)?;
-    Ok(code)
-}
-
-/// func_info → BTF type → name and arguments. None where there is no BTF, or none that can be read.
-fn read_functions(info: &bpf_prog_info, functions: &[bpf_func_info]) -> Vec<Function> {
+/// func_info → BTF type → name and parameters. None where there is no BTF.
+fn read_functions(info: &bpf_prog_info, functions: &[bpf_func_info]) -> io::Result<Vec<Function>> {
     if info.btf_id == 0 || functions.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let Ok(btf) = Btf::from_prog_id(info.id) else {
-        return Vec::new();
-    };
-    functions.iter().map_while(|function| Function::read(&btf, function.type_id, function.insn_off)).collect()
+    let btf = Btf::from_prog_id(info.id).map_err(io::Error::other)?;
+    Ok(functions.iter().map_while(|function| Function::read(&btf, function.type_id)).collect())
 }

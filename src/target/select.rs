@@ -37,6 +37,10 @@ pub struct Target {
     pub devices: Vec<String>,
     /// Which probes it gets.
     pub probes: Probes,
+    /// When the program was loaded: nanoseconds of CLOCK_BOOTTIME.
+    pub loaded_ns: u64,
+    /// It is the device's own program, of which a change is noticed sooner than of others.
+    pub is_devices_own: bool,
 }
 
 impl fmt::Display for Target {
@@ -86,6 +90,8 @@ pub struct Guards {
     pub second_probe: Option<String>,
     /// Only fexit is asked for.
     pub exit_only: bool,
+    /// Ids of the tracer's own programs, which are no second probes.
+    pub own: HashSet<u32>,
 }
 
 impl Guards {
@@ -106,7 +112,7 @@ impl Guards {
             (!is_allowed && hazard.fixed(kernel) != Fixed::Yes).then(|| hazard.describe(kernel))
         };
         let (subprogram, second_probe) = (guard(Hazard::SubprogramTailCall), guard(Hazard::SecondProbe));
-        Ok(Self { subprogram, second_probe, exit_only })
+        Ok(Self { subprogram, second_probe, exit_only, own: HashSet::new() })
     }
 
     /// Which probes the function called `function` of the program at `node` may have.
@@ -118,7 +124,9 @@ impl Guards {
             return Err(Obstacle::Hazard(hazard.clone()));
         }
         match &self.second_probe {
-            Some(hazard) if node.tail_calls && node.tracers > 0 => Err(Obstacle::Hazard(hazard.clone())),
+            Some(hazard) if node.tail_calls && node.tracers.iter().any(|tracer| !self.own.contains(tracer)) => {
+                Err(Obstacle::Hazard(hazard.clone()))
+            }
             Some(_) if node.tail_calls => Ok(Probes::Exit),
             _ if self.exit_only => Ok(Probes::Exit),
             _ => Ok(Probes::Both),
@@ -135,7 +143,9 @@ pub fn select(trees: &[Tree], narrowing: &[Narrowing], guards: &Guards) -> Selec
         }
         for narrowing in narrowing {
             match chosen(tree, &narrowing.program) {
-                Ok(nodes) => nodes.iter().for_each(|node| selection.add(tree, node, narrowing, guards)),
+                Ok(nodes) => nodes.iter().for_each(|node| {
+                    selection.add_function(tree, node, narrowing.function.as_deref(), guards);
+                }),
                 Err(why) => selection.refuse(String::new(), format!("program name '{narrowing}' is {why}")),
             }
         }
@@ -174,10 +184,6 @@ impl Selection {
         }
     }
 
-    fn add(&mut self, tree: &Tree, node: &Node, narrowing: &Narrowing, guards: &Guards) {
-        self.add_function(tree, node, narrowing.function.as_deref(), guards);
-    }
-
     fn add_function(&mut self, tree: &Tree, node: &Node, function: Option<&str>, guards: &Guards) {
         let found = find_function(node, function).and_then(|found| {
             let is_entry = node.program.entry().is_some_and(|entry| entry.type_id == found.type_id);
@@ -190,6 +196,8 @@ impl Selection {
                 function,
                 devices: tree.device.iter().map(|device| device.name.clone()).collect(),
                 probes,
+                loaded_ns: node.program.loaded_ns,
+                is_devices_own: matches!(node.role, Role::Device(_)),
             }),
             Err(why) => {
                 let function = function.map_or_else(String::new, |function| format!(":{}", function.escape_default()));
@@ -247,10 +255,9 @@ pub fn function_obstacle(node: &Node, function: &Function) -> Option<Obstacle> {
     }
     match &node.obstacle {
         // One that is held, or only tail-called, may well have functions that are entered.
-        None | Some(Obstacle::Held { .. } | Obstacle::TailCalledOnly { .. }) => match function.context {
-            None => Some(Obstacle::NoContext),
-            Some(_) => function.dropped.then_some(Obstacle::Dropped),
-        },
+        None | Some(Obstacle::Held { .. } | Obstacle::TailCalledOnly { .. }) => {
+            function.context.is_none().then_some(Obstacle::NoContext)
+        }
         obstacle => obstacle.clone(),
     }
 }
@@ -275,7 +282,8 @@ pub fn kernel_obstacle(node: &Node, kernel: &Kernel) -> Option<String> {
 fn there_are_functions(program: &Program) -> String {
     let names = program.functions.iter().filter(|function| function.context.is_some());
     let names: Vec<String> = names.map(|function| function.name.escape_default().to_string()).collect();
-    format!("it has no such function that isn't inlined: there are {}", names.join(", "))
+    let there_are = if names.is_empty() { "there is none".into() } else { format!("there are {}", names.join(", ")) };
+    format!("it has no such function that isn't inlined and takes the context: {there_are}")
 }
 
 /// The nodes that `selector` means, each program once.
@@ -371,7 +379,7 @@ mod tests {
             obstacle: None,
             held: vec![],
             tail_calls: false,
-            tracers: 0,
+            tracers: vec![],
             note: None,
             children: vec![],
         }
@@ -488,7 +496,9 @@ mod tests {
         assert_eq!(probes(&[dispatcher()]), [Probes::Both, Probes::Exit]);
         // Somebody else's probe is the first one.
         let mut traced = dispatcher();
-        traced.programs[0].children[1].tracers = 1;
-        assert_eq!(probes(&[traced]), [Probes::Both]);
+        traced.programs[0].children[1].tracers = vec![99];
+        assert_eq!(probes(&[traced.clone()]), [Probes::Both]);
+        let own = Guards { own: [99].into(), ..guards.clone() };
+        assert_eq!(select_words(&[traced], "13", &own).targets[0].probes, Probes::Exit);
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
-use super::attachments::Attachments;
+use super::attachments::{Attachments, KnownLinks};
 use super::device::Device;
 use super::dispatcher::{self, Chain, Components};
 use super::links::{Link, Mode};
@@ -47,8 +47,8 @@ pub struct Node {
     pub held: Vec<(u32, u32)>,
     /// It uses a map of programs to tail-call.
     pub tail_calls: bool,
-    /// How many tracing programs of others are on it, as far as the kernel tells.
-    pub tracers: usize,
+    /// Ids of the tracing programs on it, as far as the kernel tells.
+    pub tracers: Vec<u32>,
     /// What isn't known of it.
     pub note: Option<&'static str>,
     /// The programs behind it.
@@ -81,16 +81,29 @@ impl Tree {
     }
 }
 
-/// Programs that were read, by id. An id is never given to another program, and but for its maps' contents a program
-/// stays as it was loaded.
-pub type Known = HashMap<u32, Rc<Program>>;
+/// What was read before and needn't be read again: an id is never given to another object, a program stays as it was
+/// loaded but for its maps' contents, and a link where it was made.
+#[derive(Debug, Default)]
+pub struct Known {
+    programs: HashMap<u32, Rc<Program>>,
+    links: KnownLinks,
+}
+
+/// How much is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What tracing takes. Links are read only where there is a dispatcher.
+    Needed,
+    /// All there is.
+    Everything,
+}
 
 /// A reading of the kernel's BPF objects, each at most once.
 #[derive(Debug)]
 pub struct Survey {
-    attachments: Attachments,
-    /// Of earlier readings.
+    depth: Depth,
     known: Known,
+    attachments: Option<Rc<Attachments>>,
     programs: HashMap<u32, Option<Rc<Program>>>,
     maps: HashMap<u32, Rc<Contents>>,
     /// Programs found in a role in which the kernel enters them by their entry function.
@@ -102,13 +115,10 @@ const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_PROG_TYPE_EXT: u32 = 28;
 
 impl Survey {
-    /// Begins one that needn't read again what is `known`. Needs CAP_SYS_ADMIN.
-    ///
-    /// # Errors
-    /// Not privileged.
-    pub fn new(known: Known) -> Result<Self> {
-        let attachments = Attachments::read().context("failed to read the BPF links")?;
-        Ok(Self { attachments, known, programs: HashMap::new(), maps: HashMap::new(), entered: HashSet::new() })
+    /// Begins one that needn't read again what is `known`.
+    pub fn new(known: Known, depth: Depth) -> Self {
+        let (programs, maps) = (HashMap::new(), HashMap::new());
+        Self { depth, known, attachments: None, programs, maps, entered: HashSet::new() }
     }
 
     /// The trees of these devices. What vanishes meanwhile is left out.
@@ -141,27 +151,43 @@ impl Survey {
             let Some(program) = self.program(id)? else {
                 continue;
             };
-            let obstacle = self.obstacle(&program, &Role::Loaded);
-            programs.push(self.node(program, Role::Loaded, obstacle)?);
+            programs.push(self.node(program, Role::Loaded)?);
         }
         Ok(Tree { device: None, programs })
     }
 
-    /// The programs that it came by.
+    /// What it came by.
     pub fn into_known(self) -> Known {
-        self.programs.into_iter().filter_map(|(id, program)| Some((id, program?))).collect()
+        let programs = self.programs.into_iter().filter_map(|(id, program)| Some((id, program?))).collect();
+        Known { programs, ..self.known }
+    }
+
+    /// What is attached to BPF programs, as far as that matters for `program`.
+    fn attachments(&mut self, program: &Program) -> Result<Rc<Attachments>> {
+        if self.depth == Depth::Needed && !dispatcher::is_one(program) {
+            return Ok(Rc::default());
+        }
+        if let Some(read) = &self.attachments {
+            return Ok(Rc::clone(read));
+        }
+        let read = Attachments::read(&mut self.known.links).context("failed to read the BPF links")?;
+        Ok(Rc::clone(self.attachments.insert(Rc::new(read))))
     }
 
     fn program(&mut self, id: u32) -> Result<Option<Rc<Program>>> {
         if let Some(known) = self.programs.get(&id) {
             return Ok(known.clone());
         }
-        let program =
-            match self.known.get(&id).map_or_else(|| Program::read(id).map(Rc::new), |known| Ok(Rc::clone(known))) {
-                Ok(program) => Some(program),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error).with_context(|| format!("failed to read BPF program {id}")),
-            };
+        let program = match self
+            .known
+            .programs
+            .get(&id)
+            .map_or_else(|| Program::read(id).map(Rc::new), |known| Ok(Rc::clone(known)))
+        {
+            Ok(program) => Some(program),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("failed to read BPF program {id}")),
+        };
         self.programs.insert(id, program.clone());
         Ok(program)
     }
@@ -175,35 +201,15 @@ impl Survey {
         Ok(contents)
     }
 
-    fn node(&mut self, program: Rc<Program>, role: Role, obstacle: Option<Obstacle>) -> Result<Node> {
+    fn node(&mut self, program: Rc<Program>, role: Role) -> Result<Node> {
+        let attachments = self.attachments(&program)?;
+        let obstacle = obstacle(&program, &role, &attachments);
         let mut tail_calls = false;
         for map in &program.maps {
             tail_calls |= self.map(*map)?.tail_calls;
         }
-        let tracers = self.attachments.tracing(program.id).count();
+        let tracers = attachments.tracing(program.id).map(|tracer| tracer.program).collect();
         Ok(Node { role, program, obstacle, held: vec![], tail_calls, tracers, note: None, children: vec![] })
-    }
-
-    fn obstacle(&self, program: &Program, role: &Role) -> Option<Obstacle> {
-        let Some(entry) = program.entry() else {
-            return Some(if program.offloaded { Obstacle::Offloaded } else { Obstacle::NoBtf });
-        };
-        let is_xdp = match program.kind {
-            BPF_PROG_TYPE_XDP => true,
-            BPF_PROG_TYPE_EXT => *role != Role::Loaded || entry.context == Some(0),
-            _ => false,
-        };
-        if !is_xdp {
-            return Some(Obstacle::NotXdp { kind: program.kind_name() });
-        }
-        if program.offloaded || *role == Role::Device(Mode::Offloaded) {
-            return Some(Obstacle::Offloaded);
-        }
-        if !program.jited {
-            return Some(Obstacle::NotJited);
-        }
-        let holder = self.attachments.replacing(program.id).find(|attachment| attachment.function == entry.type_id);
-        holder.map(|holder| Obstacle::Held { function: entry.name.clone(), by: holder.program })
     }
 
     /// Says of each program that is only ever tail-called that it is: known once all trees are.
@@ -217,6 +223,29 @@ impl Survey {
             self.settle(child, &shown);
         }
     }
+}
+
+/// Why the program cannot be traced.
+fn obstacle(program: &Program, role: &Role, attachments: &Attachments) -> Option<Obstacle> {
+    let Some(entry) = program.entry() else {
+        return Some(if program.offloaded { Obstacle::Offloaded } else { Obstacle::NoBtf });
+    };
+    let is_xdp = match program.kind {
+        BPF_PROG_TYPE_XDP => true,
+        BPF_PROG_TYPE_EXT => *role != Role::Loaded || entry.context == Some(0),
+        _ => false,
+    };
+    if !is_xdp {
+        return Some(Obstacle::NotXdp { kind: program.kind_name() });
+    }
+    if program.offloaded || *role == Role::Device(Mode::Offloaded) {
+        return Some(Obstacle::Offloaded);
+    }
+    if !program.jited {
+        return Some(Obstacle::NotJited);
+    }
+    let holder = attachments.replacing(program.id).find(|attachment| attachment.function == entry.type_id);
+    holder.map(|holder| Obstacle::Held { function: entry.name.clone(), by: holder.program })
 }
 
 /// One device's tree while it grows.
@@ -235,22 +264,25 @@ impl Branch<'_> {
         if !matches!(&role, Role::Map(entry) if entry.way == Way::TailCall) {
             self.survey.entered.insert(id);
         }
-        let obstacle = self.survey.obstacle(&program, &role);
-        let mut node = self.survey.node(program, role, obstacle)?;
+        let mut node = self.survey.node(program, role)?;
         self.add_components(&mut node)?;
         self.add_programs_in_maps(&mut node)?;
         Ok(Some(node))
     }
 
     fn add_components(&mut self, node: &mut Node) -> Result<()> {
-        let components = match dispatcher::components(&node.program, self.ifindex, &self.survey.attachments) {
+        let attachments = self.survey.attachments(&node.program)?;
+        let components = match dispatcher::components(&node.program, self.ifindex, &attachments) {
             Components::Known(components) => components,
             Components::Unknown => {
                 node.note = Some("components unknown: this kernel doesn't tell");
                 return Ok(());
             }
         };
-        let chain = Chain::read(&node.program);
+        let chain = match self.survey.depth {
+            Depth::Needed => Chain::default(),
+            Depth::Everything => Chain::read(&node.program),
+        };
         for component in components {
             let by = component.program;
             let entry = node.program.entry().filter(|entry| Some(entry.type_id) == component.function);
@@ -289,9 +321,8 @@ mod tests {
     fn tree(mode: Mode, program: Program) -> Tree {
         let link = Link { ifindex: 1, name: "eth0".into(), programs: vec![(mode, program.id)], ..Link::default() };
         let device = Device::new(&link, &[], 1);
-        let known = Known::from([(program.id, Rc::new(program))]);
-        let (attachments, programs) = (Attachments::default(), HashMap::new());
-        let mut survey = Survey { attachments, known, programs, maps: HashMap::new(), entered: HashSet::new() };
+        let known = Known { programs: HashMap::from([(program.id, Rc::new(program))]), ..Known::default() };
+        let mut survey = Survey::new(known, Depth::Needed);
         survey.trees([(&device, &link)]).unwrap().remove(0)
     }
 

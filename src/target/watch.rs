@@ -13,9 +13,13 @@ use anyhow::{Context, Result};
 use nix::time::{ClockId, clock_gettime};
 
 use super::device::{self, Device, is_called};
+use super::dispatcher;
 use super::links::{self, Changes, Link, Mode};
+use super::object::{self, Kind};
+use super::program::Program;
 use super::select::{Guards, Refused, Selection, select};
-use super::tree::{Known, Survey, Tree};
+use super::tree::{Depth, Known, Survey, Tree};
+use crate::kernel;
 use crate::plan::{Devices, Narrowing, Scope, Selector};
 
 /// How long a change may go unnoticed where nothing tells of it.
@@ -39,8 +43,10 @@ pub struct View {
     pub trees: Vec<Tree>,
     /// What is to be traced.
     pub selection: Selection,
-    /// What was seen before may have been different from then on.
+    /// Since when the devices' own programs may have been what they are now; None at the first look.
     pub changed_after: Option<Instant>,
+    /// The same of programs behind those.
+    pub changed_behind_after: Option<Instant>,
 }
 
 /// The names of the devices of a network namespace. Cheap to clone.
@@ -75,13 +81,14 @@ impl Names {
 pub struct Watch<'plan> {
     scope: &'plan Scope,
     guards: Guards,
+    depth: Depth,
     netns: u32,
     changes: Changes,
     /// The index that each asked name stood for last: a device that is renamed is still the same.
-    known: HashMap<&'plan str, u32>,
+    indexes: HashMap<&'plan str, u32>,
     names: Names,
-    /// Programs read before.
-    programs: Known,
+    /// What was read before.
+    known: Known,
     /// Ids of programs that have been on some device's path.
     on_path: HashSet<u32>,
     seen: Option<Seen>,
@@ -114,15 +121,18 @@ impl<'plan> Watch<'plan> {
     ///
     /// # Errors
     /// No socket.
-    pub fn new(scope: &'plan Scope, guards: Guards) -> Result<Self> {
+    pub fn new(scope: &'plan Scope, guards: Guards, depth: Depth) -> Result<Self> {
+        // Whether there is a first probe on a program already, only links tell.
+        let depth = if guards.second_probe.is_some() { Depth::Everything } else { depth };
         Ok(Self {
             scope,
             guards,
+            depth,
             netns: device::own_netns()?,
             changes: Changes::listen().context("failed to listen for changes of network devices")?,
-            known: HashMap::new(),
+            indexes: HashMap::new(),
             names: Names::default(),
-            programs: Known::new(),
+            known: Known::default(),
             on_path: HashSet::new(),
             seen: None,
             is_told: false,
@@ -158,14 +168,14 @@ impl<'plan> Watch<'plan> {
         self.names = Names::new(self.netns, &links, &self.names);
         let changed_after = match &mut self.seen {
             None => None,
-            Some(seen) if seen.signature != signature => Some(seen.looked),
-            Some(seen) if seen.is_read_due(now) => Some(seen.read),
+            Some(seen) if seen.signature != signature || seen.is_read_due(now) => Some((seen.looked, seen.read)),
             Some(seen) => {
                 (seen.looked, seen.look_took) = (now, look_took);
                 return Ok(None);
             }
         };
-        let view = self.read(&devices, changed_after)?;
+        let mut view = self.read(&devices)?;
+        (view.changed_after, view.changed_behind_after) = changed_after.unzip();
         self.seen =
             Some(Seen { signature, looked: now, look_took, read: now, read_took: cpu_time().saturating_sub(began) });
         Ok(Some(view))
@@ -187,6 +197,11 @@ impl<'plan> Watch<'plan> {
             }
         }
         Ok(false)
+    }
+
+    /// Says which programs are the tracer's own.
+    pub fn set_own(&mut self, programs: HashSet<u32>) {
+        self.guards.own = programs;
     }
 
     /// The names of all devices of this network namespace, as of the last look.
@@ -213,23 +228,25 @@ impl<'plan> Watch<'plan> {
     }
 
     fn find<'links>(&mut self, name: &'plan str, links: &'links [Link]) -> Option<&'links Link> {
-        let known = self.known.get(name);
+        let known = self.indexes.get(name);
         let same = known.and_then(|ifindex| links.iter().find(|link| link.ifindex == *ifindex));
         let link = same.or_else(|| links.iter().find(|link| is_called(link, name)))?;
-        self.known.insert(name, link.ifindex);
+        self.indexes.insert(name, link.ifindex);
         Some(link)
     }
 
-    fn read(&mut self, devices: &[(Device, &Link)], changed_after: Option<Instant>) -> Result<View> {
-        let mut survey = Survey::new(std::mem::take(&mut self.programs))?;
+    fn read(&mut self, devices: &[(Device, &Link)]) -> Result<View> {
+        let mut survey = Survey::new(std::mem::take(&mut self.known), self.depth);
         let mut trees = survey.trees(devices.iter().map(|(device, link)| (device, *link)))?;
         let mut selection = select(&trees, &self.scope.narrowing, &self.guards);
         if self.scope.devices == Devices::Unnamed {
+            // What is gone needn't be remembered.
+            self.on_path.retain(|id| object::open(Kind::Program, *id).is_ok());
             self.on_path.extend(trees.iter().flat_map(Tree::nodes).map(|node| node.program.id));
             let tree = self.read_elsewhere(&mut survey, &mut selection)?;
             trees.extend(tree);
         }
-        self.programs = survey.into_known();
+        self.known = survey.into_known();
         let missing = self.missing(devices);
         // That a device has no program at all is said already.
         if missing.is_empty() || trees.iter().any(|tree| !tree.programs.is_empty()) {
@@ -240,22 +257,22 @@ impl<'plan> Watch<'plan> {
             missing,
             trees,
             selection,
-            changed_after,
+            changed_after: None,
+            changed_behind_after: None,
         })
     }
 
     /// A program that was named without a device is traced wherever it runs: in another network namespace, say. Not one
-    /// that was on a device's path here and no longer is: the tracer alone may hold it.
-    fn read_elsewhere(&mut self, survey: &mut Survey, selection: &mut Selection) -> Result<Option<Tree>> {
+    /// that was on a device's path here and no longer is: the tracer alone may hold it. Nor a dispatcher that libxdp may
+    /// still be putting together: it could not give it components any more.
+    fn read_elsewhere(&self, survey: &mut Survey, selection: &mut Selection) -> Result<Option<Tree>> {
         let missing = |one: &&Narrowing| one.program != Selector::All && selection.missing.contains(one);
         let missing: Vec<_> = self.scope.narrowing.iter().filter(missing).cloned().collect();
         if missing.is_empty() {
             return Ok(None);
         }
         let mut tree = survey.loaded()?;
-        let loaded: HashSet<u32> = tree.programs.iter().map(|node| node.program.id).collect();
-        self.on_path.retain(|id| loaded.contains(id));
-        tree.programs.retain(|node| !self.on_path.contains(&node.program.id));
+        tree.programs.retain(|node| !self.on_path.contains(&node.program.id) && !is_being_made(&node.program));
         selection.missing.retain(|one| !missing.contains(one));
         selection.extend(select(std::slice::from_ref(&tree), &missing, &self.guards));
         Ok(Some(tree))
@@ -266,10 +283,14 @@ impl<'plan> Watch<'plan> {
             return Vec::new();
         };
         let absent = names.iter().filter(|name| {
-            let known = self.known.get(name.as_str());
+            let known = self.indexes.get(name.as_str());
             !devices.iter().any(|(device, _)| known == Some(&device.ifindex))
         });
-        let absent = absent.map(|name| Refused { what: String::new(), why: device::missing(name), remedy: None });
+        let absent = absent.map(|name| Refused {
+            what: String::new(),
+            why: device::missing(name, self.seen.is_none()),
+            remedy: None,
+        });
         let without = devices.iter().filter(|(_, link)| link.programs.is_empty()).map(|(device, _)| Refused {
             what: String::new(),
             why: format!("no XDP program on {device}"),
@@ -289,6 +310,12 @@ impl AsFd for Watch<'_> {
 /// What this thread has had of a processor: waiting for the kernel's lock of network devices is no burden to others.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Whether `program` is a dispatcher that was loaded just now.
+fn is_being_made(program: &Program) -> bool {
+    const MAKING: Duration = Duration::from_secs(2);
+    dispatcher::is_one(program) && kernel::since_boot().saturating_sub(Duration::from_nanos(program.loaded_ns)) < MAKING
 }
 
 fn signature(device: &Device, link: &Link) -> Signature {
