@@ -226,6 +226,9 @@ fn functions_with_v() {
     for name in ["function_global", "function_static"] {
         assert_eq!(function(name).unwrap_or_else(|| panic!("no {name} in {list:#}"))["traceable"], true, "{list:#}");
     }
+    let shifted = function("function_shifted").unwrap();
+    assert_eq!(shifted["traceable"], false, "{list:#}");
+    assert!(shifted["reason"].as_str().unwrap().contains("static"), "{list:#}");
     let without = function("function_without_context").unwrap();
     assert_eq!(without["traceable"], false, "{list:#}");
     assert!(without["reason"].as_str().unwrap().contains("context"), "{list:#}");

@@ -304,6 +304,7 @@ fn functions_of_a_program() {
         is_refused(&nic, &[XDPTRACE, "-i", "veth0", "-p", &program], 4, &[parts, &[function]].concat());
     };
     refused("function_without_context", &["context"]);
+    refused("function_shifted", &["static", "global"]);
     refused("nosuch", &[]);
     // In the object and its BTF, but inlined everywhere.
     refused("count_port", &[]);

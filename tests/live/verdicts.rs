@@ -64,6 +64,7 @@ verdicts! {
     veth_native_drop veth_generic_drop virtio_native_drop: "target_drop_with_a_long_name" gives "XDP_DROP", Left::AsItCame;
     veth_native_abort veth_generic_abort virtio_native_abort: "target_abort" gives "XDP_ABORTED", Left::AsItCame;
     veth_native_tx veth_generic_tx virtio_native_tx: "target_tx" gives "XDP_TX", Left::SentBack;
+    veth_native_untyped veth_generic_untyped virtio_native_untyped: "target_untyped" gives "XDP_DROP", Left::AsItCame;
     veth_native_number veth_generic_number virtio_native_number: "target_unknown" gives "42", Left::AsItCame;
 }
 

@@ -32,6 +32,12 @@ static __noinline int function_static(int length, struct xdp_md *ctx)
 	return is_udp(ctx) && length > 0 ? XDP_REDIRECT : XDP_DROP;
 }
 
+/* clang drops what it doesn't use, and passes the context in the first one's register. */
+static __noinline int function_shifted(int unused, struct xdp_md *ctx)
+{
+	return is_udp(ctx) ? XDP_PASS : XDP_DROP;
+}
+
 __noinline int function_without_context(int length)
 {
 	return length > 0 ? XDP_PASS : XDP_ABORTED;
@@ -47,6 +53,7 @@ int functions(struct xdp_md *ctx)
 	count_port(ctx);
 	ignored = function_global(ctx);
 	ignored = function_static(length, ctx);
+	ignored = function_shifted(length, ctx);
 	(void)ignored;
 	return function_without_context(length);
 }

@@ -24,6 +24,13 @@ int target_abort(struct xdp_md *ctx)
 	return XDP_ABORTED;
 }
 
+/* Its declaration tells the verifier nothing of the context. */
+SEC("xdp")
+int target_untyped(void *ctx)
+{
+	return XDP_DROP;
+}
+
 SEC("xdp")
 int target_unknown(struct xdp_md *ctx)
 {
