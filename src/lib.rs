@@ -19,6 +19,7 @@
 //!            event        Record → Event
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
+//!            outlet       line → standard output, which may block
 //! all        session      wires them together; the only one that knows everyone
 //!            list, check  what could be traced, and what stands against it: `target` and `kernel` → text or JSON
 //!            stop         signals → the flag that ends it
@@ -36,6 +37,7 @@ pub mod failure;
 pub mod follow;
 pub mod kernel;
 pub mod list;
+pub mod outlet;
 pub mod packet;
 pub mod passthrough;
 pub mod plan;

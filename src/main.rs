@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
+use xdptrace::outlet::Outlet;
 use xdptrace::plan::{Listing, Plan, Tracing};
-use xdptrace::stop::Patient;
 use xdptrace::{check, list, passthrough, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -44,7 +44,7 @@ fn run(plan: Plan) -> Result<()> {
 
 fn trace(tracing: &Tracing) -> Result<()> {
     let stop = stop::on_signals()?;
-    let stdout = io::stdout();
-    let mut sink = sink::open(tracing.output, Patient::new(stdout.as_fd(), &stop)?);
-    session::trace(tracing, sink.as_mut(), Some(stdout.as_fd()), &stop)
+    let outlet = Outlet::new(io::stdout().as_fd()).context("failed to open the standard output")?;
+    let mut sink = sink::open(tracing.output, &outlet);
+    session::trace(tracing, sink.as_mut(), Some(&outlet), &stop)
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,6 +17,7 @@ use crate::event::{Counts, Event};
 use crate::failure::{self, Failure, Status};
 use crate::follow::{Follow, Step, Traced};
 use crate::kernel::Kernel;
+use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Tracing};
 use crate::privileges;
@@ -31,15 +32,15 @@ const POLL_MS: u16 = 100;
 /// How often to start anew because programs vanished while they were attached to.
 const TRIES: u32 = 20;
 
-/// Traces until `stop` is set or the output's reader, if `watched`, has gone away; then tells the sink where
-/// every run of the programs went.
+/// Traces until `stop` is set or the reader of `output`, which the sink writes to, has gone away; then tells the sink
+/// where every run of the programs went. Without `output`, the sink never blocks.
 ///
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
-pub fn trace(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
+pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
     refusal::capture_messages();
     privileges::check_tracing()?;
-    let result = trace_scope(plan, sink, watched, stop);
+    let result = trace_scope(plan, sink, output, stop);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
         probe::try_load()?;
@@ -47,13 +48,13 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>
     result
 }
 
-fn trace_scope(plan: &Tracing, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>, stop: &AtomicBool) -> Result<()> {
+fn trace_scope(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
     let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, plan.exit_only)?;
     plan.scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
     let mut passthrough = Vec::new();
     let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
-        let mut run = Run::new(plan, guards, stop)?;
-        run.trace(sink, watched)
+        let mut run = Run::new(plan, guards, stop, output)?;
+        run.trace(sink)
     });
     // Also when tracing failed: the NICs are to be as they were.
     let restored: Vec<Result<()>> = passthrough.into_iter().map(Attached::detach).collect();
@@ -91,6 +92,7 @@ fn attach_where_none(plan: &Tracing, attached: &mut Vec<Attached>, sink: &mut dy
 struct Run<'plan> {
     plan: &'plan Tracing,
     stop: &'plan AtomicBool,
+    output: Option<&'plan Outlet>,
     watch: Watch<'plan>,
     follow: Follow<'plan>,
     /// What was seen last, while there is more to attach to.
@@ -102,40 +104,79 @@ struct Run<'plan> {
 }
 
 impl<'plan> Run<'plan> {
-    fn new(plan: &'plan Tracing, guards: Guards, stop: &'plan AtomicBool) -> Result<Self> {
+    fn new(
+        plan: &'plan Tracing,
+        guards: Guards,
+        stop: &'plan AtomicBool,
+        output: Option<&'plan Outlet>,
+    ) -> Result<Self> {
         let watch = Watch::new(&plan.scope, guards, Depth::Needed)?;
         let follow = Follow::new(plan, Maps::create()?, watch.netns());
-        Ok(Self { plan, stop, watch, follow, unfinished: None, is_settled: false, look_error: None })
+        Ok(Self { plan, stop, output, watch, follow, unfinished: None, is_settled: false, look_error: None })
     }
 
     /// The final counts, and why the run ended where that is an error.
-    fn trace(&mut self, sink: &mut dyn Sink, watched: Option<BorrowedFd<'_>>) -> Result<(Counts, Result<()>)> {
-        let delivery = RefCell::new(Delivery::new(sink)?);
+    fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Counts, Result<()>)> {
+        let delivery = RefCell::new(Delivery::new(sink, self.output)?);
         let reader = Reader::new(self.follow.maps().events(), |record| delivery.borrow_mut().record(record))?;
         self.start(&delivery)?;
         let mut ended = Ok(());
-        while !self.stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() {
-            let timeout_ms = if self.unfinished.is_some() { 0 } else { POLL_MS };
-            if !wait(&reader, &self.watch, watched, timeout_ms)? {
+        while ended.is_ok() && !self.stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() {
+            if !self.wait(&reader)? {
                 break;
             }
-            reader.drain()?;
+            self.drain(&reader, &delivery)?;
             ended = self.keep_up(&reader, &delivery)?;
-            if ended.is_err() {
-                break;
-            }
         }
-        let last = self.follow.end()?;
-        drop(last);
-        reader.drain()?;
+        self.follow.end()?;
+        self.drain(&reader, &delivery)?;
+        while self.is_blocked() && !self.stop.load(Ordering::Relaxed) && self.wait(&reader)? {
+            self.drain(&reader, &delivery)?;
+        }
         drop(reader);
-        let Delivery { traced, broken, .. } = delivery.into_inner();
+        let Delivery { handed, broken, .. } = delivery.into_inner();
+        let traced = self.output.map_or(handed, Outlet::delivered);
         match broken {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(error).context("failed to write the output")
             }
             _ => Ok((Counts::new(self.follow.maps().counted()?, traced), ended)),
         }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.output.is_some_and(Outlet::is_blocked)
+    }
+
+    /// Delivers what the ring holds; whether it did. While the output is blocked, the ring has to hold it.
+    fn drain(&self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<bool> {
+        if let Some(Err(error)) = self.output.map(Outlet::push) {
+            delivery.borrow_mut().broken.get_or_insert(error);
+        }
+        let ready = !self.is_blocked();
+        if ready {
+            reader.drain()?;
+        }
+        Ok(ready)
+    }
+
+    /// Sleeps until there are records, word of a change, or it is time to look around; while the output is blocked, until
+    /// it no longer is. False once the output is a pipe or socket that nobody reads any more.
+    fn wait(&self, reader: &Reader<'_>) -> Result<bool> {
+        let timeout_ms = if self.unfinished.is_some() { 0 } else { POLL_MS };
+        let (records, output) = match self.is_blocked() {
+            true => (PollFlags::empty(), PollFlags::POLLOUT),
+            false => (PollFlags::POLLIN, PollFlags::empty()),
+        };
+        let mut fds = vec![PollFd::new(self.watch.as_fd(), PollFlags::POLLIN), PollFd::new(reader.as_fd(), records)];
+        fds.extend(self.output.map(|outlet| PollFd::new(outlet.as_fd(), output)));
+        match poll(&mut fds, PollTimeout::from(timeout_ms)) {
+            // A signal: whoever set the handler looks at its flag.
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error).context("failed to wait for events"),
+        }
+        let closed = fds.get(2).and_then(PollFd::revents);
+        Ok(!closed.is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
     }
 
     /// Attaches what there is. Without anything to trace, and nothing to wait for, that is an error.
@@ -151,7 +192,7 @@ impl<'plan> Run<'plan> {
             thread::sleep(Duration::from_millis(POLL_MS.into()));
         }
         delivery.borrow_mut().refresh(self.watch.names())?;
-        delivery.borrow_mut().take_over(self.follow.traced());
+        delivery.borrow_mut().take_in(self.follow.traced());
         let mut delivery = delivery.borrow_mut();
         if self.follow.traced().is_empty() {
             if !self.plan.wait {
@@ -205,9 +246,11 @@ impl<'plan> Run<'plan> {
         let step = self.follow.step(&view, self.is_settled && !self.plan.follow)?;
         // The last records of what was let go of, and perhaps the first ones of what has come.
         delivery.borrow_mut().take_in(self.follow.traced());
-        reader.drain()?;
+        let drained = self.drain(reader, delivery)?;
         self.tell(&step, delivery);
-        delivery.borrow_mut().take_over(self.follow.traced());
+        if drained {
+            delivery.borrow_mut().forget_all_but(self.follow.traced());
+        }
         self.unfinished = step.more.then_some(view);
         let is_idle = self.follow.traced().is_empty();
         if self.is_settled && is_idle && !self.plan.follow {
@@ -270,44 +313,33 @@ fn wall_clock_ns(then: Instant) -> u64 {
     now.saturating_sub(then.elapsed()).as_nanos() as u64
 }
 
-/// Sleeps until there are records, word of a change, or it is time to look around. False once the output is a pipe or
-/// socket that nobody reads any more.
-fn wait(reader: &Reader<'_>, watch: &Watch<'_>, output: Option<BorrowedFd<'_>>, timeout_ms: u16) -> Result<bool> {
-    let mut fds = vec![PollFd::new(reader.as_fd(), PollFlags::POLLIN), PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
-    fds.extend(output.map(|output| PollFd::new(output, PollFlags::empty())));
-    match poll(&mut fds, PollTimeout::from(timeout_ms)) {
-        // A signal: whoever set the handler looks at its flag.
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(error).context("failed to wait for events"),
-    }
-    let closed = fds.get(2).and_then(PollFd::revents);
-    Ok(!closed.is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
-}
-
 /// The way from a record to the sink, and what became of it there.
 struct Delivery<'run> {
     sink: &'run mut dyn Sink,
+    output: Option<&'run Outlet>,
     names: Names,
     /// What the numbers in records stand for: function and program.
     targets: HashMap<u32, (String, u32)>,
     boot_ns: u64,
     boot_read: Instant,
     listening: bool,
-    traced: u64,
+    /// Events handed to the sink.
+    handed: u64,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
 }
 
 impl<'run> Delivery<'run> {
-    fn new(sink: &'run mut dyn Sink) -> Result<Self> {
+    fn new(sink: &'run mut dyn Sink, output: Option<&'run Outlet>) -> Result<Self> {
         Ok(Self {
             sink,
+            output,
             names: Names::default(),
             targets: HashMap::new(),
             boot_ns: reader::boot_ns()?,
             boot_read: Instant::now(),
             listening: false,
-            traced: 0,
+            handed: 0,
             broken: None,
         })
     }
@@ -320,9 +352,10 @@ impl<'run> Delivery<'run> {
         let name = self.names.of(record.netns, record.ifindex);
         let event = Event::new(record, name, function, self.boot_ns);
         match self.sink.packet(&event) {
-            Ok(()) => self.traced += 1,
+            Ok(()) => self.handed += 1,
             Err(error) => self.broken = Some(error),
         }
+        self.output.inspect(|output| output.end_event());
     }
 
     /// What may change while packets come: the clock may be set and devices renamed.
@@ -341,10 +374,9 @@ impl<'run> Delivery<'run> {
         self.targets.extend(targets);
     }
 
-    /// Records of these may come, and of no others any more.
-    fn take_over(&mut self, traced: &[Traced]) {
-        self.targets.clear();
-        self.take_in(traced);
+    /// Records of no others can come any more.
+    fn forget_all_but(&mut self, traced: &[Traced]) {
+        self.targets.retain(|number, _| traced.iter().any(|one| one.number == *number));
     }
 
     fn notice(&mut self, notice: &Notice) {

@@ -1,9 +1,6 @@
 //! The wish to end: Ctrl-C, SIGTERM and SIGHUP set a flag, and a second one later ends the process at once.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, LineWriter, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::process;
 use std::ptr;
 use std::sync::Arc;
@@ -11,13 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// `timeout` and `sudo` send a signal to the process and to its group: the second copy is no second wish.
 const SAME_WISH: Duration = Duration::from_millis(500);
-
-/// How long to wait for an output before looking at the flag again.
-const POLL_MS: u16 = 100;
 
 /// A flag that SIGINT, SIGTERM and, unless it is ignored as under nohup, SIGHUP set.
 ///
@@ -41,46 +34,6 @@ pub fn on_signals() -> Result<Arc<AtomicBool>> {
         ignore(libc::SIGHUP);
     }
     Ok(stop)
-}
-
-/// An output that may block, as a pipe into a pager does, but not beyond the wish to end: then writing to it fails with
-/// [`ErrorKind::BrokenPipe`]. Lines leave whole, as they are made.
-#[derive(Debug)]
-pub struct Patient<'stop> {
-    out: File,
-    stop: &'stop AtomicBool,
-}
-
-impl<'stop> Patient<'stop> {
-    /// Writes to `out`, until it blocks and `stop` is set.
-    ///
-    /// # Errors
-    /// No more file descriptors.
-    pub fn new(out: BorrowedFd<'_>, stop: &'stop AtomicBool) -> io::Result<LineWriter<Self>> {
-        let out = File::from(out.try_clone_to_owned()?);
-        // A pipe is ready for writing while it has room for a page, so nothing longer may be written at once.
-        Ok(LineWriter::with_capacity(libc::PIPE_BUF, Self { out, stop }))
-    }
-
-    fn is_ready(&self) -> bool {
-        let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
-        poll(&mut fds, PollTimeout::from(POLL_MS)).is_ok_and(|ready| ready > 0)
-    }
-}
-
-impl Write for Patient<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        while !self.is_ready() {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(ErrorKind::BrokenPipe.into());
-            }
-        }
-        self.out.write(&bytes[..bytes.len().min(libc::PIPE_BUF)])
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Has `signal` ignored from now on.

@@ -1,6 +1,6 @@
 //! What is left after a normal end, SIGTERM and kill -9: nothing of ours, and all of theirs.
 
-use crate::lab::{Nic, TARGETS, assert_nothing_is_left, output, wait_for};
+use crate::lab::{Nic, TARGETS, assert_nothing_is_left, output, run, wait_for};
 use crate::tracer::{ENDINGS, Tracer, XDPTRACE};
 
 /// Traces a packet or two, then ends the tracer.
@@ -163,6 +163,12 @@ fn a_reader_that_stopped_reading_does_not_hold_the_end_up() {
     });
     // More lines than the 65,536 bytes of a pipe hold, but fewer than the ring.
     nic.there(&["ping", "-n", "-q", "-f", "-l", "50", "-c", "1500", "-W", "1", "192.0.2.1"]);
+    // Nor is a program that is replaced meanwhile held.
+    let replaced = nic.program_id();
+    nic.ip(&["-force", "link", "set", "dev", "veth0", "xdpdrv", "object", TARGETS, "program", "target_pass"]);
+    wait_for("end of the replaced program", || {
+        (!run(&["bpftool", "prog", "show", "id", &replaced.to_string()]).status.success()).then_some(())
+    });
     output(&["bash", "-c", &format!("pkill -INT -f '^{XDPTRACE} -i veth0 icmp'")]);
     assert_nothing_is_left();
     let words = std::fs::read_to_string("/run/xdptrace-blocked").unwrap();
