@@ -1,0 +1,95 @@
+//! What the words mean.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+use super::*;
+
+fn plan(words: &str) -> Result<Plan> {
+    Plan::new(["xdptrace"].into_iter().chain(words.split_whitespace()).map(OsString::from))
+}
+
+fn tracing(words: &str) -> Tracing {
+    match plan(words).unwrap() {
+        Plan::Trace(tracing) => tracing,
+        other => panic!("{words}: {other:?}"),
+    }
+}
+
+#[test]
+fn trace_is_the_default_command_and_device_has_three_spellings() {
+    let scope = Scope { devices: Devices::Named(vec!["eth0".into()]), ..Scope::default() };
+    let expected = Tracing { scope, follow: true, ..Tracing::default() };
+    for words in ["-i eth0", "--device eth0", "--interface eth0", "--device=eth0", "trace -i eth0"] {
+        assert_eq!(tracing(words), expected, "{words}");
+    }
+}
+
+#[test]
+fn programs_are_narrowed_by_commas_or_repeated() {
+    let narrowing =
+        tracing("-p 12,xdp_lb -p xdp_lb@13:parse,tag:90f686eb86991928,/sys/fs/bpf/lb:f,all").scope.narrowing;
+    let program = |program, function: Option<&str>| Narrowing { program, function: function.map(str::to_owned) };
+    let expected = [
+        program(Selector::Id(12), None),
+        program(Selector::Name("xdp_lb".into()), None),
+        program(Selector::NameAtId("xdp_lb".into(), 13), Some("parse")),
+        program(Selector::Tag([0x90, 0xf6, 0x86, 0xeb, 0x86, 0x99, 0x19, 0x28]), None),
+        program(Selector::Pin("/sys/fs/bpf/lb".into()), Some("f")),
+        program(Selector::All, None),
+    ];
+    assert_eq!(narrowing, expected);
+    let shown: Vec<String> = narrowing.iter().map(Narrowing::to_string).collect();
+    assert_eq!(shown.join(","), "12,xdp_lb,xdp_lb@13:parse,tag:90f686eb86991928,/sys/fs/bpf/lb:f,all");
+}
+
+#[test]
+fn devices_are_several_or_any() {
+    let devices = |words| tracing(words).scope.devices;
+    assert_eq!(devices("-i eth0 -i eth1"), Devices::Named(vec!["eth0".into(), "eth1".into()]));
+    assert_eq!(devices("-i any"), Devices::Any);
+    assert_eq!(devices("-p 12"), Devices::Unnamed);
+    assert_eq!(plan("").unwrap(), Plan::Bare);
+}
+
+#[test]
+fn demo_is_short_for_passthrough_classic_icmp() {
+    assert_eq!(tracing("demo --device eth0"), tracing("--passthrough --output classic -i eth0 icmp"));
+}
+
+#[test]
+fn options_may_follow_the_filter() {
+    assert_eq!(tracing("-i eth0 icmp -o classic"), tracing("-o classic -i eth0 icmp"));
+}
+
+#[test]
+fn passthrough_takes_its_mode_after_an_equals_sign_only() {
+    assert_eq!(tracing("-i eth0 --passthrough icmp").filter, Filter::Icmp);
+    assert_eq!(tracing("-i eth0 --passthrough=generic").passthrough, Some(Passthrough::Generic));
+    assert_eq!(tracing("-i eth0 --passthrough=native").passthrough, Some(Passthrough::Native));
+}
+
+#[test]
+fn every_wrong_word_is_refused_in_one_line() {
+    for words in [
+        "-o text",
+        "-p ,",
+        "-p 0",
+        "-p 99999999999",
+        "-p tag:12",
+        "-p tag:+0f686eb86991928",
+        "-p xdp_lb@x",
+        "-p xdp_lb:",
+        "-i any --passthrough",
+        "-p 12 --passthrough",
+        "-i",
+        "--nonsense",
+        "-i eth0 udp",
+        "-i eth0 -o xml",
+        "demo",
+        "-i eth0 --passthrough=fast",
+        "restore-features 1 x",
+    ] {
+        let error = plan(words).unwrap_err();
+        assert_eq!(crate::failure::status(&error), crate::failure::Status::Usage, "{words}");
+        assert!(!format!("{error:#}").contains('\n'), "{words}: {error:#}");
+    }
+}
