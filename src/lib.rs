@@ -17,6 +17,7 @@
 //! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
 //!            reader       perf event array → Record
 //!            event        Record → Event
+//!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
 //!            outlet       line → standard output, which may block
@@ -32,6 +33,7 @@
 pub mod bpf;
 pub mod check;
 pub mod cli;
+pub mod delivery;
 pub mod event;
 pub mod failure;
 pub mod follow;

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
@@ -93,12 +93,7 @@ fn create_link(program: i32, device: &Device, mode: Passthrough) -> io::Result<O
     };
     // libbpf's bpf_program__attach_xdp takes no flags, so the system call below it.
     // SAFETY: `options` outlives the call and carries its own size; `program` is open in the caller.
-    let fd = unsafe { libbpf_sys::bpf_link_create(program, device.index(), libbpf_sys::BPF_XDP, &options) };
-    if fd < 0 {
-        return Err(io::Error::from_raw_os_error(-fd));
-    }
-    // SAFETY: the descriptor was just made and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    target::own(unsafe { libbpf_sys::bpf_link_create(program, device.index(), libbpf_sys::BPF_XDP, &options) })
 }
 
 fn explain(error: &io::Error, device: &Device, mode: Passthrough) -> anyhow::Error {

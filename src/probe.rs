@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::thread;
 use std::time::Duration;
@@ -290,12 +290,7 @@ fn set_target(open: &mut OpenXdptraceSkel<'_>, program: BorrowedFd<'_>, function
 /// By BPF_RAW_TRACEPOINT_OPEN, as libbpf attaches fentry and fexit: it is what 5.10 knows.
 fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: the call takes no name for these programs, and a descriptor that is open here.
-    let fd = unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) };
-    if fd < 0 {
-        return Err(io::Error::from_raw_os_error(-fd));
-    }
-    // SAFETY: the descriptor was just made and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
 }
 
 /// Waits until no run is under way that had begun before: a run on another CPU goes on, whatever is switched or closed

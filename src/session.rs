@@ -1,7 +1,6 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +11,20 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::bpf::Record;
-use crate::event::{Counts, Event};
+use crate::delivery::Delivery;
+use crate::event::Counts;
 use crate::failure::{self, Failure, Status};
-use crate::follow::{Follow, Step, Traced};
+use crate::follow::{Follow, Step};
 use crate::kernel::Kernel;
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Tracing};
 use crate::privileges;
 use crate::probe::{self, Maps};
-use crate::reader::{self, Reader};
+use crate::reader::Reader;
 use crate::refusal;
 use crate::sink::{Notice, Sink};
-use crate::target::{self, Depth, Device, Guards, Names, Refused, View, Watch};
+use crate::target::{self, Depth, Device, Guards, Refused, View, Watch};
 
 /// How long to sleep at most before looking at the stop flag, at the devices and at the clock.
 const POLL_MS: u16 = 100;
@@ -121,7 +120,7 @@ impl<'plan> Run<'plan> {
         let reader = Reader::new(self.follow.maps().events(), |record| delivery.borrow_mut().record(record))?;
         self.start(&delivery)?;
         let mut ended = Ok(());
-        while ended.is_ok() && !self.stop.load(Ordering::Relaxed) && delivery.borrow().broken.is_none() {
+        while ended.is_ok() && !self.stop.load(Ordering::Relaxed) && !delivery.borrow().is_broken() {
             if !self.wait(&reader)? {
                 break;
             }
@@ -134,14 +133,8 @@ impl<'plan> Run<'plan> {
             self.drain(&reader, &delivery)?;
         }
         drop(reader);
-        let Delivery { handed, broken, .. } = delivery.into_inner();
-        let traced = self.output.map_or(handed, Outlet::delivered);
-        match broken {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(error).context("failed to write the output")
-            }
-            _ => Ok((Counts::new(self.follow.maps().counted()?, traced), ended)),
-        }
+        let traced = delivery.into_inner().end().context("failed to write the output")?;
+        Ok((Counts::new(self.follow.maps().counted()?, traced), ended))
     }
 
     fn is_blocked(&self) -> bool {
@@ -151,7 +144,7 @@ impl<'plan> Run<'plan> {
     /// Delivers what the ring holds; whether it did. While the output is blocked, the ring has to hold it.
     fn drain(&self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<bool> {
         if let Some(Err(error)) = self.output.map(Outlet::push) {
-            delivery.borrow_mut().broken.get_or_insert(error);
+            delivery.borrow_mut().break_off(error);
         }
         let ready = !self.is_blocked();
         if ready {
@@ -311,90 +304,4 @@ fn reason(Refused { what, why, remedy }: &Refused) -> String {
 fn wall_clock_ns(then: Instant) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(then.elapsed()).as_nanos() as u64
-}
-
-/// The way from a record to the sink, and what became of it there.
-struct Delivery<'run> {
-    sink: &'run mut dyn Sink,
-    output: Option<&'run Outlet>,
-    names: Names,
-    /// What the numbers in records stand for: function and program.
-    targets: HashMap<u32, (String, u32)>,
-    boot_ns: u64,
-    boot_read: Instant,
-    listening: bool,
-    /// Events handed to the sink.
-    handed: u64,
-    /// The first write that failed; nothing is written after it.
-    broken: Option<io::Error>,
-}
-
-impl<'run> Delivery<'run> {
-    fn new(sink: &'run mut dyn Sink, output: Option<&'run Outlet>) -> Result<Self> {
-        Ok(Self {
-            sink,
-            output,
-            names: Names::default(),
-            targets: HashMap::new(),
-            boot_ns: reader::boot_ns()?,
-            boot_read: Instant::now(),
-            listening: false,
-            handed: 0,
-            broken: None,
-        })
-    }
-
-    fn record(&mut self, record: &Record) {
-        // A record of no target is a defect; it counts as lost, because it is handed on to nobody.
-        let Some((function, _)) = self.targets.get(&record.target).filter(|_| self.broken.is_none()) else {
-            return;
-        };
-        let name = self.names.of(record.netns, record.ifindex);
-        let event = Event::new(record, name, function, self.boot_ns);
-        match self.sink.packet(&event) {
-            Ok(()) => self.handed += 1,
-            Err(error) => self.broken = Some(error),
-        }
-        self.output.inspect(|output| output.end_event());
-    }
-
-    /// What may change while packets come: the clock may be set and devices renamed.
-    fn refresh(&mut self, names: Names) -> io::Result<()> {
-        self.names = names;
-        if self.boot_read.elapsed() >= Duration::from_millis(POLL_MS.into()) {
-            self.boot_ns = reader::boot_ns()?;
-            self.boot_read = Instant::now();
-        }
-        Ok(())
-    }
-
-    /// Records of these may come.
-    fn take_in(&mut self, traced: &[Traced]) {
-        let targets = traced.iter().map(|one| (one.number, (one.target.function.name.clone(), one.target.program)));
-        self.targets.extend(targets);
-    }
-
-    /// Records of no others can come any more.
-    fn forget_all_but(&mut self, traced: &[Traced]) {
-        self.targets.retain(|number, _| traced.iter().any(|one| one.number == *number));
-    }
-
-    fn notice(&mut self, notice: &Notice) {
-        if self.broken.is_none() {
-            self.broken = self.sink.notice(notice).err();
-        }
-    }
-
-    fn notice_attached(&mut self, traced: &Traced) {
-        if traced.target.probes == target::Probes::Both {
-            self.notice(&Notice::AttachedFentry);
-        }
-        self.notice(&Notice::AttachedFexit);
-    }
-
-    fn notice_listening(&mut self) {
-        if !std::mem::replace(&mut self.listening, true) {
-            self.notice(&Notice::Listening);
-        }
-    }
 }

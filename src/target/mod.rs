@@ -38,6 +38,7 @@ pub use function::Function;
 pub use hazard::{Fixed, Hazard};
 pub use links::Mode;
 pub use maps::Way;
+pub use object::own;
 pub use obstacle::Obstacle;
 pub use program::Program;
 pub use select::{Guards, Probes, Refused, Target, function_obstacle, kernel_obstacle};

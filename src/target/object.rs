@@ -66,7 +66,11 @@ pub fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     own(unsafe { libbpf_sys::bpf_obj_get(path.as_ptr()) })
 }
 
-fn own(fd: i32) -> io::Result<OwnedFd> {
+/// What a call of libbpf returned: a descriptor that was just made, or a negative errno.
+///
+/// # Errors
+/// It was an errno.
+pub fn own(fd: i32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(-fd));
     }
