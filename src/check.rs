@@ -83,10 +83,10 @@ impl Display for Finding {
 /// Tracing will not work, and why; or the output cannot be written.
 pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
     refusal::capture_messages();
-    let mut findings = kernel_findings();
     let named = scope.devices != Devices::Unnamed || !scope.narrowing.is_empty();
-    // Who may not open programs has been told so.
+    // Who may not open programs is told so. Before anything is loaded for a trial, which is no program of the user's.
     let programs = if privileges::check_reading().is_ok() { program_findings(scope) } else { Ok(Vec::new()) };
+    let mut findings = kernel_findings();
     findings.extend(programs.iter().flatten().cloned());
     match print(&findings, json, out) {
         // As in `xdptrace check | head -1`.

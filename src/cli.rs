@@ -96,7 +96,7 @@ pub struct List {
     #[command(flatten)]
     pub place: Place,
     /// Every BPF program on the machine: whether fentry and fexit can trace it, and whether xdptrace does
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["device", "verbose"])]
     pub all: bool,
     /// The functions in each program as well
     #[arg(short, long)]

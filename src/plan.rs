@@ -184,7 +184,7 @@ impl Plan {
                 ..Tracing::default()
             })),
             Some(Command::List(List { place, all, verbose, json })) => {
-                Ok(Self::List(Listing { scope: Scope::from(place), all, functions: verbose, json }))
+                Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
             Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
             Some(Command::RestoreFeatures(restore)) => Self::restore_features(restore),
@@ -234,21 +234,25 @@ impl Plan {
     }
 }
 
-impl From<cli::Place> for Scope {
-    fn from(cli::Place { device, netns }: cli::Place) -> Self {
-        let devices = match device.is_empty() {
-            true => Devices::Unnamed,
-            false if device.iter().any(|name| name == "any") => Devices::Any,
-            false => Devices::Named(device),
-        };
-        Self { devices, narrowing: Vec::new(), netns }
-    }
-}
-
 impl Scope {
     fn new(cli::Scope { place, prog }: cli::Scope) -> Result<Self> {
-        let narrowing = prog.iter().map(|words| Narrowing::parse(words)).collect::<Result<_>>()?;
-        Ok(Self { narrowing, ..Self::from(place) })
+        let narrowing = prog.iter().map(|words| Narrowing::parse(words.trim())).collect::<Result<_>>()?;
+        Ok(Self { narrowing, ..Self::of_place(place)? })
+    }
+
+    fn of_place(cli::Place { device, netns }: cli::Place) -> Result<Self> {
+        if device.iter().chain(&netns).any(String::is_empty) {
+            return Err(Failure::usage("an empty name is no device's and no network namespace's"));
+        }
+        let devices = match &device[..] {
+            [] => Devices::Unnamed,
+            names if names.iter().all(|name| name == "any") => Devices::Any,
+            names if names.iter().any(|name| name == "any") => {
+                return Err(Failure::usage("-i any is every NIC that has an XDP program: name no other beside it"));
+            }
+            _ => Devices::Named(device),
+        };
+        Ok(Self { devices, narrowing: Vec::new(), netns })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::follow::{Follow, Step};
 use crate::kernel::Kernel;
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
-use crate::plan::{Devices, Tracing};
+use crate::plan::{Devices, Scope, Selector, Tracing};
 use crate::privileges;
 use crate::probe::{self, Maps};
 use crate::reader::Reader;
@@ -221,15 +221,27 @@ impl<'plan> Run<'plan> {
         }
     }
 
+    /// `an XDP program on eth0`
     fn waited_for(&self) -> String {
-        match &self.plan.scope.devices {
+        let Scope { devices, narrowing, .. } = &self.plan.scope;
+        let devices = match devices {
             Devices::Named(names) => names.join(", ").escape_default().to_string(),
             Devices::Any | Devices::Unnamed => "any device".into(),
+        };
+        let named: Vec<String> = narrowing.iter().map(ToString::to_string).collect();
+        match narrowing.iter().any(|one| one.program == Selector::All) || named.is_empty() {
+            true => format!("an XDP program on {devices}"),
+            false => format!("program {} on {devices}", named.join(", ")),
         }
     }
 
     /// Attaches what has come since, and lets go of what has gone. An error within is the end of the run.
     fn keep_up(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<Result<()>> {
+        let netns = self.plan.scope.netns.as_deref();
+        if let Some(gone) = netns.filter(|name| !target::is_netns(name, self.watch.netns())) {
+            // This process is in it, and holds its devices: it must not outlive its name.
+            return Ok(Err(Failure::no_target(format!("network namespace {} is gone", gone.escape_default()))));
+        }
         self.watch.set_own(self.follow.own_programs());
         let seen = self.look(&mut delivery.borrow_mut());
         delivery.borrow_mut().refresh(self.watch.names())?;
@@ -290,8 +302,13 @@ impl<'plan> Run<'plan> {
 fn nothing_traced(refused: Vec<(Refused, Status)>) -> anyhow::Error {
     let status = [Status::Unable, Status::Failed, Status::NoTarget];
     let status = status.into_iter().find(|status| refused.iter().any(|(_, one)| one == status));
-    let reasons: Vec<String> = refused.iter().map(|(refused, _)| reason(refused)).collect();
-    let reasons = if reasons.is_empty() { "no XDP program on any device".to_owned() } else { reasons.join("; ") };
+    /// Reasons in one line, at most.
+    const LIMIT: usize = 5;
+    let reasons: Vec<String> = refused.iter().take(LIMIT).map(|(refused, _)| reason(refused)).collect();
+    let more = refused.len() - reasons.len();
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let reasons =
+        if reasons.is_empty() { "no XDP program on any device".to_owned() } else { reasons.join("; ") + &more };
     Failure::with(status.unwrap_or(Status::NoTarget), reasons)
 }
 

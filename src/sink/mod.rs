@@ -31,7 +31,7 @@ pub enum Notice {
     Detached(String),
     /// Something that was asked for is not traced: what, and why.
     NotTraced(String),
-    /// There is nothing to trace yet on these devices.
+    /// There is nothing to trace yet; what is waited for: `an XDP program on eth0`.
     Waiting(String),
     /// Everything is attached: from here on no packet is missed unseen.
     Listening,
@@ -63,7 +63,7 @@ fn tell(notice: &Notice) {
         }
         Notice::Detached(target) => writeln!(io::stderr(), "detached from {target}"),
         Notice::NotTraced(what) => writeln!(io::stderr(), "not traced: {what}"),
-        Notice::Waiting(devices) => writeln!(io::stderr(), "waiting for an XDP program on {devices}"),
+        Notice::Waiting(what) => writeln!(io::stderr(), "waiting for {what}"),
         Notice::AttachedXdp(_) | Notice::AttachedFentry | Notice::AttachedFexit => Ok(()),
     };
 }

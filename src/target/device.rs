@@ -84,8 +84,7 @@ pub fn own_netns() -> Result<u32> {
 /// # Errors
 /// There is none, or CAP_SYS_ADMIN is missing.
 pub fn enter_netns(name: &str) -> Result<()> {
-    let path = if name.contains('/') { PathBuf::from(name) } else { Path::new(NAMED).join(name) };
-    enter(&path).map_err(|error| {
+    enter(&netns_path(name)).map_err(|error| {
         let failed = format!("failed to enter network namespace {}: {error}", name.escape_default());
         match error.kind() {
             io::ErrorKind::NotFound => Failure::no_target(format!("{failed}: `ip netns` lists those with a name")),
@@ -93,6 +92,15 @@ pub fn enter_netns(name: &str) -> Result<()> {
             _ => Failure::no_target(failed),
         }
     })
+}
+
+/// Whether the network namespace called `name` is still the one with this inode number.
+pub fn is_netns(name: &str, inode: u32) -> bool {
+    fs::metadata(netns_path(name)).is_ok_and(|netns| netns.ino() == u64::from(inode))
+}
+
+fn netns_path(name: &str) -> PathBuf {
+    if name.contains('/') { PathBuf::from(name) } else { Path::new(NAMED).join(name) }
 }
 
 /// Where iproute2 keeps the network namespaces that have a name.

@@ -44,6 +44,7 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTMGRP_LINK: u32 = 1;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
@@ -136,18 +137,38 @@ impl Changes {
         open(RTMGRP_LINK).map(Self)
     }
 
-    /// Takes what has been said since the last time; whether that was anything.
-    pub fn take(&self) -> bool {
-        let mut message = [0; 64];
-        let mut any = false;
+    /// Takes what has been said since the last time.
+    pub fn take(&self) -> Word {
+        let mut message = [0; MESSAGE_HEADER + LINK_HEADER];
+        let mut word = Word::default();
         loop {
-            // What it says doesn't matter: all devices are read anew. So a message may be cut off, or lost (ENOBUFS).
+            // All devices are read anew, so that a message may be cut off behind what makes it one of a deletion.
             match socket::recv(self.0.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
-                Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => any = true,
-                Err(_) => return any,
+                Ok(length) => word.deleted.extend(message.get(..length).and_then(deleted)),
+                Err(Errno::ENOBUFS) => word.lost = true,
+                Err(Errno::EINTR) => {}
+                Err(_) => return word,
             }
+            word.any = true;
         }
     }
+}
+
+/// What the kernel has said of changes.
+#[derive(Debug, Default)]
+pub struct Word {
+    /// Anything.
+    pub any: bool,
+    /// The indexes of devices that were deleted, or moved to another network namespace; another device may have each by
+    /// now.
+    pub deleted: Vec<u32>,
+    /// There was more than the socket holds.
+    pub lost: bool,
+}
+
+/// The index of the device that a message says was deleted.
+fn deleted(message: &[u8]) -> Option<u32> {
+    (u16_at(message, 4)? == RTM_DELLINK).then(|| u32_at(message, MESSAGE_HEADER + 4))?
 }
 
 impl AsFd for Changes {

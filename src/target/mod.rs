@@ -32,7 +32,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 
-pub use device::{Device, enter_netns};
+pub use device::{Device, enter_netns, is_netns};
 pub use ethtool::Features;
 pub use function::Function;
 pub use hazard::{Fixed, Hazard};

@@ -142,7 +142,7 @@ pub fn select(trees: &[Tree], narrowing: &[Narrowing], guards: &Guards) -> Selec
             tree.programs.iter().for_each(|node| selection.add_default(tree, node, guards));
         }
         for narrowing in narrowing {
-            match chosen(tree, &narrowing.program) {
+            match chosen(tree, narrowing) {
                 Ok(nodes) => nodes.iter().for_each(|node| {
                     selection.add_function(tree, node, narrowing.function.as_deref(), guards);
                 }),
@@ -152,7 +152,7 @@ pub fn select(trees: &[Tree], narrowing: &[Narrowing], guards: &Guards) -> Selec
     }
     // Missing on one device, a program may well be found on another.
     for narrowing in narrowing {
-        let found = |tree: &Tree| !chosen(tree, &narrowing.program).is_ok_and(|nodes| nodes.is_empty());
+        let found = |tree: &Tree| !chosen(tree, narrowing).is_ok_and(|nodes| nodes.is_empty());
         if !trees.iter().any(found) {
             selection.missing.push(narrowing.clone());
         }
@@ -170,8 +170,12 @@ impl Selection {
 
     /// Says of what is missing in `trees` that it is, and what there is instead.
     pub fn refuse_missing(&mut self, trees: &[Tree]) {
-        for narrowing in std::mem::take(&mut self.missing) {
-            self.refuse(String::new(), format!("no program {narrowing}{}: {}", places(trees), there_are(trees)));
+        let missing = std::mem::take(&mut self.missing);
+        let (pins, others): (Vec<_>, Vec<_>) = missing.iter().partition(|one| matches!(one.program, Selector::Pin(_)));
+        pins.into_iter().for_each(|pin| self.refuse(String::new(), missing_pin(pin, trees)));
+        if !others.is_empty() {
+            let names = in_one_line(others.iter().map(ToString::to_string));
+            self.refuse(String::new(), format!("no program {names}{}: {}", places(trees), there_are(trees)));
         }
     }
 
@@ -233,11 +237,11 @@ fn find_function(node: &Node, name: Option<&str>) -> std::result::Result<Functio
     match name {
         Some(name) if !is_entry(name) => {
             let function = node.program.functions.iter().find(|function| function.name == name);
-            let obstacle = function.map_or(node.obstacle.clone(), |function| function_obstacle(node, function));
-            match (obstacle, function) {
-                (Some(obstacle), _) => Err(obstacle.to_string()),
-                (None, Some(function)) => Ok(function.clone()),
-                (None, None) => Err(there_are_functions(&node.program)),
+            match (function.map(|function| (function, function_obstacle(node, function))), &node.obstacle) {
+                (Some((_, Some(obstacle))), _) => Err(obstacle.to_string()),
+                (Some((function, None)), _) => Ok(function.clone()),
+                (None, Some(obstacle)) if node.program.functions.is_empty() => Err(obstacle.to_string()),
+                (None, _) => Err(there_are_functions(&node.program)),
             }
         }
         _ => match (&node.obstacle, node.program.entry()) {
@@ -281,16 +285,17 @@ pub fn kernel_obstacle(node: &Node, kernel: &Kernel) -> Option<String> {
 
 fn there_are_functions(program: &Program) -> String {
     let names = program.functions.iter().filter(|function| function.context.is_some());
-    let names: Vec<String> = names.map(|function| function.name.escape_default().to_string()).collect();
-    let there_are = if names.is_empty() { "there is none".into() } else { format!("there are {}", names.join(", ")) };
+    let names = in_one_line(names.map(|function| function.name.escape_default().to_string()));
+    let there_are = if names.is_empty() { "there is none".into() } else { format!("there are {names}") };
     format!("it has no such function that isn't inlined and takes the context: {there_are}")
 }
 
-/// The nodes that `selector` means, each program once.
+/// The nodes that `narrowing` means, each program once. With a function, `all` are those that have it.
 ///
 /// # Errors
 /// Its name is that of several programs.
-fn chosen<'tree>(tree: &'tree Tree, selector: &Selector) -> std::result::Result<Vec<&'tree Node>, String> {
+fn chosen<'tree>(tree: &'tree Tree, narrowing: &Narrowing) -> std::result::Result<Vec<&'tree Node>, String> {
+    let Narrowing { program: selector, function } = narrowing;
     let mut nodes: Vec<&Node> = Vec::new();
     for node in matching(tree, selector) {
         // Of a program in several places, the one in which it can be entered.
@@ -300,10 +305,14 @@ fn chosen<'tree>(tree: &'tree Tree, selector: &Selector) -> std::result::Result<
             None => nodes.push(node),
         }
     }
-    match (selector, &nodes[..]) {
-        (Selector::Name(_), [_, _, ..]) => {
-            let names: Vec<String> = nodes.iter().map(|node| named(&node.program)).collect();
-            Err(format!("ambiguous: {}{}: name one of these", names.join(", "), tree.place()))
+    match (selector, function, &nodes[..]) {
+        (Selector::All, Some(name), _) => {
+            nodes.retain(|node| node.program.functions.iter().any(|function| function.name == *name));
+            Ok(nodes)
+        }
+        (Selector::Name(_), _, [_, _, ..]) => {
+            let names = in_one_line(nodes.iter().map(|node| named(&node.program)));
+            Err(format!("ambiguous: {names}{}: name one of these", tree.place()))
         }
         _ => Ok(nodes),
     }
@@ -336,25 +345,42 @@ fn pinned(path: &Path) -> Option<u32> {
     Program::read_open(object::open_pinned(path).ok()?.as_fd()).ok().map(|program| program.id)
 }
 
+/// Why nothing was found by a pin.
+fn missing_pin(narrowing: &Narrowing, trees: &[Tree]) -> String {
+    let Selector::Pin(path) = &narrowing.program else {
+        return String::new();
+    };
+    let shown = path.to_string_lossy().escape_default().to_string();
+    match object::open_pinned(path).and_then(|pin| Program::read_open(pin.as_fd())) {
+        Ok(program) => format!("{program}, pinned at {shown}, doesn't run{}", places(trees)),
+        Err(error) => format!("no program {shown}: no BPF program is pinned there: {error}"),
+    }
+}
+
+/// ` on eth0, eth1`; nothing where programs were looked for wherever they run.
 fn places(trees: &[Tree]) -> String {
-    let devices: Vec<String> =
-        trees.iter().filter_map(|tree| tree.device.as_ref()).map(|device| device.to_string()).collect();
-    if devices.is_empty() { String::new() } else { format!(" on {}", devices.join(", ")) }
+    let devices: Option<Vec<String>> = trees.iter().map(|tree| tree.device.as_ref().map(ToString::to_string)).collect();
+    devices
+        .filter(|devices| !devices.is_empty())
+        .map_or_else(String::new, |devices| format!(" on {}", in_one_line(devices)))
 }
 
 fn there_are(trees: &[Tree]) -> String {
-    /// Names in one line, at most.
-    const LIMIT: usize = 12;
     let is_xdp = |node: &&Node| !matches!(node.obstacle, Some(Obstacle::NotXdp { .. }));
     let mut names: Vec<String> =
         trees.iter().flat_map(Tree::nodes).filter(is_xdp).map(|node| named(&node.program)).collect();
     let mut once = HashSet::new();
     names.retain(|name| once.insert(name.clone()));
-    let more = if names.len() > LIMIT { ", and more: `xdptrace list`" } else { "" };
-    match &names[..names.len().min(LIMIT)] {
-        [] => "there is none at all".into(),
-        names => format!("there are {}{more}", names.join(", ")),
-    }
+    if names.is_empty() { "there is none at all".into() } else { format!("there are {}", in_one_line(names)) }
+}
+
+/// A list for a line, without its end if it is long.
+fn in_one_line(names: impl IntoIterator<Item = String>) -> String {
+    const LIMIT: usize = 12;
+    let names: Vec<String> = names.into_iter().collect();
+    let more = names.len().saturating_sub(LIMIT);
+    let shown = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 #[cfg(test)]

@@ -106,8 +106,6 @@ pub struct Survey {
     attachments: Option<Rc<Attachments>>,
     programs: HashMap<u32, Option<Rc<Program>>>,
     maps: HashMap<u32, Rc<Contents>>,
-    /// Programs found in a role in which the kernel enters them by their entry function.
-    entered: HashSet<u32>,
 }
 
 /// Numbers of include/uapi/linux/bpf.h.
@@ -118,7 +116,7 @@ impl Survey {
     /// Begins one that needn't read again what is `known`.
     pub fn new(known: Known, depth: Depth) -> Self {
         let (programs, maps) = (HashMap::new(), HashMap::new());
-        Self { depth, known, attachments: None, programs, maps, entered: HashSet::new() }
+        Self { depth, known, attachments: None, programs, maps }
     }
 
     /// The trees of these devices. What vanishes meanwhile is left out.
@@ -128,15 +126,14 @@ impl Survey {
     pub fn trees<'d>(&mut self, devices: impl IntoIterator<Item = (&'d Device, &'d Link)>) -> Result<Vec<Tree>> {
         let mut trees = Vec::new();
         for (device, link) in devices {
-            let mut branch = Branch { survey: self, ifindex: device.ifindex, maps: HashSet::new() };
+            let (maps, entered) = (HashSet::new(), HashSet::new());
+            let mut branch = Branch { survey: self, ifindex: device.ifindex, maps, entered };
             let mut programs = Vec::new();
             for (mode, id) in &link.programs {
                 programs.extend(branch.grow(*id, Role::Device(*mode))?);
             }
+            programs.iter_mut().for_each(|node| settle(node, "", &branch.entered));
             trees.push(Tree { device: Some(device.clone()), programs });
-        }
-        for node in trees.iter_mut().flat_map(|tree| &mut tree.programs) {
-            self.settle(node, "");
         }
         Ok(trees)
     }
@@ -211,18 +208,6 @@ impl Survey {
         let tracers = attachments.tracing(program.id).map(|tracer| tracer.program).collect();
         Ok(Node { role, program, obstacle, held: vec![], tail_calls, tracers, note: None, children: vec![] })
     }
-
-    /// Says of each program that is only ever tail-called that it is: known once all trees are.
-    fn settle(&self, node: &mut Node, entered: &str) {
-        let tail_called = matches!(&node.role, Role::Map(entry) if entry.way == Way::TailCall);
-        if tail_called && node.obstacle.is_none() && !self.entered.contains(&node.program.id) {
-            node.obstacle = Some(Obstacle::TailCalledOnly { seen_at: entered.to_owned() });
-        }
-        let shown = if tail_called { entered.to_owned() } else { node.program.to_string() };
-        for child in &mut node.children {
-            self.settle(child, &shown);
-        }
-    }
 }
 
 /// Why the program cannot be traced.
@@ -248,12 +233,26 @@ fn obstacle(program: &Program, role: &Role, attachments: &Attachments) -> Option
     holder.map(|holder| Obstacle::Held { function: entry.name.clone(), by: holder.program })
 }
 
+/// Says of each program that is only ever tail-called on this path that it is: known once the whole tree is.
+fn settle(node: &mut Node, caller: &str, entered: &HashSet<u32>) {
+    let tail_called = matches!(&node.role, Role::Map(entry) if entry.way == Way::TailCall);
+    if tail_called && node.obstacle.is_none() && !entered.contains(&node.program.id) {
+        node.obstacle = Some(Obstacle::TailCalledOnly { seen_at: caller.to_owned() });
+    }
+    let shown = if tail_called { caller.to_owned() } else { node.program.to_string() };
+    for child in &mut node.children {
+        settle(child, &shown, entered);
+    }
+}
+
 /// One device's tree while it grows.
 struct Branch<'survey> {
     survey: &'survey mut Survey,
     ifindex: u32,
     /// Maps whose programs are in the tree already: those of a prog array mostly share it.
     maps: HashSet<u32>,
+    /// Programs found in a role in which the kernel enters them by their entry function.
+    entered: HashSet<u32>,
 }
 
 impl Branch<'_> {
@@ -262,7 +261,7 @@ impl Branch<'_> {
             return Ok(None);
         };
         if !matches!(&role, Role::Map(entry) if entry.way == Way::TailCall) {
-            self.survey.entered.insert(id);
+            self.entered.insert(id);
         }
         let mut node = self.survey.node(program, role)?;
         self.add_components(&mut node)?;

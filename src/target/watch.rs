@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::device::{self, Device, is_called};
 use super::dispatcher;
-use super::links::{self, Changes, Link, Mode};
+use super::links::{self, Changes, Link, Mode, Word};
 use super::object::{self, Kind};
 use super::program::Program;
 use super::select::{Guards, Refused, Selection, select};
@@ -145,7 +145,9 @@ impl<'plan> Watch<'plan> {
     /// The kernel refuses to tell.
     pub fn look(&mut self) -> Result<Option<View>> {
         let now = Instant::now();
-        let told = self.changes.take();
+        let word = self.changes.take();
+        self.forget_deleted(&word);
+        let told = word.any;
         if let Some(seen) = &self.seen {
             let pause = if told || self.is_told { LOOK_AT_MOST_EVERY } else { LOOK_EVERY };
             if now - seen.looked < pause.max(seen.look_took * REST_FACTOR) {
@@ -174,7 +176,7 @@ impl<'plan> Watch<'plan> {
                 return Ok(None);
             }
         };
-        let mut view = self.read(&devices)?;
+        let mut view = self.read(&devices, &links)?;
         (view.changed_after, view.changed_behind_after) = changed_after.unzip();
         self.seen =
             Some(Seen { signature, looked: now, look_took, read: now, read_took: cpu_time().saturating_sub(began) });
@@ -227,15 +229,20 @@ impl<'plan> Watch<'plan> {
         chosen.into_iter().map(|link| (Device::new(link, links, self.netns), link)).collect()
     }
 
+    /// A device that is renamed is still the same; one that has the index of another that was deleted isn't.
     fn find<'links>(&mut self, name: &'plan str, links: &'links [Link]) -> Option<&'links Link> {
-        let known = self.indexes.get(name);
-        let same = known.and_then(|ifindex| links.iter().find(|link| link.ifindex == *ifindex));
+        let known = self.indexes.remove(name);
+        let same = known.and_then(|ifindex| links.iter().find(|link| link.ifindex == ifindex));
         let link = same.or_else(|| links.iter().find(|link| is_called(link, name)))?;
         self.indexes.insert(name, link.ifindex);
         Some(link)
     }
 
-    fn read(&mut self, devices: &[(Device, &Link)]) -> Result<View> {
+    fn forget_deleted(&mut self, word: &Word) {
+        self.indexes.retain(|_, ifindex| !word.lost && !word.deleted.contains(ifindex));
+    }
+
+    fn read(&mut self, devices: &[(Device, &Link)], links: &[Link]) -> Result<View> {
         let mut survey = Survey::new(std::mem::take(&mut self.known), self.depth);
         let mut trees = survey.trees(devices.iter().map(|(device, link)| (device, *link)))?;
         let mut selection = select(&trees, &self.scope.narrowing, &self.guards);
@@ -247,7 +254,7 @@ impl<'plan> Watch<'plan> {
             trees.extend(tree);
         }
         self.known = survey.into_known();
-        let missing = self.missing(devices);
+        let missing = self.missing(devices, links);
         // That a device has no program at all is said already.
         if missing.is_empty() || trees.iter().any(|tree| !tree.programs.is_empty()) {
             selection.refuse_missing(&trees);
@@ -278,7 +285,7 @@ impl<'plan> Watch<'plan> {
         Ok(Some(tree))
     }
 
-    fn missing(&self, devices: &[(Device, &Link)]) -> Vec<Refused> {
+    fn missing(&self, devices: &[(Device, &Link)], links: &[Link]) -> Vec<Refused> {
         let Devices::Named(names) = &self.scope.devices else {
             return Vec::new();
         };
@@ -291,10 +298,20 @@ impl<'plan> Watch<'plan> {
             why: device::missing(name, self.seen.is_none()),
             remedy: None,
         });
-        let without = devices.iter().filter(|(_, link)| link.programs.is_empty()).map(|(device, _)| Refused {
-            what: String::new(),
-            why: format!("no XDP program on {device}"),
-            remedy: Some("--wait waits for one, --passthrough attaches one"),
+        let without = devices.iter().filter(|(_, link)| link.programs.is_empty()).map(|(device, link)| {
+            let why = format!("no XDP program on {device}");
+            match master_with_program(link, links) {
+                None => Refused {
+                    what: String::new(),
+                    why,
+                    remedy: Some("--wait waits for one, --passthrough attaches one"),
+                },
+                Some(master) => {
+                    let master = master.name.escape_default();
+                    let why = format!("{why}, but on {master}, which it is a member of: name that by -i {master}");
+                    Refused { what: String::new(), why, remedy: None }
+                }
+            }
         });
         absent.chain(without).collect()
     }
@@ -305,6 +322,10 @@ impl AsFd for Watch<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.changes.as_fd()
     }
+}
+
+fn master_with_program<'links>(link: &Link, links: &'links [Link]) -> Option<&'links Link> {
+    links.iter().find(|master| Some(master.ifindex) == link.master && !master.programs.is_empty())
 }
 
 /// What this thread has had of a processor: waiting for the kernel's lock of network devices is no burden to others.

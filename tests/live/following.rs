@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::lab::{Nic, wait_for};
+use crate::lab::{Nic, TARGETS, output, wait_for};
 use crate::loader::{
-    COMPONENTS, Dispatcher, Mode, Ports, Programs, Traffic, detach, exists, program_on, shown, wait_until_gone,
+    COMPONENTS, Dispatcher, Known, Mode, Ports, Programs, Traffic, detach, exists, ifindex, program_on, shown,
+    wait_until_gone,
 };
-use crate::tracer::{Ended, Tracer};
+use crate::tracer::{Ended, Tracer, XDPTRACE};
 
 /// How soon a change is noticed.
 const NOTICED: Duration = Duration::from_millis(200);
@@ -465,4 +466,70 @@ fn programs_of_components() -> Vec<(String, u64)> {
         ours.then(|| (name.to_owned(), program["id"].as_u64().unwrap()))
     });
     named.collect()
+}
+
+/// The kernel gives an index again, on demand at once.
+#[test]
+fn a_device_with_the_index_of_a_deleted_one_is_another() {
+    let nic = Nic::veth();
+    nic.attach("xdpgeneric", TARGETS, "target_pass");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let index = ifindex(&nic);
+    nic.ip(&["link", "delete", "veth0"]);
+    nic.ip(&["link", "add", "another", "index", &index.to_string(), "type", "dummy"]);
+    nic.ip(&["link", "set", "dev", "another", "xdpgeneric", "object", TARGETS, "program", "target_pass"]);
+    tracer.wait_until("'detached'", |tracer| {
+        tracer.stderr.iter().any(|line| line.starts_with("detached from target_pass#"))
+    });
+    nic.ip(&["link", "add", "veth0", "type", "dummy"]);
+    nic.attach("xdpgeneric", TARGETS, "target_pass");
+    let attached = format!("attached to {} on veth0: not traced from ", Known::on(&nic).called("target_pass"));
+    tracer.wait_until(&attached, |tracer| tracer.stderr.iter().any(|line| line.starts_with(&attached)));
+    let ended = tracer.end("INT");
+    assert!(ended.stderr.iter().all(|line| !line.contains(" on another")), "{ended:#?}");
+}
+
+/// The tracer is in it, and would hold its devices.
+#[test]
+fn a_network_namespace_that_is_deleted_ends_the_run() {
+    let name = format!("xdptrace-{}-deleted", std::process::id());
+    output(&["ip", "netns", "add", &name]);
+    output(&["ip", "-n", &name, "link", "add", "gone", "type", "dummy"]);
+    output(&[
+        "ip",
+        "-n",
+        &name,
+        "link",
+        "set",
+        "dev",
+        "gone",
+        "xdpgeneric",
+        "object",
+        TARGETS,
+        "program",
+        "target_pass",
+    ]);
+    let words = [XDPTRACE, "-i", "gone", "--netns", &name].map(str::to_owned);
+    let tracer = Tracer::start_command(&words);
+    output(&["ip", "netns", "delete", &name]);
+    let ended = tracer.wait();
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    assert!(ended.stderr.last().unwrap().contains(&format!("network namespace {name} is gone")), "{ended:?}");
+    assert!(ended.stderr.iter().any(|line| line.contains(" seen = ")), "{ended:?}");
+}
+
+/// Who asks the kernel of a link holds it for a moment, and the device with it.
+#[test]
+fn a_link_that_is_closed_leaves_the_device_free_at_once() {
+    let nic = Nic::veth();
+    let (programs, _) = program("component_one");
+    let attach_and_close = || (0..50).for_each(|_| drop(programs.link(&nic, Mode::Native, "component_one")));
+    attach_and_close();
+    let mut tracer = Tracer::spawn(&nic, &["-i", "veth0", "-p", "all", "--wait"]);
+    tracer.wait_until("'waiting'", |tracer| tracer.stderr.iter().any(|line| line.starts_with("waiting for ")));
+    attach_and_close();
+    let link = programs.link(&nic, Mode::Native, "component_one");
+    tracer.wait_until_it_listens();
+    assert!(tracer.end("INT").status.success());
+    drop(link);
 }

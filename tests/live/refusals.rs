@@ -50,7 +50,7 @@ fn an_unknown_device() {
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", "nosuch"], 4, &["no device nosuch", "`ip link`"]);
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", "nosuch", "--passthrough"], 4, &["no device nosuch"]);
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", "a\nb\u{1b}[31m"], 4, &["no device a\\nb\\u{1b}[31m"]);
-    is_refused(&Nic::veth(), &[XDPTRACE, "-i", ""], 4, &["no device"]);
+    is_refused(&Nic::veth(), &[XDPTRACE, "-i", ""], 2, &["empty name"]);
     is_refused(&Nic::veth(), &[XDPTRACE, "-i", "veth0:1"], 4, &["no device veth0:1"]);
 }
 
