@@ -109,18 +109,17 @@ impl<'plan> Follow<'plan> {
         self.maps.set_devices(&listed(&view.devices))?;
         let mut step = Step::default();
         let targets = &view.selection.targets;
-        // First those that are aimed anew: two probes of ours on one function would show each run twice.
-        step.detached = self.release(|traced| {
-            targets.iter().any(|one| key(one) == key(&traced.target) && !traced.is_for(one, devices))
-        })?;
+        let is_there = |traced: &Traced| targets.iter().any(|target| key(target) == key(&traced.target));
         if !only_release {
+            // First those that are aimed anew: two probes of ours on one function would show each run twice.
+            let is_right = |traced: &Traced| targets.iter().any(|target| traced.is_for(target, devices));
+            step.detached = self.release(|traced| is_there(traced) && !is_right(traced))?;
             self.note_untraced(view, devices);
-            self.attach_next(view, devices, &mut step)?;
+            self.attach_next(view, devices, &mut step);
             step.refused = self.say_once(view);
         }
         // Behind attaching to the first one that has come: a grace period is time in which that goes untraced.
-        let gone = self.release(|traced| !targets.iter().any(|one| traced.is_for(one, devices)))?;
-        step.detached.extend(gone);
+        step.detached.extend(self.release(|traced| !is_there(traced))?);
         Ok(step)
     }
 
@@ -146,7 +145,7 @@ impl<'plan> Follow<'plan> {
         }
     }
 
-    fn attach_next(&mut self, view: &View, devices: Wanted, step: &mut Step) -> Result<()> {
+    fn attach_next(&mut self, view: &View, devices: Wanted, step: &mut Step) {
         let targets = &view.selection.targets;
         self.failed.retain(|failed, _| targets.iter().any(|target| key(target) == *failed));
         let mut new = Vec::new();
@@ -160,7 +159,7 @@ impl<'plan> Follow<'plan> {
         new.retain(|target| self.failed.get(&key(target)).is_none_or(|failed| failed.retry <= now));
         step.more = new.len() > 1;
         let Some(target) = new.first() else {
-            return Ok(());
+            return;
         };
         match self.attach(target, devices) {
             Ok(Some(traced)) => {
@@ -170,7 +169,6 @@ impl<'plan> Follow<'plan> {
             Ok(None) => step.vanished = true,
             Err(error) => self.note_failure(target, &error),
         }
-        Ok(())
     }
 
     fn note_failure(&mut self, target: &Target, error: &Error) {

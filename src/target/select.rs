@@ -115,7 +115,7 @@ impl Guards {
         Ok(Self { subprogram, second_probe, exit_only, own: HashSet::new() })
     }
 
-    /// Which probes the function called `function` of the program at `node` may have.
+    /// Which probes a function of the program at `node` may have: its entry function, or another one.
     ///
     /// # Errors
     /// The hazard that stands against any.

@@ -75,14 +75,14 @@ impl Tree {
         })
     }
 
-    /// `eth0`, or nothing of programs that are merely loaded.
+    /// ` on eth0`, or nothing of programs that are merely loaded.
     pub fn place(&self) -> String {
         self.device.as_ref().map_or_else(String::new, |device| format!(" on {device}"))
     }
 }
 
 /// What was read before and needn't be read again: an id is never given to another object, a program stays as it was
-/// loaded but for its maps' contents, and a link where it was made.
+/// loaded but for its maps' contents, and a link stays where it was made.
 #[derive(Debug, Default)]
 pub struct Known {
     programs: HashMap<u32, Rc<Program>>,
@@ -175,12 +175,8 @@ impl Survey {
         if let Some(known) = self.programs.get(&id) {
             return Ok(known.clone());
         }
-        let program = match self
-            .known
-            .programs
-            .get(&id)
-            .map_or_else(|| Program::read(id).map(Rc::new), |known| Ok(Rc::clone(known)))
-        {
+        let known = self.known.programs.get(&id).map(Rc::clone);
+        let program = match known.map_or_else(|| Program::read(id).map(Rc::new), Ok) {
             Ok(program) => Some(program),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("failed to read BPF program {id}")),
