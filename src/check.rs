@@ -85,8 +85,14 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
     refusal::capture_messages();
     let named = scope.devices != Devices::Unnamed || !scope.narrowing.is_empty();
     // Who may not open programs is told so. Before anything is loaded for a trial, which is no program of the user's.
-    let programs = if privileges::check_reading().is_ok() { program_findings(scope) } else { Ok(Vec::new()) };
+    let mut programs = if privileges::check_reading().is_ok() { program_findings(scope) } else { Ok(Vec::new()) };
     let mut findings = kernel_findings();
+    if verdict(&findings).is_err() {
+        let possible = programs.iter_mut().flatten().filter(|finding| finding.answer == Answer::Yes);
+        possible.for_each(|finding| {
+            (finding.answer, finding.words) = (Answer::No, "nothing against it but what is said above".into());
+        });
+    }
     findings.extend(programs.iter().flatten().cloned());
     match print(&findings, json, out) {
         // As in `xdptrace check | head -1`.
