@@ -90,7 +90,8 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
     if verdict(&findings).is_err() {
         let possible = programs.iter_mut().flatten().filter(|finding| finding.answer == Answer::Yes);
         possible.for_each(|finding| {
-            (finding.answer, finding.words) = (Answer::No, "nothing against it but what is said above".into());
+            (finding.answer, finding.words) =
+                (Answer::No, "not here, for the reasons above; nothing else is against it".into());
         });
     }
     findings.extend(programs.iter().flatten().cloned());

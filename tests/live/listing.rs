@@ -9,8 +9,15 @@ use crate::lab::{NOBTF, Nic, TARGETS, kernel, output};
 use crate::loader::{CHAINS, COMPONENTS, Dispatcher, Known, Mode, Programs, ifindex};
 use crate::tracer::XDPTRACE;
 
-/// `xdptrace list --json` with these options in the NIC's namespace.
+/// `xdptrace list --json` with these options in the NIC's namespace. With XDPTRACE_SHOW set and --nocapture, shows what a
+/// user sees of each set-up.
 fn list(nic: &Nic, words: &[&str]) -> Value {
+    if std::env::var_os("XDPTRACE_SHOW").is_some() {
+        println!("\n$ xdptrace list {}\n{}", words.join(" "), nic.output(&[&[XDPTRACE, "list"], words].concat()));
+        let check = nic.inside(&[XDPTRACE, "check", "-i", "any", "-p", "all"]);
+        let check = crate::lab::run(&check.iter().map(String::as_str).collect::<Vec<_>>());
+        println!("$ xdptrace check -i any -p all\n{}", String::from_utf8_lossy(&check.stdout));
+    }
     let printed = nic.output(&[&[XDPTRACE, "list", "--json"], words].concat());
     let value: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
     assert_eq!(value["schema_version"], 1);
