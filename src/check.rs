@@ -1,13 +1,14 @@
 //! What this kernel and this user can do, with a remedy for each 'no'.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::kernel::{Capabilities, Capability, Kernel, Lockdown, State};
+use crate::outlet::written;
 use crate::plan::{Devices, Scope};
 use crate::privileges;
 use crate::probe;
@@ -95,11 +96,7 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
         });
     }
     findings.extend(programs.iter().flatten().cloned());
-    match print(&findings, json, out) {
-        // As in `xdptrace check | head -1`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        result => result.context("failed to write the output")?,
-    }
+    written(print(&findings, json, out))?;
     verdict(&findings)?;
     let programs = programs?;
     match programs.iter().find(|finding| finding.answer == Answer::No) {
@@ -113,7 +110,7 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
 /// What is to be known of the programs in `scope`: whether each can be traced, and what this kernel's hazards mean for
 /// it.
 fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
-    scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
+    target::enter_netns(scope.netns.as_deref())?;
     let guards = Guards::new(&Kernel::running(), &[], false)?;
     let mut watch = Watch::new(scope, guards.clone(), Depth::Everything)?;
     let view = watch.look()?.context("the first look shows nothing")?;

@@ -1,6 +1,6 @@
 //! Keeps the probes in step with what is to be traced: attaches what has come, lets go of what has gone. Prints nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -106,7 +106,7 @@ impl<'plan> Follow<'plan> {
     /// The maps cannot be written. That a program cannot be traced is none.
     pub fn step(&mut self, view: &View, only_release: bool) -> Result<Step> {
         let devices = self.wanted(&view.devices);
-        self.maps.set_devices(&listed(&view.devices))?;
+        self.maps.set_devices(listed(&view.devices))?;
         let mut step = Step::default();
         let targets = &view.selection.targets;
         let is_there = |traced: &Traced| targets.iter().any(|target| key(target) == key(&traced.target));
@@ -243,7 +243,7 @@ impl<'plan> Follow<'plan> {
     }
 }
 
-fn listed(devices: &[Device]) -> Vec<(u32, u32)> {
+fn listed(devices: &[Device]) -> BTreeSet<(u32, u32)> {
     let indexes = devices.iter().flat_map(|device| {
         [device.ifindex].into_iter().chain(device.members.iter().copied()).map(|ifindex| (device.netns, ifindex))
     });

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::event::Verdict;
 use crate::failure::Failure;
 use crate::kernel::{self, Kernel};
+use crate::outlet::written;
 use crate::plan::{Devices, Listing, hex};
 use crate::privileges;
 use crate::probe;
@@ -24,7 +25,7 @@ const SCHEMA_VERSION: u32 = 1;
 pub fn run(listing: &Listing, out: &mut dyn Write) -> Result<()> {
     refusal::capture_messages();
     privileges::check_reading()?;
-    listing.scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
+    target::enter_netns(listing.scope.netns.as_deref())?;
     if listing.all { all(listing, out) } else { paths(listing, out) }
 }
 
@@ -367,12 +368,4 @@ fn write_table<const N: usize>(out: &mut dyn Write, header: &[String; N], rows: 
         written(writeln!(out, "{}", line.trim_end()))?;
     }
     written(out.flush())
-}
-
-/// A closed pipe is success, as in `xdptrace list | head -1`.
-fn written(result: io::Result<()>) -> Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("failed to write the output"),
-    }
 }

@@ -1,13 +1,13 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
-use xdptrace::outlet::Outlet;
+use xdptrace::outlet::{self, Outlet};
 use xdptrace::plan::{Listing, Plan, Tracing};
 use xdptrace::{check, list, passthrough, session, sink, stop};
 
@@ -34,11 +34,7 @@ fn run(plan: Plan) -> Result<()> {
             Err(Failure::usage("nothing to do: xdptrace -i DEV traces, xdptrace --help tells more"))
         }
         Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
-        Plan::Print(text) => match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
-            // As in `xdptrace --help | head -1`.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            result => result.context("failed to write the output"),
-        },
+        Plan::Print(text) => outlet::written(write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush())),
     }
 }
 

@@ -6,7 +6,19 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// What writing came to: a closed pipe is success, as in `xdptrace list | head -1`.
+///
+/// # Errors
+/// Any other failure.
+pub fn written(result: io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("failed to write the output"),
+    }
+}
 
 /// An output that keeps what cannot be written yet. How much that can be is bounded by who writes: while there is any,
 /// nothing more is read from the ring.

@@ -72,12 +72,13 @@ pub const FUNCTION: &str = "xdptrace_pass";
 /// # Errors
 /// What the kernel refused, with its meaning and the remedy where they are known.
 pub fn load() -> Result<OwnedFd> {
+    refusal::forget_messages();
     let mut storage = MaybeUninit::uninit();
     let open =
         PassthroughSkelBuilder::default().open(&mut storage).context("failed to open the pass-through object")?;
     let skeleton = open.load().map_err(|error| refusal::explain(&error, "load", "an XDP program of our own"))?;
     let program = skeleton.progs.xdptrace_pass.as_fd().try_clone_to_owned();
-    program.context("no file descriptor is left: raise it by `ulimit -n`")
+    program.context(refusal::NO_DESCRIPTOR)
 }
 
 fn create_link(program: i32, device: &Device, mode: Passthrough) -> io::Result<OwnedFd> {

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, MapHandle, libbpf_sys};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
 
-use crate::bpf::{self, Counted, Devices, ListedDevice, OpenXdptraceSkel, XdptraceSkelBuilder};
+use crate::bpf::{self, Counted, Devices, ListedDevice, OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 use crate::passthrough;
 use crate::plan::Filter;
 use crate::refusal;
-use crate::target::{self, Function, Probes, Program};
+use crate::target::{self, Function, Probes};
 
 /// What a probe is aimed at and what it lets through: plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Maps {
     events: MapHandle,
     counted: MapHandle,
     devices: MapHandle,
-    listed: Vec<ListedDevice>,
+    listed: BTreeSet<(u32, u32)>,
 }
 
 impl Maps {
@@ -77,12 +77,12 @@ impl Maps {
         open.progs.fentry_xdp.set_autoload(false);
         open.progs.fexit_xdp.set_autoload(false);
         let skeleton = open.load().map_err(|error| refusal::explain(&error, "create", "the BPF maps"))?;
-        let handle = |map| MapHandle::try_from(map).context("no file descriptor is left: raise it by `ulimit -n`");
+        let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         Ok(Self {
             events: handle(&skeleton.maps.events)?,
             counted: handle(&skeleton.maps.counted)?,
             devices: handle(&skeleton.maps.devices)?,
-            listed: Vec::new(),
+            listed: BTreeSet::new(),
         })
     }
 
@@ -106,19 +106,14 @@ impl Maps {
     ///
     /// # Errors
     /// There are more than 1024.
-    pub fn set_devices(&mut self, wanted: &[(u32, u32)]) -> Result<()> {
-        let once: BTreeSet<_> = wanted.iter().collect();
-        let wanted: Vec<_> =
-            once.into_iter().map(|(netns, ifindex)| ListedDevice { netns: *netns, ifindex: *ifindex }).collect();
-        let is_in = |list: &[ListedDevice], device: &ListedDevice| {
-            list.iter().any(|listed| (listed.netns, listed.ifindex) == (device.netns, device.ifindex))
-        };
-        for device in wanted.iter().filter(|device| !is_in(&self.listed, device)) {
-            let added = self.devices.update(bpf::device_key(device), &[1], MapFlags::ANY);
+    pub fn set_devices(&mut self, wanted: BTreeSet<(u32, u32)>) -> Result<()> {
+        let listed = |(netns, ifindex): &(u32, u32)| ListedDevice { netns: *netns, ifindex: *ifindex };
+        for device in wanted.difference(&self.listed).map(listed) {
+            let added = self.devices.update(bpf::device_key(&device), &[1], MapFlags::ANY);
             added.context("failed to add to the list of devices (members of bonds included, it holds 1024)")?;
         }
-        for device in self.listed.iter().filter(|device| !is_in(&wanted, device)) {
-            self.devices.delete(bpf::device_key(device)).context("failed to take a device off the list")?;
+        for device in self.listed.difference(&wanted).map(listed) {
+            self.devices.delete(bpf::device_key(&device)).context("failed to take a device off the list")?;
         }
         self.listed = wanted;
         Ok(())
@@ -149,16 +144,9 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused, with its meaning and the remedy where they are known.
     pub fn new(aim: &Aim, program: BorrowedFd<'_>, maps: &Maps) -> Result<Self> {
-        refusal::forget_messages();
         let mut storage = MaybeUninit::uninit();
-        let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
-        configure(&mut open, aim)?;
-        share(&mut open, maps).context("failed to share the BPF maps")?;
-        set_target(&mut open, program, &aim.function.name, &aim.shown)?;
-        let skeleton =
-            open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", &aim.shown))?;
-        let keep =
-            |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context("no file descriptor is left: raise it by `ulimit -n`");
+        let skeleton = load(&mut storage, aim, program, Some(maps))?;
+        let keep = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context(refusal::NO_DESCRIPTOR);
         let fentry = matches!(aim.probes, Probes::Both).then(|| keep(skeleton.progs.fentry_xdp.as_fd()));
         Ok(Self {
             fentry: fentry.transpose()?,
@@ -177,7 +165,7 @@ impl Loaded {
         let mut programs = Vec::new();
         for (fd, action) in [(self.fentry.as_ref(), "attach fentry to"), (Some(&self.fexit), "attach fexit to")] {
             let Some(fd) = fd else { continue };
-            programs.push(Program::read_open(fd.as_fd()).context("failed to read a program of our own")?.id);
+            programs.push(target::program_id(fd.as_fd()).context("failed to read a program of our own")?);
             links.push(attach(fd).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
         }
         Ok(Probe { _links: links, programs, switch: self.switch })
@@ -222,14 +210,11 @@ impl Probe {
 /// # Errors
 /// As [`Loaded::new`].
 pub fn try_load() -> Result<()> {
-    refusal::forget_messages();
     let own = passthrough::load()?;
-    let mut storage = MaybeUninit::uninit();
-    let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
-    set_target(&mut open, own.as_fd(), passthrough::FUNCTION, "a program of our own")?;
-    let loaded =
-        open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", "a program of our own"));
-    loaded.map(drop)
+    let name = passthrough::FUNCTION.to_owned();
+    let function =
+        Function { name, context: Some(0), typed: true, parameters: 1, returns: true, ..Function::default() };
+    try_loading(own.as_fd(), function, "a program of our own".into())
 }
 
 /// Loads both probes for `function` of program `id`, and lets go of them again.
@@ -237,17 +222,30 @@ pub fn try_load() -> Result<()> {
 /// # Errors
 /// As [`Loaded::new`].
 pub fn try_function(id: u32, function: &Function) -> Result<()> {
-    let program = target::open_program(id)?;
-    let aim = Aim {
-        number: 0,
-        program: id,
-        function: function.clone(),
-        probes: Probes::Both,
-        devices: Wanted::All,
-        filter: Filter::All,
-        shown: format!("{}#{id}", function.name.escape_default()),
-    };
-    Loaded::new(&aim, program.as_fd(), &Maps::create()?).map(drop)
+    let shown = format!("{}#{id}", function.name.escape_default());
+    try_loading(target::open_program(id)?.as_fd(), function.clone(), shown)
+}
+
+fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Result<()> {
+    let (probes, devices, filter) = (Probes::Both, Wanted::All, Filter::All);
+    let aim = Aim { number: 0, program: 0, function, probes, devices, filter, shown };
+    load(&mut MaybeUninit::uninit(), &aim, program, None).map(drop)
+}
+
+/// Aims the probes and loads them, with the shared maps where there are any. `storage` is where libbpf-rs keeps the
+/// object.
+fn load<'object>(
+    storage: &'object mut MaybeUninit<OpenObject>,
+    aim: &Aim,
+    program: BorrowedFd<'_>,
+    maps: Option<&Maps>,
+) -> Result<XdptraceSkel<'object>> {
+    refusal::forget_messages();
+    let mut open = XdptraceSkelBuilder::default().open(storage).context("failed to open the BPF object")?;
+    configure(&mut open, aim)?;
+    maps.map_or(Ok(()), |maps| share(&mut open, maps)).context("failed to share the BPF maps")?;
+    set_target(&mut open, program, &aim.function.name, &aim.shown)?;
+    open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", &aim.shown))
 }
 
 fn configure(open: &mut OpenXdptraceSkel<'_>, aim: &Aim) -> Result<()> {

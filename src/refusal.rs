@@ -7,6 +7,9 @@ use libbpf_rs::PrintLevel;
 
 use crate::failure::Failure;
 
+/// Why a descriptor could not be doubled, and the remedy.
+pub const NO_DESCRIPTOR: &str = "no file descriptor is left: raise it by `ulimit -n`";
+
 /// What libbpf and the verifier said since [`capture_messages`]. Only ever read to explain a failure.
 static MESSAGES: Mutex<String> = Mutex::new(String::new());
 

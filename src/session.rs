@@ -49,7 +49,7 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop:
 
 fn trace_scope(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
     let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, plan.exit_only)?;
-    plan.scope.netns.as_deref().map_or(Ok(()), target::enter_netns)?;
+    target::enter_netns(plan.scope.netns.as_deref())?;
     let mut passthrough = Vec::new();
     let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
         let mut run = Run::new(plan, guards, stop, output)?;
@@ -213,6 +213,7 @@ impl<'plan> Run<'plan> {
     fn attach_all(&mut self, view: &View, refused: &mut Vec<(Refused, Status)>) -> Result<bool> {
         loop {
             let step = self.follow.step(view, false)?;
+            self.watch.set_own(self.follow.own_programs());
             refused.extend(step.refused);
             if step.vanished || !step.more {
                 self.is_settled = !self.follow.traced().is_empty();
@@ -237,18 +238,16 @@ impl<'plan> Run<'plan> {
 
     /// Attaches what has come since, and lets go of what has gone. An error within is the end of the run.
     fn keep_up(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<Result<()>> {
-        let netns = self.plan.scope.netns.as_deref();
-        if let Some(gone) = netns.filter(|name| !target::is_netns(name, self.watch.netns())) {
-            // This process is in it, and holds its devices: it must not outlive its name.
-            return Ok(Err(Failure::no_target(format!("network namespace {} is gone", gone.escape_default()))));
-        }
-        self.watch.set_own(self.follow.own_programs());
-        let seen = self.look(&mut delivery.borrow_mut());
+        let seen = match self.look(&mut delivery.borrow_mut()) {
+            Ok(seen) => seen,
+            Err(gone) => return Ok(Err(gone)),
+        };
         delivery.borrow_mut().refresh(self.watch.names())?;
         let Some(view) = seen.or_else(|| self.unfinished.take()) else {
             return Ok(Ok(()));
         };
         let step = self.follow.step(&view, self.is_settled && !self.plan.follow)?;
+        self.watch.set_own(self.follow.own_programs());
         // The last records of what was let go of, and perhaps the first ones of what has come.
         delivery.borrow_mut().take_in(self.follow.traced());
         let drained = self.drain(reader, delivery)?;
@@ -268,15 +267,18 @@ impl<'plan> Run<'plan> {
     }
 
     /// What there is to see, if that may have changed. The kernel's refusal, as where no descriptor is left, is said once
-    /// and is no end: the next look may do better.
-    fn look(&mut self, delivery: &mut Delivery<'_>) -> Option<View> {
-        let seen = self.watch.look().map_err(|error| format!("{error:#}"));
-        let error = seen.as_ref().err().cloned();
+    /// and is no end: the next look may do better. Where there is nothing to look at any more, that is an error.
+    fn look(&mut self, delivery: &mut Delivery<'_>) -> Result<Option<View>> {
+        let (seen, error) = match self.watch.look() {
+            Err(error) if failure::status(&error) == Status::NoTarget => return Err(error),
+            Err(error) => (None, Some(format!("{error:#}"))),
+            Ok(seen) => (seen, None),
+        };
         if let Some(error) = error.as_ref().filter(|error| self.look_error.as_ref() != Some(error)) {
             delivery.notice(&Notice::NotTraced(format!("what has come since: {error}")));
         }
         self.look_error = error;
-        seen.ok().flatten()
+        Ok(seen)
     }
 
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {

@@ -79,11 +79,15 @@ pub fn own_netns() -> Result<u32> {
     Ok(netns.ino() as u32)
 }
 
-/// Moves this thread into a network namespace: one of iproute2's by its name, any by a path to it.
+/// Moves this thread into the network namespace that is named, if one is: one of iproute2's by its name, any by a path
+/// to it.
 ///
 /// # Errors
 /// There is none, or CAP_SYS_ADMIN is missing.
-pub fn enter_netns(name: &str) -> Result<()> {
+pub fn enter_netns(name: Option<&str>) -> Result<()> {
+    let Some(name) = name else {
+        return Ok(());
+    };
     enter(&netns_path(name)).map_err(|error| {
         let failed = format!("failed to enter network namespace {}: {error}", name.escape_default());
         match error.kind() {

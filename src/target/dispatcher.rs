@@ -77,11 +77,11 @@ fn pinned_components(dispatcher: &Program, ifindex: u32) -> Option<Vec<Component
     })?;
     let pin = |position: u32| {
         let pin = object::open_pinned(&folder.join(format!("prog{position}-prog"))).ok()?;
-        let program = Program::read_open(pin.as_fd()).ok()?;
+        let program = object::program_id(pin.as_fd()).ok()?;
         let stub = format!("prog{position}");
         let function = dispatcher.functions.iter().find(|function| function.name == stub);
         let function = function.map(|function| function.type_id);
-        Some(Component { program: program.id, position: Some(position), function })
+        Some(Component { program, position: Some(position), function })
     };
     let mut components: Vec<Component> = (0..MAX_COMPONENTS).map_while(pin).collect();
     if let [only] = &mut components[..] {

@@ -32,13 +32,13 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 
-pub use device::{Device, enter_netns, is_netns};
+pub use device::{Device, enter_netns};
 pub use ethtool::Features;
 pub use function::Function;
 pub use hazard::{Fixed, Hazard};
 pub use links::Mode;
 pub use maps::Way;
-pub use object::own;
+pub use object::{own, program_id};
 pub use obstacle::Obstacle;
 pub use program::Program;
 pub use select::{Guards, Probes, Refused, Target, function_obstacle, kernel_obstacle};
@@ -53,8 +53,7 @@ use object::Kind;
 /// # Errors
 /// The device is gone.
 pub fn find_program(device: &Device) -> Result<Option<u32>> {
-    let links = links::read().context("failed to read the network devices")?;
-    let link = links.iter().find(|link| link.ifindex == device.ifindex);
+    let link = links::read_one(device.ifindex).context("failed to read a network device")?;
     let link = link.ok_or_else(|| Failure::no_target(format!("device {device} is gone")))?;
     Ok(link.programs.first().map(|(_, id)| *id))
 }
@@ -62,10 +61,10 @@ pub fn find_program(device: &Device) -> Result<Option<u32>> {
 /// The name of device `ifindex` in this thread's network namespace; None where there is none.
 ///
 /// # Errors
-/// The devices cannot be read.
+/// The device cannot be read.
 pub fn name_of(ifindex: u32) -> Result<Option<String>> {
-    let links = links::read().context("failed to read the network devices")?;
-    Ok(links.into_iter().find(|link| link.ifindex == ifindex).map(|link| link.name))
+    let link = links::read_one(ifindex).context("failed to read a network device")?;
+    Ok(link.map(|link| link.name))
 }
 
 /// Opens program `id`. Needs CAP_SYS_ADMIN. Holding it keeps it and its maps in memory.

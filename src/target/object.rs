@@ -78,6 +78,16 @@ pub fn own(fd: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The id of the program behind `fd`.
+///
+/// # Errors
+/// `fd` is no program.
+pub fn program_id(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = libbpf_sys::bpf_prog_info::zeroed();
+    fill(fd, &mut info)?;
+    Ok(info.id)
+}
+
 /// One of the kernel's `bpf_*_info`.
 ///
 /// # Safety

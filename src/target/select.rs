@@ -342,7 +342,7 @@ fn matching<'tree>(tree: &'tree Tree, selector: &Selector) -> Vec<&'tree Node> {
 }
 
 fn pinned(path: &Path) -> Option<u32> {
-    Program::read_open(object::open_pinned(path).ok()?.as_fd()).ok().map(|program| program.id)
+    object::program_id(object::open_pinned(path).ok()?.as_fd()).ok()
 }
 
 /// Why nothing was found by a pin.

@@ -19,6 +19,7 @@ use super::object::{self, Kind};
 use super::program::Program;
 use super::select::{Guards, Refused, Selection, select};
 use super::tree::{Depth, Known, Survey, Tree};
+use crate::failure::Failure;
 use crate::kernel;
 use crate::plan::{Devices, Narrowing, Scope, Selector};
 
@@ -142,7 +143,7 @@ impl<'plan> Watch<'plan> {
     /// Looks if it is time to; what there is to see if that may have changed.
     ///
     /// # Errors
-    /// The kernel refuses to tell.
+    /// The kernel refuses to tell, which may pass; or the network namespace that was named is gone, as a missing target.
     pub fn look(&mut self) -> Result<Option<View>> {
         let now = Instant::now();
         let word = self.changes.take();
@@ -154,6 +155,11 @@ impl<'plan> Watch<'plan> {
                 self.is_told |= told;
                 return Ok(None);
             }
+        }
+        let netns = self.scope.netns.as_deref();
+        if let Some(gone) = netns.filter(|name| !device::is_netns(name, self.netns)) {
+            // This process is in it, and holds its devices: it must not outlive its name.
+            return Err(Failure::no_target(format!("network namespace {} is gone", gone.escape_default())));
         }
         let began = cpu_time();
         if !self.must_look_around(told, now)? {

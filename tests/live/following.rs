@@ -175,17 +175,22 @@ fn replaced_and_detached_by_netlink() {
     three.attach(&nic, Mode::Generic, "component_three");
     wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
     wait_for_datagram(&mut tracer, &third);
+    each_is_accounted_for(tracer, traffic, [&first, &second, &third], &ports, startup);
+}
+
+/// Ends traffic and tracer, and accounts for the runs of three programs of which each replaced the one before.
+fn each_is_accounted_for(tracer: Tracer, traffic: Traffic, called: [&str; 3], ports: &[Ports; 3], startup: Duration) {
     let sent = traffic.stop();
     ports[2].wait_for(&[sent.last().unwrap().0]);
     let ended = tracer.end("INT");
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let account = Account { ended: &ended, sent: &sent };
-    account.all(&first, &ports[0]);
-    for (called, ports) in [(&second, &ports[1]), (&third, &ports[2])] {
+    account.all(called[0], &ports[0]);
+    for (called, ports) in called.iter().zip(ports).skip(1) {
         // To attach to one more program takes no longer than to start, however slow the machine is.
         assert_within(called, account.all_but_the_gap(called, "veth0", ports), NOTICED + startup);
     }
-    account.nothing_else(&[&first, &second, &third]);
+    account.nothing_else(&called);
 }
 
 /// Of which the kernel sends no message.
@@ -217,17 +222,7 @@ fn replaced_and_detached_by_a_link() {
     let link = three.link(&nic, Mode::Native, "component_three");
     wait_for_line(&mut tracer, &format!("attached to {third} on veth0: "));
     wait_for_datagram(&mut tracer, &third);
-    let sent = traffic.stop();
-    ports[2].wait_for(&[sent.last().unwrap().0]);
-    let ended = tracer.end("INT");
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    let account = Account { ended: &ended, sent: &sent };
-    account.all(&first, &ports[0]);
-    for (called, ports) in [(&second, &ports[1]), (&third, &ports[2])] {
-        // To attach to one more program takes no longer than to start, however slow the machine is.
-        assert_within(called, account.all_but_the_gap(called, "veth0", ports), NOTICED + startup);
-    }
-    account.nothing_else(&[&first, &second, &third]);
+    each_is_accounted_for(tracer, traffic, [&first, &second, &third], &ports, startup);
     drop(link);
 }
 
