@@ -1,4 +1,4 @@
-//! The BPF side as the rest of the house sees it: the generated skeletons, and bytes of the ring → [`Record`].
+//! The BPF side as the rest of the house sees it: the generated skeletons, and bytes of the ring → [`Told`].
 
 use plain::Plain;
 
@@ -16,31 +16,105 @@ mod passthrough {
 
 pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
 pub use xdptrace::types::{
-    counts as Counted, device as ListedDevice, devices as Devices, half as Half, record as Record, snap as Snap,
+    batch as Batch, counts as Counted, device as ListedDevice, devices as Devices, extent as Extent, fate as Fate,
+    place as Place, record as Record, sample as Sample, state as State, told as Tells, view as View,
 };
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 
-const _: () = assert!(size_of::<Record>() == 320, "record.h and the skeleton disagree on struct record");
-const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");
+/// record.h's HEAD_LEN: as far as a packet is compared before and after the program, in bytes.
+pub const HEAD_LEN: usize = 128;
+/// record.h's FILTER_LEN: instructions that a filter may have.
+pub const FILTER_LEN: usize = 2048;
+/// record.h's LONGEST_SNAP_LEN: bytes of a packet that a perf sample can hold.
+pub const LONGEST_SNAP_LEN: u32 = 64_000;
+
+const _: () = assert!(size_of::<Record>() == 72, "record.h and the skeleton disagree on struct record");
+const _: () = assert!(size_of::<Sample>() == 8, "record.h and the skeleton disagree on struct sample");
+const _: () = assert!(size_of::<Batch>() == 8248, "record.h and the skeleton disagree on struct batch");
+const _: () = assert!(size_of::<Counted>() == 48, "record.h and the skeleton disagree on struct counts");
+const _: () = assert!(size_of::<View>() == 240, "record.h and the skeleton disagree on struct view");
+const _: () = assert!(size_of::<State>() == 560, "record.h and the skeleton disagree on struct state");
 
 // SAFETY: integers and arrays of them without padding (asserted in record.h), so any bytes are a valid value.
 unsafe impl Plain for Record {}
 // SAFETY: as above.
-unsafe impl Plain for Counted {}
+unsafe impl Plain for Sample {}
+// SAFETY: as above.
+unsafe impl Plain for State {}
 // SAFETY: as above.
 unsafe impl Plain for ListedDevice {}
 
-/// Copies a record out of a perf sample.
-///
-/// A sample starts at 4 modulo 8 and is padded at its end, so it is never borrowed in place. None where it is too
-/// short to be a record.
-pub fn read_record(sample: &[u8]) -> Option<Record> {
-    copy(sample)
+/// A record, with the bytes that stand behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The CPU that ran the program.
+    pub cpu: u32,
+    /// Its fixed part.
+    pub record: Record,
+    /// The packet's first bytes, as it left, or as it arrived where that is all that is told.
+    pub bytes: &'a [u8],
+    /// … as it arrived, where that differs.
+    pub arrived: &'a [u8],
+    /// What stands in front of the packet.
+    pub metadata: &'a [u8],
 }
 
-/// Copies one CPU's counters out of a map value. None where the value is too short.
-pub fn read_counted(value: &[u8]) -> Option<Counted> {
-    copy(value)
+impl Told<'_> {
+    /// Whether the record tells `what`.
+    pub fn tells(&self, what: Tells) -> bool {
+        tells(&self.record, what)
+    }
+}
+
+/// The records of a perf sample, in the order in which the runs ended.
+#[derive(Debug)]
+pub struct Records<'a> {
+    cpu: u32,
+    rest: &'a [u8],
+    /// What stands behind the records: the packet of one that has it there.
+    tail: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// Those in `sample`, which may be padded at its end. A perf sample starts at 4 modulo 8, so nothing in it is read
+    /// in place but bytes. None where it is too short.
+    pub fn new(sample: &'a [u8]) -> Option<Self> {
+        let head: Sample = copy(sample)?;
+        let (rest, tail) = sample[size_of::<Sample>()..].split_at_checked(head.used as usize)?;
+        Some(Self { cpu: head.cpu, rest, tail })
+    }
+
+    fn take(&mut self, length: u16) -> Option<&'a [u8]> {
+        let length = usize::from(length);
+        let (taken, rest) = self.rest.split_at_checked(length.next_multiple_of(8))?;
+        self.rest = rest;
+        Some(&taken[..length])
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Told<'a>;
+
+    /// Ends at the first that isn't whole: a defect, which shows as a loss.
+    fn next(&mut self) -> Option<Told<'a>> {
+        let record: Record = copy(self.rest)?;
+        self.rest = &self.rest[size_of::<Record>()..];
+        let bytes = match tells(&record, Tells::TOLD_TAIL) {
+            true => self.tail.get(..record.captured.into())?,
+            false => self.take(record.captured)?,
+        };
+        let (arrived, metadata) = (self.take(record.arrived)?, self.take(record.metadata)?);
+        Some(Told { cpu: self.cpu, record, bytes, arrived, metadata })
+    }
+}
+
+fn tells(record: &Record, what: Tells) -> bool {
+    u32::from(record.told) & what.0 != 0
+}
+
+/// Copies the states of all CPUs out of the value of the map that holds them.
+pub fn read_states(value: &[u8]) -> Vec<State> {
+    value.chunks_exact(size_of::<State>()).filter_map(copy).collect()
 }
 
 /// The bytes of a key of the map `devices`.
@@ -56,18 +130,4 @@ fn copy<T: Plain + Default>(bytes: &[u8]) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_short_sample_is_no_record() {
-        assert!(read_record(&[0; size_of::<Record>() - 1]).is_none());
-    }
-
-    #[test]
-    fn a_padded_sample_is_read_from_its_start() {
-        let mut sample = vec![0; size_of::<Record>() + 4];
-        sample[..8].copy_from_slice(&7u64.to_ne_bytes());
-        assert_eq!(read_record(&sample).map(|record| record.time_ns), Some(7));
-    }
-}
+mod tests;
