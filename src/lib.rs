@@ -7,6 +7,7 @@
 //! ```text
 //! words      cli          what the command line may hold
 //!            plan         … and what it means: checked once, no later room sees clap
+//! filter     filter       FILTER → cBPF → eBPF, to be put into the BPF side before it is loaded
 //! kernel     kernel       which kernel this is, and what it and this process say of themselves
 //!            privileges   what this user must be allowed
 //!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod delivery;
 pub mod event;
 pub mod failure;
+pub mod filter;
 pub mod follow;
 pub mod kernel;
 pub mod list;
