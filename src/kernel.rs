@@ -15,6 +15,12 @@ pub type Version = (u32, u32, u32);
 /// PROC_USER_INIT_INO of include/linux/proc_ns.h, in every kernel the same.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
+/// Where the kernel describes its own types.
+pub const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What to say where it doesn't, with the remedy.
+pub const NO_BTF: &str = "the kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y";
+
 /// Which kernel this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
@@ -189,7 +195,7 @@ pub fn in_initial_user_namespace() -> Result<bool> {
 
 /// Whether the kernel describes its own types, which fentry needs.
 pub fn has_btf() -> bool {
-    Path::new("/sys/kernel/btf/vmlinux").exists()
+    Path::new(BTF).exists()
 }
 
 /// CLOCK_BOOTTIME, by which the kernel dates when programs were loaded.

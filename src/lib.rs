@@ -12,6 +12,7 @@
 //!            privileges   what this user must be allowed
 //!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
 //!            passthrough  a program of our own where the NIC has none
+//!            layout       the kernel's BTF → the little of it that loading takes
 //!            probe        fentry and fexit: loaded, aimed at a target, attached
 //!            follow       … for each target, in step with what comes and goes
 //!            refusal      what the kernel's 'no' means
@@ -40,6 +41,7 @@ pub mod failure;
 pub mod filter;
 pub mod follow;
 pub mod kernel;
+pub mod layout;
 pub mod list;
 pub mod outlet;
 pub mod packet;

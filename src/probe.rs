@@ -15,6 +15,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
 
 use crate::bpf::{self, Counted, Devices, ListedDevice, OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
+use crate::layout;
 use crate::passthrough;
 use crate::plan::Filter;
 use crate::refusal;
@@ -73,7 +74,7 @@ impl Maps {
     /// What the kernel refused, with its meaning and the remedy where they are known.
     pub fn create() -> Result<Self> {
         let mut storage = MaybeUninit::uninit();
-        let mut open = XdptraceSkelBuilder::default().open(&mut storage).context("failed to open the BPF object")?;
+        let mut open = open(&mut storage)?;
         open.progs.fentry_xdp.set_autoload(false);
         open.progs.fexit_xdp.set_autoload(false);
         let skeleton = open.load().map_err(|error| refusal::explain(&error, "create", "the BPF maps"))?;
@@ -241,11 +242,17 @@ fn load<'object>(
     maps: Option<&Maps>,
 ) -> Result<XdptraceSkel<'object>> {
     refusal::forget_messages();
-    let mut open = XdptraceSkelBuilder::default().open(storage).context("failed to open the BPF object")?;
+    let mut open = open(storage)?;
     configure(&mut open, aim)?;
     maps.map_or(Ok(()), |maps| share(&mut open, maps)).context("failed to share the BPF maps")?;
     set_target(&mut open, program, &aim.function.name, &aim.shown)?;
     open.load().map_err(|error| refusal::explain(&error, "load fentry and fexit for", &aim.shown))
+}
+
+fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
+    let mut builder = XdptraceSkelBuilder::default();
+    builder.object_builder_mut().btf_custom_path(layout::path()?)?;
+    builder.open(storage).context("failed to open the BPF object")
 }
 
 fn configure(open: &mut OpenXdptraceSkel<'_>, aim: &Aim) -> Result<()> {
