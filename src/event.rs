@@ -1,8 +1,9 @@
 //! What the program is about: one run of an XDP program on one packet, and the counts that account for all of them.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use crate::bpf::{Tells, Told};
+use crate::bpf::{Fate, State, Tells, Told};
 
 /// What an XDP program returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,10 +182,38 @@ pub struct Counts {
     pub recursion_misses: Option<u64>,
 }
 
+/// What the BPF side has counted of one program, and the output has got of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Handed to the output.
+    pub traced: u64,
+    /// Left out because enough had been shown.
+    pub cut: u64,
+}
+
 impl Counts {
     /// What nobody has told yet: nothing, no recursion.
     pub fn none() -> Self {
         Self { recursion_misses: Some(0), ..Self::default() }
+    }
+
+    /// Those of one program, from the states of all CPUs. What was put into batches and isn't `delivered` is lost: so this
+    /// is for when all that was sent has been read.
+    pub fn new(states: &[State], delivered: Delivered, recursion_misses: Option<u64>) -> Self {
+        let mut counts = Self { recursion_misses, ..Self::default() };
+        for state in states {
+            // A note that fexit never came for, and no later fentry found.
+            let left_over = u64::from(state.xdp != 0);
+            let left_out = |fate| left_over * u64::from(state.fate == fate);
+            counts.seen += state.counts.seen + left_over;
+            counts.unpaired += state.counts.unpaired + left_over;
+            counts.filtered += state.counts.filtered + left_out(Fate::FATE_FILTERED);
+            counts.skipped += state.counts.skipped + left_out(Fate::FATE_SKIPPED);
+        }
+        counts.skipped += delivered.cut;
+        counts.traced = delivered.traced;
+        counts.lost = counts.seen.saturating_sub(counts.filtered + counts.skipped + counts.traced);
+        counts
     }
 
     /// Adds another program's.
@@ -196,6 +225,61 @@ impl Counts {
         self.lost += other.lost;
         self.unpaired += other.unpaired;
         self.recursion_misses = self.recursion_misses.zip(other.recursion_misses).map(|(one, two)| one + two);
+    }
+}
+
+/// Records that were lost, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// The CPU's ring was full.
+    pub full: u64,
+    /// The CPU has no ring: it came online after the start.
+    pub no_ring: u64,
+    /// Anything else that the kernel refused for.
+    pub other: u64,
+}
+
+/// The last words of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The programs that were traced to the end, `xdp_lb#12 on eth0`, each with its own.
+    pub programs: Vec<(String, Counts)>,
+    /// Those of all programs.
+    pub total: Counts,
+    /// How many of the traced had which verdict.
+    pub verdicts: BTreeMap<Verdict, u64>,
+    /// Why records were lost on the way to the output.
+    pub losses: Losses,
+}
+
+impl Display for Summary {
+    /// A line for each program where there are several, and a last one for all of them.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.programs.len() > 1 {
+            for (program, counts) in &self.programs {
+                writeln!(f, "{program}: {counts}")?;
+            }
+        }
+        write!(f, "{}{}", self.total, self.losses)?;
+        let all: u64 = self.verdicts.values().sum();
+        for (verdict, count) in &self.verdicts {
+            write!(f, "; {verdict} {:.1} %", *count as f64 * 100.0 / all as f64)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Losses {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let reasons = [
+            (self.full, "for want of room in a ring (-B)"),
+            (self.no_ring, "on CPUs that came online meanwhile"),
+            (self.other, "because the kernel refused them"),
+        ];
+        for (count, reason) in reasons.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "; {count} lost {reason}")?;
+        }
+        Ok(())
     }
 }
 

@@ -17,8 +17,9 @@
 //!            follow       … for each target, in step with what comes and goes
 //!            refusal      what the kernel's 'no' means
 //! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
-//!            reader       perf event array → Record
-//!            event        Record → Event
+//!            batches      … where each CPU gathers its records: flushed when they have waited long enough
+//!            reader       perf event array → records
+//!            event        record → Event
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
@@ -32,6 +33,7 @@
 //! It is a library only so that its tests and its binary share it: the command line is the interface, and nothing
 //! here is stable.
 
+pub mod batches;
 pub mod bpf;
 pub mod check;
 pub mod cli;

@@ -141,8 +141,29 @@ pub struct Tracing {
 }
 
 /// How events are written.
-    pub output: Output,
-    impl Plan {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Output {
+    /// One line a packet.
+    #[default]
+    Text,
+    /// The article's lines: one at fentry, one at fexit.
+    Classic,
+    /// pcapng, to this file; `-`: the standard output.
+    Pcapng(PathBuf),
+}
+
+/// How a pass-through program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passthrough {
+    /// As the kernel chooses: native where the driver has XDP, else generic.
+    Auto,
+    /// In the network stack, with any driver.
+    Generic,
+    /// In the driver.
+    Native,
+}
+
+impl Plan {
     /// Makes a plan of the words on the command line, the program's name first.
     ///
     /// # Errors

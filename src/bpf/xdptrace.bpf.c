@@ -19,11 +19,11 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* As many as a kernel may have; user space cuts it down to those of this machine. */
-#define MAX_CPUS 8192
-
-/* Of this target. Sections of their own are maps of their own, whose values are addressed without looking them up. */
-struct state states[MAX_CPUS] SEC(".bss.states");
+/*
+ * Of this target, one a CPU: user space has it grow to as many as there may be. A section of its own is a map of its
+ * own, whose value is addressed without looking it up.
+ */
+struct state states[1] SEC(".bss.states");
 
 /*
  * Set by user space once both probes are attached, cleared before they are taken off: the runs in between are those
@@ -291,9 +291,12 @@ static __always_inline bool is_asked_for(struct run *run, const struct xdp_buff 
 static __always_inline struct state *state_of_this_cpu(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
+	struct state *all = states;
 
+	/* Keeps clang from concluding that cpu is 0. */
+	asm volatile("" : "+r"(all));
 	/* Keeps the verifier happy: can't happen. */
-	return cpu < cpus ? &states[cpu] : NULL;
+	return cpu < cpus ? &all[cpu] : NULL;
 }
 
 /* The run that was noted last has no fexit: the kernel skipped it. Where that was isn't known any more. */
