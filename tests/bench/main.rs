@@ -1,13 +1,15 @@
 //! The benchmark's guest side and its table; tests/bench/run is what boots the guests.
 //!
-//! `bench cost|flood|brake` measures, as root and in a VM, and writes lines for `bench table` to the standard output.
+//! `bench cost` and `bench flood` measure, as root and in a VM, and write lines for `bench table` to the standard output.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cost;
+mod flood;
 mod frame;
 mod measure;
 mod nic;
+mod pktgen;
 mod probes;
 mod rows;
 mod table;
@@ -43,6 +45,7 @@ fn run() -> Result<bool> {
         ["article"] => probes::article()?,
         ["cost"] => nic::enter().and_then(|()| cost::run(true))?,
         ["cost", "--no-bars"] => nic::enter().and_then(|()| cost::run(false))?,
+        ["flood", packets] => nic::enter().and_then(|()| flood::run(packets.parse().context("how many packets?")?))?,
         _ => bail!("run me through tests/bench/run"),
     }
     Ok(true)

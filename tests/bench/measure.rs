@@ -43,11 +43,11 @@ pub fn instructions(target: &Target, frame: &Frame) -> Result<u32> {
 }
 
 /// The smallest of several; Err where they differ by more than they may. `between` gives the tracer time to read.
-pub fn steady(target: &Target, frame: &Frame, between: impl Fn()) -> Result<u32> {
+pub fn steady(target: &Target, frame: &Frame, between: impl Fn() -> Result<()>) -> Result<u32> {
     let mut figures = Vec::new();
     for _ in 0..ROUNDS {
         figures.push(instructions(target, frame)?);
-        between();
+        between()?;
     }
     figures.sort_unstable();
     let [least, .., most] = figures[..] else { unreachable!("there are {ROUNDS}") };

@@ -15,7 +15,8 @@ pub const DEV: &str = "veth0";
 /// Where pktgen sends.
 pub const PEER: &str = "veth1";
 
-const TARGETS: &str = concat!(env!("OUT_DIR"), "/bench_targets.bpf.o");
+/// The object of targets.bpf.c.
+pub const TARGETS: &str = concat!(env!("OUT_DIR"), "/bench_targets.bpf.o");
 
 /// Moves this process, and so the tracers that it starts, into a new namespace with the pair.
 pub fn enter() -> Result<()> {
@@ -61,7 +62,9 @@ impl Target {
     pub fn attach(name: &'static str) -> Result<Self> {
         let object = ObjectBuilder::default().open_file(TARGETS)?.load().context("failed to load the targets")?;
         let target = Self { object, name };
-        Xdp::new(target.program()?.as_fd()).attach(ifindex()? as i32, XdpFlags::DRV_MODE).context("failed to attach XDP")?;
+        Xdp::new(target.program()?.as_fd())
+            .attach(ifindex()? as i32, XdpFlags::DRV_MODE)
+            .context("failed to attach XDP")?;
         Ok(target)
     }
 
