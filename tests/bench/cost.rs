@@ -50,7 +50,7 @@ impl Bench {
         let target = Target::attach(case.target)?;
         let untraced = self.untraced(&target, case.frame)?;
         let frame = case.frame.frame();
-        let tracer = Tracer::start(&case.tool.words(), "/tmp/stdout")?;
+        let tracer = Tracer::start(&case.tool.words("/tmp"), "/tmp/stdout")?;
         // xdpdump says that it listens before it has a ring to listen at.
         tracer.rest()?;
         // The first round is not like the others.

@@ -1,12 +1,12 @@
-//! `bench flood PACKETS`: what tracers keep of more than they can take, and what they leave of the program's speed.
+//! `bench flood PACKETS DIR`: what tracers keep of more than they can take, and what they leave of the program's speed.
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::nic::{self, DEV, TARGETS, Target};
 use crate::pktgen::{self, FRAME, Flood};
-use crate::rows::Tool;
+use crate::rows::{FILE, Tool};
 use crate::table::{Bar, Line};
 use crate::tracer::{Summary, Tracer};
 
@@ -22,36 +22,49 @@ const BRAKES: [(&str, &[&str], f64); 2] = [
     ("--rate 10000, as on a terminal", &["--rate", "10000"], 85.0),
     ("udp port 9, datagrams to port 7", &["udp", "port", "9"], 80.0),
 ];
-const FULL: (&str, &[&str], f64) = ("-w FILE, everything", &["-w", "/tmp/xdptrace.pcapng"], 60.0);
+const FULL: (&str, &[&str], f64) = ("-w FILE, everything", &["-w", FILE], 60.0);
 const STDOUT: &str = "/tmp/stdout";
 
-/// A program in a flood of so many packets.
-pub fn run(packets: u64) -> Result<()> {
+/// A program in a flood of so many packets; tracers write their files into `disk`.
+pub fn run(packets: u64, disk: &str) -> Result<()> {
     pktgen::set_up()?;
-    let floods = Floods { target: Target::attach("bench_drop")?, packets };
+    let target = Target::attach("bench_drop")?;
+    let floods = Floods { target: &target, packets, dir: disk };
     let dumped = floods.xdpdump();
     floods.kept_by_xdpdump(&dumped).emit()?;
     let full = floods.braked(FULL.1);
-    floods.kept_by_xdptrace(&full, dumped.as_ref().ok().map(|dumped| dumped.kept)).emit()?;
-    share("xdpdump entry,exit -w FILE", &dumped.map(|dumped| dumped.share), None).emit()?;
-    share(FULL.0, &full.map(|full| full.share), Some(FULL.2)).emit()?;
+    let mut line = floods.kept_by_xdptrace(&full, &dumped);
+    line.bar = line.peer.map(|kept| Bar::AtLeast(TIMES * kept));
+    line.emit()?;
+    // Memory takes all that a reader can read, so this is about the readers.
+    let memory = Floods { target: &target, packets: packets / 4, dir: "/tmp" };
+    let dumped_to_memory = memory.xdpdump();
+    memory.kept_by_xdpdump(&dumped_to_memory).emit()?;
+    memory.kept_by_xdptrace(&memory.braked(FULL.1), &dumped_to_memory).emit()?;
+    share("xdpdump entry,exit -w FILE", &dumped, None).emit()?;
+    share(FULL.0, &full, Some(FULL.2)).emit()?;
     for (name, words, bar) in BRAKES {
-        share(name, &floods.braked(words).map(|braked| braked.share), Some(bar)).emit()?;
+        share(name, &floods.braked(words), Some(bar)).emit()?;
     }
-    drop(floods);
-    Line::new("attaching to ten programs in a flood", START, start_on_ten(packets))
-        .with_bar(Some(Bar::AtMost(2000.0)))
-        .emit()
+    drop(target);
+    let start = start_on_ten(packets);
+    Line::new("attaching to ten programs in a flood", START, start).with_bar(Some(Bar::AtMost(2000.0))).emit()
 }
 
-fn share(name: &str, share: &Result<f64>, bar: Option<f64>) -> Line {
-    let figure = share.as_ref().copied().map_err(|error| anyhow::anyhow!("{error:#}"));
-    Line::new(name, SHARE, figure).with_bar(bar.map(Bar::AtLeast))
+fn share(name: &str, traced: &Result<Traced>, bar: Option<f64>) -> Line {
+    let note = traced.as_ref().map_or(String::new(), |traced| format!("{:.0} packets/s", traced.flood.rate()));
+    let figure = figure(traced, |traced| traced.share);
+    Line::new(name, SHARE, figure).with_bar(bar.map(Bar::AtLeast)).with_note(note)
 }
 
-struct Floods {
-    target: Target,
+fn figure(traced: &Result<Traced>, of: impl Fn(&Traced) -> f64) -> Result<f64> {
+    traced.as_ref().map(of).map_err(|error| anyhow!("{error:#}"))
+}
+
+struct Floods<'target> {
+    target: &'target Target,
     packets: u64,
+    dir: &'target str,
 }
 
 /// A flood with a tracer.
@@ -63,13 +76,15 @@ struct Traced {
     kept: f64,
 }
 
-impl Floods {
+impl Floods<'_> {
     /// Between two untraced floods, because the machine's speed is not the same for long.
     fn traced(&self, tool: Tool) -> Result<Traced> {
-        eprintln!("flood: {}", tool.words().join(" "));
+        let words = tool.words(self.dir);
+        eprintln!("flood: {}", words.join(" "));
         let before = self.untraced()?;
-        let tracer = Tracer::start(&tool.words(), STDOUT)?;
-        let flood = pktgen::flood(&self.target, self.packets);
+        let tracer = Tracer::start(&words, STDOUT)?;
+        tracer.rest()?;
+        let flood = pktgen::flood(self.target, self.packets);
         let summary = tracer.end()?;
         let flood = flood?;
         let untraced = f64::midpoint(before, self.untraced()?);
@@ -78,12 +93,12 @@ impl Floods {
     }
 
     fn untraced(&self) -> Result<f64> {
-        Ok(pktgen::flood(&self.target, self.packets / 4)?.rate())
+        Ok(pktgen::flood(self.target, self.packets / 4)?.rate())
     }
 
     fn xdpdump(&self) -> Result<Traced> {
         let mut traced = self.traced(XDPDUMP)?;
-        traced.kept = packets_in("/tmp/xdpdump.pcapng")? as f64;
+        traced.kept = packets_in("/work/wt-bench/target/bench/files/xdpdump.pcapng")? as f64;
         Ok(traced)
     }
 
@@ -91,6 +106,8 @@ impl Floods {
         let mut traced = self.traced(Tool::Xdptrace(words))?;
         check_sum(&traced.summary, traced.flood.runs)?;
         traced.kept = traced.summary.count(" traced")? as f64;
+        // There may be none.
+        let _ = fs::remove_file(format!("{}/{}", self.dir, Tool::Xdptrace(words).file()));
         Ok(traced)
     }
 
@@ -103,19 +120,18 @@ impl Floods {
         self.kept("xdpdump entry,exit -w FILE", traced).with_note(note)
     }
 
-    fn kept_by_xdptrace(&self, traced: &Result<Traced>, dumped: Option<f64>) -> Line {
+    fn kept_by_xdptrace(&self, traced: &Result<Traced>, dumped: &Result<Traced>) -> Line {
         let note = traced.as_ref().map_or(String::new(), |traced| {
             format!("pairs of {} runs; {}", traced.flood.runs, traced.summary.0.last().map_or("", String::as_str))
         });
         let mut line = self.kept(FULL.0, traced).with_note(note);
-        line.bar = dumped.map(|dumped| Bar::AtLeast(TIMES * dumped));
-        line.peer = dumped;
+        line.peer = dumped.as_ref().ok().map(|dumped| dumped.kept);
         line
     }
 
     fn kept(&self, name: &str, traced: &Result<Traced>) -> Line {
-        let figure = traced.as_ref().map(|traced| traced.kept).map_err(|error| anyhow::anyhow!("{error:#}"));
-        Line::new(format!("{name} ({} frames of {FRAME} bytes)", self.packets), KEPT, figure)
+        let place = if self.dir == "/tmp" { "memory" } else { "disk" };
+        Line::new(format!("{name} ({} frames, {place})", self.packets), KEPT, figure(traced, |traced| traced.kept))
     }
 }
 
@@ -145,7 +161,7 @@ fn packets_in(file: &str) -> Result<u64> {
 fn start_on_ten(packets: u64) -> Result<f64> {
     let loaded = Dispatcher::load()?;
     let flood = pktgen::start(10 * packets)?;
-    let words = Tool::Xdptrace(&["-p", "all", "--rate", "10000"]).words();
+    let words = Tool::Xdptrace(&["-p", "all", "--rate", "10000"]).words("/tmp");
     let tracer = Tracer::start(&words, STDOUT)?;
     let milliseconds = tracer.start.as_millis() as f64;
     ensure!(flood.lasts(), "the flood was over before the tracer listened");

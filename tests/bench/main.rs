@@ -45,7 +45,10 @@ fn run() -> Result<bool> {
         ["article"] => probes::article()?,
         ["cost"] => nic::enter().and_then(|()| cost::run(true))?,
         ["cost", "--no-bars"] => nic::enter().and_then(|()| cost::run(false))?,
-        ["flood", packets] => nic::enter().and_then(|()| flood::run(packets.parse().context("how many packets?")?))?,
+        ["flood", packets, dir] => {
+            nic::enter()?;
+            flood::run(packets.parse().context("how many packets?")?, dir)?;
+        }
         _ => bail!("run me through tests/bench/run"),
     }
     Ok(true)

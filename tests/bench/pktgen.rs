@@ -26,16 +26,13 @@ impl Flood {
     }
 }
 
-/// Has one of the kernel's threads ready, on the first processor.
+/// Has one of the kernel's threads ready, on the first processor: the reader has the second one.
 pub fn set_up() -> Result<()> {
     nic::run(&["modprobe", "pktgen"])?;
     tell("kpktgend_0", "rem_device_all")?;
     tell("kpktgend_0", &format!("add_device {PEER}"))?;
-    for word in
-        ["dst 192.0.2.1", "dst_mac 02:00:00:00:00:01", "clone_skb 0", "delay 0", "udp_dst_min 7", "udp_dst_max 7"]
-    {
-        tell(PEER, word)?;
-    }
+    let packet = ["dst 192.0.2.1", "dst_mac 02:00:00:00:00:01", "udp_dst_min 7", "udp_dst_max 7"];
+    packet.iter().chain(&["clone_skb 0", "delay 0"]).try_for_each(|words| tell(PEER, words))?;
     tell(PEER, &format!("pkt_size {FRAME}"))
 }
 

@@ -38,19 +38,29 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// The command.
-    pub fn words(self) -> Vec<String> {
+    /// The command; files are in `dir`.
+    pub fn words(self, dir: &str) -> Vec<String> {
         // Not argv[0], which may be relative to another directory.
         let this = std::env::current_exe().unwrap_or_default().to_string_lossy().into_owned();
+        let file = format!("{dir}/{}", self.file());
         let (command, more): (Vec<&str>, _) = match self {
             Probes(words) | Session(words) => (vec![&this, "attach"], words),
             Article => (vec![&this, "article"], &[][..]),
-            XdpDump(words) => (vec!["xdpdump", "-i", DEV, "-w", "/tmp/xdpdump.pcapng"], words),
+            XdpDump(words) => (vec!["xdpdump", "-i", DEV, "-w", FILE], words),
             Xdptrace(words) => (vec![env!("CARGO_BIN_EXE_xdptrace"), "-i", DEV], words),
         };
-        command.iter().chain(more).map(|word| (*word).to_owned()).collect()
+        let words = command.iter().chain(more);
+        words.map(|word| if *word == FILE { file.clone() } else { (*word).to_owned() }).collect()
+    }
+
+    /// The name of the file that it writes.
+    pub fn file(self) -> &'static str {
+        if matches!(self, XdpDump(_)) { "xdpdump.pcapng" } else { "xdptrace.pcapng" }
     }
 }
+
+/// In a tool's words: the path of the file that it writes.
+pub const FILE: &str = "FILE";
 
 const PASS: &str = "bench_pass";
 const REWRITE: &str = "bench_rewrite";
@@ -94,5 +104,4 @@ pub const ROWS: &[Case] = &[
     ours("--sample 1000, both", &["--sample", "1000"], Icmp, 310, &[]),
 ];
 
-const FILE: &str = "/tmp/xdptrace.pcapng";
 const BOTH: &[&str] = &["xdpdump entry,exit", "article's demo, traced ICMP (two events)"];
