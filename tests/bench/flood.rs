@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::nic::{self, DEV, TARGETS, Target};
-use crate::pktgen::{self, FRAME, Flood};
+use crate::pktgen::{self, Flood};
 use crate::rows::{FILE, Tool};
 use crate::table::{Bar, Line};
 use crate::tracer::{Summary, Tracer};
@@ -98,7 +98,9 @@ impl Floods<'_> {
 
     fn xdpdump(&self) -> Result<Traced> {
         let mut traced = self.traced(XDPDUMP)?;
-        traced.kept = packets_in("/work/wt-bench/target/bench/files/xdpdump.pcapng")? as f64;
+        let file = format!("{}/{}", self.dir, XDPDUMP.file());
+        traced.kept = packets_in(&file)? as f64;
+        fs::remove_file(file)?;
         Ok(traced)
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::nic::{self, PEER, Target};
 
 /// Bytes of a frame.
-pub const FRAME: u32 = 98;
+const FRAME: u32 = 98;
 
 /// What became of a flood.
 #[derive(Debug, Clone, Copy)]
