@@ -16,7 +16,7 @@ BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Debian's packages, by what needs them.
-BUILD_PACKAGES := clang gcc libc6-dev libelf-dev zlib1g-dev pkg-config make
+BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-config make
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
 TEST_PACKAGES := bpftool ethtool procps xdp-tools

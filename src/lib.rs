@@ -7,16 +7,19 @@
 //! ```text
 //! words      cli          what the command line may hold
 //!            plan         … and what it means: checked once, no later room sees clap
+//! filter     filter       FILTER → cBPF → eBPF, to be put into the BPF side before it is loaded
 //! kernel     kernel       which kernel this is, and what it and this process say of themselves
 //!            privileges   what this user must be allowed
 //!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
 //!            passthrough  a program of our own where the NIC has none
+//!            layout       the kernel's BTF → the little of it that loading takes
 //!            probe        fentry and fexit: loaded, aimed at a target, attached
 //!            follow       … for each target, in step with what comes and goes
 //!            refusal      what the kernel's 'no' means
 //! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
-//!            reader       perf event array → Record
-//!            event        Record → Event
+//!            batches      … where each CPU gathers its records: flushed when they have waited long enough
+//!            reader       perf event array → records
+//!            event        record → Event
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
@@ -30,14 +33,17 @@
 //! It is a library only so that its tests and its binary share it: the command line is the interface, and nothing
 //! here is stable.
 
+pub mod batches;
 pub mod bpf;
 pub mod check;
 pub mod cli;
 pub mod delivery;
 pub mod event;
 pub mod failure;
+pub mod filter;
 pub mod follow;
 pub mod kernel;
+pub mod layout;
 pub mod list;
 pub mod outlet;
 pub mod packet;

@@ -37,6 +37,15 @@ pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     }
 }
 
+/// Does it, and says of a failure what [`explain`] says, from no earlier one's messages.
+///
+/// # Errors
+/// The kernel refused.
+pub fn try_to<T>(act: impl FnOnce() -> libbpf_rs::Result<T>, action: &str, object: &str) -> Result<T, Error> {
+    forget_messages();
+    act().map_err(|error| explain(&error, action, object))
+}
+
 /// What [`explain`] says behind what failed on what.
 pub fn reason(error: &Error) -> String {
     let shown = format!("{error:#}");

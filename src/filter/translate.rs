@@ -1,0 +1,347 @@
+//! cBPF → eBPF, with the very outcome of libpcap's `bpf_filter` for every packet.
+
+use anyhow::Result;
+
+use super::classic::{Arithmetic, Classic, Op, Operand, Register, Size, Source, Test, decode};
+use super::code::{Assembler, Code, Label};
+use super::ebpf::{Condition, Insn};
+use super::facts::Facts;
+use super::flow;
+
+/// Where the members lie of what r1 points to at a filter's first instruction, in bytes from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The packet's first bytes.
+    pub bytes: i16,
+    /// How many of them there is room for; they are the packet's as far as `linear` says that it has that many.
+    pub room: u32,
+    /// cBPF's M[]: 16 words of 32 bits.
+    pub scratch: i16,
+    /// 8 bytes to read others of the packet into.
+    pub beyond: i16,
+    /// The kernel's address of the packet's first byte, 64 bits.
+    pub data: i16,
+    /// How many bytes can be read from there on, 32 bits.
+    pub linear: i16,
+    /// The packet's whole length, 32 bits.
+    pub length: i16,
+}
+
+/// Where the code keeps what cBPF knows.
+#[derive(Debug, Clone, Copy)]
+struct Registers {
+    view: u8,
+    a: u8,
+    x: u8,
+}
+
+/// No call is made: registers that nobody has to save.
+const QUICK: Registers = Registers { view: 1, a: 0, x: 2 };
+/// Registers that a call leaves alone.
+const KEPT: Registers = Registers { view: 6, a: 7, x: 8 };
+
+// What a call doesn't leave alone, and is then made again (`Facts`).
+const LINEAR: u8 = 3;
+/// The view + X.
+const POINTER: u8 = 4;
+/// `LINEAR` - X, signed.
+const LEFT: u8 = 5;
+
+// Arguments of bpf_probe_read_kernel; free otherwise, where the registers are `KEPT`.
+const INTO: u8 = 1;
+const COUNT: u8 = 2;
+const FROM: u8 = 3;
+/// An offset into the packet until then.
+const OFFSET: u8 = COUNT;
+
+/// Translates a filter for a view of this layout.
+///
+/// r1 points to the view at its beginning; behind its end r0 is 0 for a packet to reject, and 1 for one to accept. It uses r0 to
+/// r8 and no stack. A packet byte that can't be read rejects the packet.
+///
+/// # Errors
+/// An instruction that can't be run in the kernel, such as those of `protochain`.
+pub fn translate(classic: &[Classic], layout: &Layout) -> Result<Code> {
+    let ops = decode(classic)?;
+    let quick = Translator::new(&ops, *layout, QUICK).run();
+    let translated = if quick.calls { Translator::new(&ops, *layout, KEPT).run() } else { quick };
+    Ok(translated.out.finish())
+}
+
+struct Translator<'ops> {
+    ops: &'ops [Op],
+    layout: Layout,
+    registers: Registers,
+    needs: Vec<Option<u32>>,
+    unswapped: Vec<Option<Size>>,
+    /// None where nothing has led so far.
+    facts: Vec<Option<Facts>>,
+    out: Assembler,
+    calls: bool,
+}
+
+impl<'ops> Translator<'ops> {
+    fn new(ops: &'ops [Op], layout: Layout, registers: Registers) -> Self {
+        let (needs, unswapped) = (flow::needs(ops), flow::unswapped(ops));
+        let facts = vec![None; ops.len()];
+        Self { ops, layout, registers, needs, unswapped, facts, out: Assembler::default(), calls: false }
+    }
+
+    fn run(mut self) -> Self {
+        self.begin();
+        for (number, op) in self.ops.iter().enumerate() {
+            let Some(mut facts) = self.facts[number] else { continue };
+            if !matches!(op, Op::Return(_) | Op::Jump(_)) {
+                self.out.place(Label::At(number));
+                self.step(number, *op, &mut facts);
+            }
+            facts.follow(*op);
+            for next in op.successors(number) {
+                let met = self.facts[next].map_or(facts, |other| other.meet(facts));
+                self.facts[next] = Some(met);
+            }
+        }
+        self
+    }
+
+    /// What is read before it is written is 0.
+    fn begin(&mut self) {
+        let Registers { view, a, x } = self.registers;
+        if view != INTO {
+            self.out.emit(Insn::copy64(view, INTO));
+        }
+        let live = flow::live(self.ops)[0];
+        let memory: Vec<u32> = flow::memory_words(live).collect();
+        if flow::holds(live, Register::A) || !memory.is_empty() {
+            self.out.emit(Insn::set(a, 0));
+        }
+        for k in memory {
+            self.out.emit(Insn::store_word(view, self.memory(k), a));
+        }
+        if flow::holds(live, Register::X) {
+            self.out.emit(Insn::set(x, 0));
+        }
+        self.facts[0] = Some(Facts::initial());
+        self.out.go_to(self.label(0));
+    }
+
+    /// Where instruction `number` is, if it needs a place at all.
+    fn label(&self, mut number: usize) -> Label {
+        loop {
+            match self.ops[number] {
+                Op::Return(true) => return Label::Accept,
+                Op::Return(false) => return Label::Reject,
+                Op::Jump(target) => number = target,
+                _ => return Label::At(number),
+            }
+        }
+    }
+
+    fn step(&mut self, number: usize, op: Op, facts: &mut Facts) {
+        let Registers { view, a, x } = self.registers;
+        match op {
+            Op::Load { size, k, indexed: false } => self.load(number, size, k, facts),
+            Op::Load { size, k, indexed: true } => self.load_from_x(number, size, k, facts),
+            Op::HeaderLength(k) => self.header_length(number, k, facts),
+            Op::Set(register, source) => self.set(register, source),
+            Op::Store(register, k) => {
+                let register = self.register(register);
+                self.out.emit(Insn::store_word(view, self.memory(k), register));
+            }
+            Op::Copy(Register::A) => self.out.emit(Insn::copy64(a, x)),
+            Op::Copy(Register::X) => self.out.emit(Insn::copy64(x, a)),
+            Op::Arithmetic(what, with) => self.arithmetic(number, what, with),
+            Op::Negate => self.out.emit(Insn::negate(a)),
+            Op::Branch { test, with, yes, no } => return self.branch(number, test, with, yes, no),
+            Op::ReturnA => return self.return_a(),
+            Op::Return(_) | Op::Jump(_) => return,
+        }
+        self.out.go_to(self.label(number + 1));
+    }
+
+    fn register(&self, register: Register) -> u8 {
+        match register {
+            Register::A => self.registers.a,
+            Register::X => self.registers.x,
+        }
+    }
+
+    fn memory(&self, k: u32) -> i16 {
+        self.layout.scratch + 4 * k as i16
+    }
+
+    fn set(&mut self, register: Register, source: Source) {
+        let (register, view) = (self.register(register), self.registers.view);
+        self.out.emit(match source {
+            Source::Constant(k) => Insn::set(register, k),
+            Source::Length => Insn::load(Size::Word, register, view, self.layout.length),
+            Source::Memory(k) => Insn::load(Size::Word, register, view, self.memory(k)),
+        });
+    }
+
+    fn return_a(&mut self) {
+        self.out.emit_to(Insn::jump(Condition::Equal, self.registers.a, 0), Label::Reject);
+        self.out.go_to(Label::Accept);
+    }
+
+    fn branch(&mut self, number: usize, test: Test, with: Operand, yes: usize, no: usize) {
+        let (yes, no) = (self.label(yes), self.label(no));
+        if yes != no {
+            let Registers { a, x, .. } = self.registers;
+            let jump = match with {
+                Operand::K(k) => Insn::jump(test.into(), a, self.in_order_of_a(number, k)),
+                Operand::X => Insn::jump_by(test.into(), a, x),
+            };
+            self.out.emit_to(jump, yes);
+        }
+        self.out.go_to(no);
+    }
+
+    /// `k` as it compares with A at this instruction.
+    fn in_order_of_a(&self, number: usize, k: u32) -> u32 {
+        match self.unswapped[number] {
+            // More than 16 bits are in nothing that 16 bits are compared with, turned around or not.
+            Some(Size::Half) => k & 0xffff_0000 | u32::from((k as u16).to_be()),
+            Some(Size::Word) => k.to_be(),
+            _ => k,
+        }
+    }
+
+    fn arithmetic(&mut self, number: usize, what: Arithmetic, with: Operand) {
+        let Registers { a, x, .. } = self.registers;
+        match (what, with) {
+            (_, Operand::K(k)) => self.out.emit(Insn::arithmetic(what, a, self.in_order_of_a(number, k))),
+            (Arithmetic::Div | Arithmetic::Mod, Operand::X) => {
+                self.out.emit_to(Insn::jump(Condition::Equal, x, 0), Label::Reject);
+                self.out.emit(Insn::arithmetic_by(what, a, x));
+            }
+            (Arithmetic::Lsh | Arithmetic::Rsh, Operand::X) => self.shift(what),
+            (_, Operand::X) => self.out.emit(Insn::arithmetic_by(what, a, x)),
+        }
+    }
+
+    /// By 32 and more, cBPF leaves 0, and eBPF whatever the processor does.
+    fn shift(&mut self, what: Arithmetic) {
+        let Registers { a, x, .. } = self.registers;
+        let (sane, done) = (self.out.new_label(), self.out.new_label());
+        self.out.emit_to(Insn::jump(Condition::Less, x, 32), sane);
+        self.out.emit(Insn::set(a, 0));
+        self.out.go_to(done);
+        self.out.place(sane);
+        self.out.emit(Insn::arithmetic_by(what, a, x));
+        self.out.place(done);
+    }
+
+    fn swap(&mut self, number: usize, size: Size) {
+        if size != Size::Byte && self.unswapped[number].is_none() {
+            self.out.emit(Insn::swap(size, self.registers.a));
+        }
+    }
+
+    fn load(&mut self, number: usize, size: Size, k: u32, facts: &mut Facts) {
+        self.load_into(self.registers.a, number, size, k, facts);
+        self.swap(number, size);
+    }
+
+    fn header_length(&mut self, number: usize, k: u32, facts: &mut Facts) {
+        let x = self.registers.x;
+        self.load_into(x, number, Size::Byte, k, facts);
+        self.out.emit(Insn::arithmetic(Arithmetic::And, x, 0x0f));
+        self.out.emit(Insn::arithmetic(Arithmetic::Lsh, x, 2));
+    }
+
+    fn load_into(&mut self, register: u8, number: usize, size: Size, k: u32, facts: &mut Facts) {
+        let end = k + size.bytes();
+        self.require(end.max(self.needs[number].unwrap_or(0)), end, facts);
+        if end <= self.layout.room {
+            self.out.emit(Insn::load(size, register, self.registers.view, self.layout.bytes + k as i16));
+        } else {
+            self.out.emit(Insn::set(OFFSET, k));
+            self.read_beyond(register, size, facts);
+        }
+    }
+
+    /// Rejects packets of less than `wanted` bytes, unless those that are shorter than `end` are gone already.
+    fn require(&mut self, wanted: u32, end: u32, facts: &mut Facts) {
+        if facts.known >= end {
+            return;
+        }
+        self.have_linear(facts);
+        self.out.emit_to(Insn::jump64(Condition::Less, LINEAR, wanted as i32), Label::Reject);
+        facts.known = wanted;
+    }
+
+    fn have_linear(&mut self, facts: &mut Facts) {
+        if !facts.linear {
+            self.out.emit(Insn::load(Size::Word, LINEAR, self.registers.view, self.layout.linear));
+            facts.linear = true;
+        }
+    }
+
+    fn load_from_x(&mut self, number: usize, size: Size, k: u32, facts: &mut Facts) {
+        let end = k + size.bytes();
+        if facts.stays_within(end, self.layout.room) {
+            self.load_near_x(size, k, end, facts);
+        } else {
+            self.load_far_from_x(size, k, end, facts);
+        }
+        self.swap(number, size);
+        facts.known_from_x = facts.known_from_x.max(end);
+        facts.known = facts.known.max(end);
+    }
+
+    fn load_near_x(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
+        let Registers { view, a, x } = self.registers;
+        if !facts.pointer {
+            self.have_linear(facts);
+            let made = [Insn::copy64(POINTER, x), Insn::add64_by(POINTER, view)];
+            let left = [Insn::copy64(LEFT, LINEAR), Insn::sub64_by(LEFT, x)];
+            made.into_iter().chain(left).for_each(|insn| self.out.emit(insn));
+            facts.pointer = true;
+        }
+        if facts.known_from_x < end {
+            self.out.emit_to(Insn::jump64(Condition::SignedLess, LEFT, end as i32), Label::Reject);
+        }
+        self.out.emit(Insn::load(size, a, POINTER, self.layout.bytes + k as i16));
+    }
+
+    /// X may be anything: near enough, the byte is among the packet's first ones, else it is read from the packet itself.
+    fn load_far_from_x(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
+        let Registers { view, a, x } = self.registers;
+        let bytes = size.bytes();
+        self.out.emit(Insn::copy64(OFFSET, x));
+        self.out.emit(Insn::add64(OFFSET, k as i32));
+        if facts.known_from_x < end {
+            self.have_linear(facts);
+            self.out.emit(Insn::copy64(INTO, OFFSET));
+            self.out.emit(Insn::add64(INTO, bytes as i32));
+            self.out.emit_to(Insn::jump64_by(Condition::Greater, INTO, LINEAR), Label::Reject);
+        }
+        let (beyond, done) = (self.out.new_label(), self.out.new_label());
+        if end <= self.layout.room {
+            let last = self.layout.room - bytes;
+            self.out.emit_to(Insn::jump64(Condition::Greater, OFFSET, last as i32), beyond);
+            self.out.emit(Insn::add64_by(OFFSET, view));
+            self.out.emit(Insn::load(size, a, OFFSET, self.layout.bytes));
+            self.out.go_to(done);
+        }
+        self.out.place(beyond);
+        self.read_beyond(a, size, facts);
+        self.out.place(done);
+    }
+
+    /// Reads the packet itself from `OFFSET` on.
+    fn read_beyond(&mut self, register: u8, size: Size, facts: &mut Facts) {
+        let view = self.registers.view;
+        self.calls = true;
+        self.out.emit(Insn::load_double(FROM, view, self.layout.data));
+        self.out.emit(Insn::add64_by(FROM, OFFSET));
+        self.out.emit(Insn::copy64(INTO, view));
+        self.out.emit(Insn::add64(INTO, self.layout.beyond.into()));
+        self.out.emit(Insn::set(COUNT, size.bytes()));
+        self.out.emit(Insn::probe_read_kernel());
+        self.out.emit_to(Insn::jump64(Condition::NotEqual, 0, 0), Label::Reject);
+        self.out.emit(Insn::load(size, register, view, self.layout.beyond));
+        facts.forget_registers();
+    }
+}
