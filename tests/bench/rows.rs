@@ -1,0 +1,107 @@
+//! What `bench cost` measures: a row a line of the table.
+
+use crate::frame::Kind::{self, Icmp, Udp, Whole};
+use crate::nic::DEV;
+use Tool::{Article, Probes, Session, XdpDump, Xdptrace};
+
+/// A row.
+pub struct Case {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// Who traces.
+    pub tool: Tool,
+    /// The program traced.
+    pub target: &'static str,
+    /// The packet.
+    pub frame: Kind,
+    /// The most that it may cost.
+    pub bar: Option<u32>,
+    /// Rows that do the same.
+    pub peers: &'static [&'static str],
+    /// The row of a minimal program that does just this row's work.
+    pub minimal: Option<&'static str>,
+}
+
+/// A tracer, with what its command line has beyond the NIC.
+#[derive(Clone, Copy)]
+pub enum Tool {
+    /// Programs of floor.bpf.c
+    Probes(&'static [&'static str]),
+    /// Programs of session.bpf.c, for kernels that have fsession
+    Session(&'static [&'static str]),
+    /// The article's demo
+    Article,
+    /// Debian's
+    XdpDump(&'static [&'static str]),
+    /// This tree's
+    Xdptrace(&'static [&'static str]),
+}
+
+impl Tool {
+    /// The command; files are in `dir`.
+    pub fn words(self, dir: &str) -> Vec<String> {
+        // Not argv[0], which may be relative to another directory.
+        let this = std::env::current_exe().unwrap_or_default().to_string_lossy().into_owned();
+        let file = format!("{dir}/{}", self.file());
+        let (command, more): (Vec<&str>, _) = match self {
+            Probes(words) | Session(words) => (vec![&this, "attach"], words),
+            Article => (vec![&this, "article"], &[][..]),
+            XdpDump(words) => (vec!["xdpdump", "-i", DEV, "-w", FILE], words),
+            Xdptrace(words) => (vec![env!("CARGO_BIN_EXE_xdptrace"), "-i", DEV], words),
+        };
+        let words = command.iter().chain(more);
+        words.map(|word| if *word == FILE { file.clone() } else { (*word).to_owned() }).collect()
+    }
+
+    /// The name of the file that it writes.
+    pub fn file(self) -> &'static str {
+        if matches!(self, XdpDump(_)) { "xdpdump.pcapng" } else { "xdptrace.pcapng" }
+    }
+}
+
+/// In a tool's words: the path of the file that it writes.
+pub const FILE: &str = "FILE";
+
+const PASS: &str = "bench_pass";
+const REWRITE: &str = "bench_rewrite";
+
+/// A row for comparison.
+const fn of(name: &'static str, tool: Tool, frame: Kind) -> Case {
+    Case { name, tool, target: PASS, frame, bar: None, peers: &[], minimal: None }
+}
+
+/// A row of xdptrace's.
+const fn ours(
+    name: &'static str,
+    words: &'static [&'static str],
+    frame: Kind,
+    bar: u32,
+    peers: &'static [&'static str],
+) -> Case {
+    Case { name, tool: Xdptrace(words), target: PASS, frame, bar: Some(bar), peers, minimal: None }
+}
+
+/// In the order of the table; peers and minimal programs before those that name them.
+pub const ROWS: &[Case] = &[
+    of("empty fexit", Probes(&["empty_fexit"]), Icmp),
+    of("empty fentry + fexit", Probes(&["empty_fentry", "empty_fexit"]), Icmp),
+    of("empty fsession", Session(&["empty_fsession"]), Icmp),
+    of("fentry + fexit, a word from one to the other in a per-CPU array", Probes(&["word_fentry", "word_fexit"]), Icmp),
+    of("fsession, only asking which end it is", Session(&["side_fsession"]), Icmp),
+    of("fsession, a word from one to the other in the cookie", Session(&["word_fsession"]), Icmp),
+    of("xdpdump entry", XdpDump(&["--rx-capture", "entry"]), Icmp),
+    of("xdpdump exit", XdpDump(&["--rx-capture", "exit"]), Icmp),
+    of("xdpdump entry,exit", XdpDump(&["--rx-capture", "entry,exit"]), Icmp),
+    of("xdpdump entry,exit, 1514-byte frame", XdpDump(&["--rx-capture", "entry,exit"]), Whole),
+    of("article's demo, traced ICMP (two events)", Article, Icmp),
+    of("article's demo, rejected UDP", Article, Udp),
+    ours("--probe exit -s 64", &["--probe", "exit", "-s", "64"], Icmp, 540, &["xdpdump exit"]),
+    ours("both, unchanged", &[], Icmp, 850, BOTH),
+    Case { target: REWRITE, ..ours("both, destination MAC and TTL rewritten", &[], Icmp, 1050, BOTH) },
+    ours("-w FILE, 1514-byte frame, unchanged", &["-w", FILE], Whole, 2000, &["xdpdump entry,exit, 1514-byte frame"]),
+    ours("udp port 9, a datagram to port 7", &["udp", "port", "9"], Udp, 460, &["article's demo, rejected UDP"]),
+    ours("--probe exit --verdict drop, passed", &["--probe", "exit", "--verdict", "drop"], Icmp, 200, &[]),
+    ours("--sample 1000, both", &["--sample", "1000"], Icmp, 310, &[]),
+];
+
+const BOTH: &[&str] = &["xdpdump entry,exit", "article's demo, traced ICMP (two events)"];
