@@ -7,6 +7,7 @@
 mod checking;
 mod endings;
 mod fields;
+mod filter;
 mod filtering;
 mod following;
 mod lab;
