@@ -121,12 +121,14 @@ struct Outcome {
     differences: Vec<String>,
 }
 
-fn outcome(expression: &str, map: &OwnedFd, packets: &[Packet]) -> Outcome {
+fn outcome(number: usize, expression: &str, map: &OwnedFd, packets: &[Packet]) -> Outcome {
     let own = libpcap::compile(expression, true, libpcap::NETMASK_UNKNOWN).unwrap();
     let expected: Vec<bool> = packets.iter().map(|packet| libpcap::accepts(&own, packet)).collect();
     let program = filter::compile(expression).unwrap();
     let code = filter::translate(program.instructions(), &view::LAYOUT).unwrap();
-    let program = filtering(map, &code.fill(SLED).unwrap());
+    // The verifier looks at what is left of a sled, too: for the short ones, every fourth shows enough.
+    let in_a_sled = number % 4 == 0 || code.size() > 300;
+    let program = filtering(map, &if in_a_sled { code.fill(SLED) } else { code.instructions() }.unwrap());
     let differs = |(number, expected): &(u64, &bool)| accepts(&program, *number) != **expected;
     let differences = (0..).zip(&expected).filter(differs);
     Outcome {
@@ -142,7 +144,8 @@ fn expressions_agree_with_libpcap() {
     let begin = Instant::now();
     let (expressions, packets) = (expressions(), packets());
     let map = packet_map(&packets);
-    let outcomes: Vec<_> = expressions.iter().map(|expression| outcome(expression, &map, &packets)).collect();
+    let outcome = |(number, expression): (usize, &String)| outcome(number, expression, &map, &packets);
+    let outcomes: Vec<_> = expressions.iter().enumerate().map(outcome).collect();
     let differences: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.differences).collect();
     let dividing = outcomes.iter().filter(|outcome| outcome.divides).count();
     println!(
