@@ -143,11 +143,7 @@ impl<'a> Told<'a> {
     }
 
     fn departure(&self) -> Frame<'a> {
-        Frame {
-            length: self.whole(self.record.length_after),
-            metadata: self.record.metadata_after,
-            bytes: self.bytes,
-        }
+        Frame { length: self.whole(self.record.length_after), metadata: self.record.metadata_after, bytes: self.bytes }
     }
 
     fn whole(&self, length: u32) -> Option<u32> {

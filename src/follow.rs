@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
-use crate::failure::{self, Failure, Status};
-use crate::kernel;
 use crate::bpf::State;
+use crate::failure::{self, Failure, Status};
 use crate::filter::Insn;
+use crate::kernel;
 use crate::plan::{Devices, Tracing};
 use crate::probe::{self, Aim, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};

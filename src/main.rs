@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
+use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Outlet};
 use xdptrace::plan::{Listing, Plan, Tracing};
-use xdptrace::filter::{self, Notation};
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {

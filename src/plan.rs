@@ -14,8 +14,8 @@ use crate::failure::Failure;
 
 mod selection;
 
-pub use selection::{Probes, Selection, Side};
 use selection::parse_duration;
+pub use selection::{Probes, Selection, Side};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]

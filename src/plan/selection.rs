@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn verdicts_are_bits() {
-        for (words, mask) in [("drop", 2), ("XDP_DROP,aborted", 3), ("!pass", 0b11_1011), ("other", 32), ("!other", 31)] {
+        for (words, mask) in [("drop", 2), ("XDP_DROP,aborted", 3), ("!pass", 0b11_1011), ("other", 32), ("!other", 31)]
+        {
             assert_eq!(parse_verdicts(words).unwrap(), mask, "{words}");
         }
         for words in ["", "!", "dropped", "drop,", "pass drop"] {
@@ -200,7 +201,8 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        let table = [("500ns", 500), ("2us", 2_000), ("1.5ms", 1_500_000), ("1", 1_000_000_000), ("2m", 120_000_000_000)];
+        let table =
+            [("500ns", 500), ("2us", 2_000), ("1.5ms", 1_500_000), ("1", 1_000_000_000), ("2m", 120_000_000_000)];
         for (words, ns) in table {
             assert_eq!(parse_duration("--slower", words).unwrap(), Duration::from_nanos(ns), "{words}");
         }
@@ -211,7 +213,12 @@ mod tests {
 
     #[test]
     fn a_filter_at_the_other_side_takes_both_probes() {
-        let with = |shown, filter_at, filter: &str| Selection { shown, filter_at, filter: filter.into(), ..Selection::default() };
+        let with = |shown, filter_at, filter: &str| Selection {
+            shown,
+            filter_at,
+            filter: filter.into(),
+            ..Selection::default()
+        };
         assert_eq!(with(Probes::Exit, Side::Entry, "icmp").attached(), Probes::Both);
         assert_eq!(with(Probes::Exit, Side::Entry, "").attached(), Probes::Exit);
         assert_eq!(with(Probes::Exit, Side::Exit, "icmp").attached(), Probes::Exit);

@@ -127,5 +127,6 @@ fn fill_known<T: Info>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<usize> {
 pub fn recursion_misses(fd: BorrowedFd<'_>) -> Option<u64> {
     let mut info = libbpf_sys::bpf_prog_info::zeroed();
     let known = fill_known(fd, &mut info).ok()?;
-    (known >= offset_of!(libbpf_sys::bpf_prog_info, recursion_misses) + size_of::<u64>()).then_some(info.recursion_misses)
+    (known >= offset_of!(libbpf_sys::bpf_prog_info, recursion_misses) + size_of::<u64>())
+        .then_some(info.recursion_misses)
 }

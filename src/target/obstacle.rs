@@ -54,7 +54,10 @@ impl Display for Obstacle {
             Self::NoContext => f.write_str("takes no struct xdp_md *, the packet's context"),
             Self::Hazard(sentence) => f.write_str(sentence),
             Self::NeedsEntry(sentence) => {
-                write!(f, "only fexit can be attached, and what is asked for takes fentry (--filter-at exit doesn't): {sentence}")
+                write!(
+                    f,
+                    "only fexit can be attached, and what is asked for takes fentry (--filter-at exit doesn't): {sentence}"
+                )
             }
         }
     }

@@ -15,8 +15,11 @@ use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, PerfBufferBuilder, Program
 use crate::nic;
 
 /// Objects with probes.
-const OBJECTS: [&str; 2] =
-    [concat!(env!("OUT_DIR"), "/bench_floor.bpf.o"), concat!(env!("OUT_DIR"), "/bench_session.bpf.o")];
+const OBJECTS: [&str; 3] = [
+    concat!(env!("OUT_DIR"), "/bench_floor.bpf.o"),
+    concat!(env!("OUT_DIR"), "/bench_session.bpf.o"),
+    concat!(env!("OUT_DIR"), "/bench_minimal.bpf.o"),
+];
 const ARTICLE: &str = concat!(env!("OUT_DIR"), "/bench_article.bpf.o");
 
 /// Attaches the programs named, which may be in any one of the objects, and waits for SIGINT.
