@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context, Result};
 use libbpf_rs::AsRawLibbpf;
@@ -52,7 +51,8 @@ unsafe impl Plain for State {}
 // SAFETY: as above.
 unsafe impl Plain for ListedDevice {}
 
-/// The names of the types that the probes' object knows, the kernel's and its own.
+/// The names of the types that the probes' object knows, the kernel's and its own, without what CO-RE lets follow on
+/// `___`.
 ///
 /// # Errors
 /// None but a defect of this build.
@@ -63,7 +63,8 @@ pub fn type_names() -> Result<HashSet<Vec<u8>>> {
     let object = unsafe { open.open_object().as_libbpf_object().as_ref() };
     let btf = Btf::from_bpf_object(object)?.context("the BPF object has no BTF")?;
     let types = (1..btf.len()).filter_map(|id| btf.type_by_id::<BtfType<'_>>(TypeId::from(id as u32)));
-    Ok(types.filter_map(|one| one.name()).map(|name| name.as_bytes().to_vec()).collect())
+    let names = types.filter_map(|one| one.name()?.to_str()?.split("___").next());
+    Ok(names.map(|name| name.as_bytes().to_vec()).collect())
 }
 
 /// A record, with the bytes that stand behind it.

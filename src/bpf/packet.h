@@ -20,6 +20,12 @@ struct {
  */
 #define CONTEXT(xdp, ...) (typed ? ___arrow(xdp, __VA_ARGS__) : BPF_CORE_READ(xdp, __VA_ARGS__))
 
+/* 64 bits unsigned from start to end: 7.3's verifier loses the lower bound of anything narrower. */
+static __always_inline __u64 at_most(__u64 value, __u64 most)
+{
+	return value > most ? most : value;
+}
+
 static __always_inline __u64 padded(__u64 size)
 {
 	return (size + 7) & ~7ULL;
@@ -76,11 +82,8 @@ static __always_inline void measure(struct extent *extent, const struct xdp_buff
  */
 static __always_inline __u64 read_bytes(void *to, struct extent *extent, __u64 most)
 {
-	/* 64 bits unsigned from start to end: 7.3's verifier loses the lower bound of anything narrower. */
-	__u64 length = extent->linear;
+	__u64 length = at_most(extent->linear, most);
 
-	if (length > most)
-		length = most;
 	*(__u64 *)(to + (length & ~7ULL)) = 0;
 	if (!can_read || bpf_probe_read_kernel(to, length, (void *)extent->data)) {
 		extent->flaws |= TOLD_UNREAD;

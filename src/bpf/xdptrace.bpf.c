@@ -132,18 +132,16 @@ static __always_inline __u64 append_arrived(struct record *record, __u64 size, c
 #pragma unroll
 	for (int word = 0; word < HEAD_LEN / 8; word++)
 		to[word] = from[word];
-	return size + padded(before->captured & (2 * HEAD_LEN - 1));
+	return size + padded(at_most(before->captured, HEAD_LEN));
 }
 
 /* Appends what stands in front of the packet; returns how long the record is then. */
 static __always_inline __u64 append_metadata(struct record *record, __u64 size, const struct extent *extent)
 {
-	__u64 length = extent->metadata;
+	__u64 length = at_most(extent->metadata, METADATA_LEN);
 
 	if (!length || !can_read)
 		return size;
-	if (length > METADATA_LEN)
-		length = METADATA_LEN;
 	if (bpf_probe_read_kernel((void *)record + size, length, (void *)(extent->data - extent->metadata)))
 		return size;
 	record->metadata = length;
@@ -153,7 +151,7 @@ static __always_inline __u64 append_metadata(struct record *record, __u64 size, 
 /* Of the packet's bytes, as many are read into the batch as are shown there or compared. */
 static __always_inline __u64 read_length(void)
 {
-	__u64 length = snap_len < BATCHED_SNAP_LEN ? snap_len : BATCHED_SNAP_LEN;
+	__u64 length = at_most(snap_len, BATCHED_SNAP_LEN);
 
 	return shown == BOTH && length < HEAD_LEN ? HEAD_LEN : length;
 }
@@ -173,10 +171,8 @@ static __always_inline void send_directly(struct batch *batch, struct record *re
 					  const struct xdp_buff *xdp, const struct extent *extent)
 {
 	/* What lies in further buffers is copied as well. */
-	__u64 captured = extent->length;
+	__u64 captured = at_most(extent->length, snap_len);
 
-	if (captured > snap_len)
-		captured = snap_len;
 	record->captured = captured;
 	record->told = (record->told & ~TOLD_UNREAD) | TOLD_TAIL;
 	batch->records = 1;
@@ -225,8 +221,9 @@ static __always_inline enum fate put_record(void *ctx, struct state *state, cons
 	fill_egress(record, xdp);
 	captured = read_bytes(record + 1, &extent, read_length());
 	if (!directly) {
-		record->captured = captured < snap_len ? captured : snap_len;
-		size += padded(record->captured & (2 * BATCHED_SNAP_LEN - 1));
+		captured = at_most(captured, snap_len);
+		record->captured = captured;
+		size += padded(captured);
 	}
 	if ((run->told & BOTH) == BOTH)
 		size = tell_both(record, size, state, run, &extent);

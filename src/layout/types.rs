@@ -191,7 +191,7 @@ impl<'btf> Part<'btf> {
 }
 
 fn kind(info: u32) -> u32 {
-    info >> 24 & 0x1f
+    info >> 24 & 0x7f
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
