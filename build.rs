@@ -34,7 +34,7 @@ fn build() -> Result<()> {
             compile(&clang, &source).obj(out.join(format!("{name}.bpf.o"))).build()?;
         }
         println!("cargo::rerun-if-changed=tests/bench");
-        for name in ["targets", "floor", "session", "article"] {
+        for name in ["targets", "floor", "session", "minimal", "article"] {
             let source = Path::new("tests/bench").join(format!("{name}.bpf.c"));
             compile(&clang, &source).obj(out.join(format!("bench_{name}.bpf.o"))).build()?;
         }

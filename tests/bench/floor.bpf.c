@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What no tracer can do without: probes that do nothing, and an entry that leaves its exit a word. */
+/* What no tracer can do without: probes that do nothing, an entry that leaves its exit a word, and helpers. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -46,5 +46,40 @@ int BPF_PROG(word_fexit)
 
 	if (word)
 		last_word = *word;
+	return 0;
+}
+
+__u8 bytes[128];
+
+#define READ(length)                                                                                                   \
+	SEC("fexit/xdp")                                                                                               \
+	int BPF_PROG(read_##length, struct xdp_buff *xdp)                                                              \
+	{                                                                                                              \
+		bpf_probe_read_kernel(bytes, length, xdp->data);                                                       \
+		return 0;                                                                                              \
+	}
+
+READ(8)
+READ(64)
+READ(98)
+
+SEC("fexit/xdp")
+int BPF_PROG(read_clock)
+{
+	last_word = bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("fexit/xdp")
+int BPF_PROG(read_cpu)
+{
+	last_word = bpf_get_smp_processor_id();
+	return 0;
+}
+
+SEC("fexit/xdp")
+int BPF_PROG(read_device, struct xdp_buff *xdp)
+{
+	last_word = xdp->rxq->dev->ifindex + xdp->rxq->queue_index;
 	return 0;
 }

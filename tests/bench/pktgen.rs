@@ -31,8 +31,14 @@ pub fn set_up() -> Result<()> {
     nic::run(&["modprobe", "pktgen"])?;
     tell("kpktgend_0", "rem_device_all")?;
     tell("kpktgend_0", &format!("add_device {PEER}"))?;
-    let packet = ["dst 192.0.2.1", "dst_mac 02:00:00:00:00:01", "udp_dst_min 7", "udp_dst_max 7"];
-    packet.iter().chain(&["clone_skb 0", "delay 0"]).try_for_each(|words| tell(PEER, words))?;
+    for words in ["dst 192.0.2.1", "dst_mac 02:00:00:00:00:01", "clone_skb 0", "delay 0"] {
+        tell(PEER, words)?;
+    }
+    // By itself it sends from and to port 9, which a filter is to reject.
+    for (side, port) in [("src", 12345), ("dst", 7)] {
+        tell(PEER, &format!("udp_{side}_min {port}"))?;
+        tell(PEER, &format!("udp_{side}_max {port}"))?;
+    }
     tell(PEER, &format!("pkt_size {FRAME}"))
 }
 

@@ -12,11 +12,18 @@ use anyhow::{Context, Result, ensure};
 use libbpf_rs::query::ProgInfoIter;
 use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, PerfBufferBuilder, Program, XdpFlags};
 
+use xdptrace::reader::Reader;
+
 use crate::nic;
 
 /// Objects with probes.
-const OBJECTS: [&str; 2] =
-    [concat!(env!("OUT_DIR"), "/bench_floor.bpf.o"), concat!(env!("OUT_DIR"), "/bench_session.bpf.o")];
+const OBJECTS: [&str; 3] = [
+    concat!(env!("OUT_DIR"), "/bench_floor.bpf.o"),
+    concat!(env!("OUT_DIR"), "/bench_session.bpf.o"),
+    concat!(env!("OUT_DIR"), "/bench_minimal.bpf.o"),
+];
+/// Bytes of a ring that holds all of a round.
+const RING: usize = 4 << 20;
 const ARTICLE: &str = concat!(env!("OUT_DIR"), "/bench_article.bpf.o");
 
 /// Attaches the programs named, which may be in any one of the objects, and waits for SIGINT.
@@ -26,10 +33,14 @@ pub fn attach(names: &[&str]) -> Result<()> {
         let object = ObjectBuilder::default().open_file(path).ok()?;
         names.iter().all(|name| object.progs().any(|program| program.name() == *name)).then_some(*path)
     });
-    let _attached = load(object.context("no object has these programs")?, names)?;
+    let (object, _links) = load(object.context("no object has these programs")?, names)?;
+    // Records go the way of the tracer's own, and no further.
+    let events = object.maps().find(|map| map.name() == "events");
+    let reader = events.map(|events| Reader::new(&events, RING, |_| true)).transpose()?;
     eprintln!("Listening events...");
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_millis(50));
+        reader.as_ref().map(Reader::drain).transpose()?;
     }
     Ok(())
 }

@@ -74,11 +74,11 @@ const fn of(name: &'static str, tool: Tool, frame: Kind) -> Case {
 const fn ours(
     name: &'static str,
     words: &'static [&'static str],
-    frame: Kind,
     bar: u32,
     peers: &'static [&'static str],
+    minimal: &'static str,
 ) -> Case {
-    Case { name, tool: Xdptrace(words), target: PASS, frame, bar: Some(bar), peers, minimal: None }
+    Case { bar: Some(bar), peers, minimal: Some(minimal), ..of(name, Xdptrace(words), Icmp) }
 }
 
 /// In the order of the table; peers and minimal programs before those that name them.
@@ -89,19 +89,41 @@ pub const ROWS: &[Case] = &[
     of("fentry + fexit, a word from one to the other in a per-CPU array", Probes(&["word_fentry", "word_fexit"]), Icmp),
     of("fsession, only asking which end it is", Session(&["side_fsession"]), Icmp),
     of("fsession, a word from one to the other in the cookie", Session(&["word_fsession"]), Icmp),
+    of("fexit, bpf_ktime_get_ns", Probes(&["read_clock"]), Icmp),
+    of("fexit, bpf_get_smp_processor_id", Probes(&["read_cpu"]), Icmp),
+    of("fexit, xdp->rxq->dev->ifindex and queue", Probes(&["read_device"]), Icmp),
+    of("fexit, bpf_probe_read_kernel of 8 bytes", Probes(&["read_8"]), Icmp),
+    of("fexit, bpf_probe_read_kernel of 64 bytes", Probes(&["read_64"]), Icmp),
+    of("fexit, bpf_probe_read_kernel of 98 bytes", Probes(&["read_98"]), Icmp),
     of("xdpdump entry", XdpDump(&["--rx-capture", "entry"]), Icmp),
     of("xdpdump exit", XdpDump(&["--rx-capture", "exit"]), Icmp),
     of("xdpdump entry,exit", XdpDump(&["--rx-capture", "entry,exit"]), Icmp),
     of("xdpdump entry,exit, 1514-byte frame", XdpDump(&["--rx-capture", "entry,exit"]), Whole),
     of("article's demo, traced ICMP (two events)", Article, Icmp),
     of("article's demo, rejected UDP", Article, Udp),
-    ours("--probe exit -s 64", &["--probe", "exit", "-s", "64"], Icmp, 540, &["xdpdump exit"]),
-    ours("both, unchanged", &[], Icmp, 850, BOTH),
-    Case { target: REWRITE, ..ours("both, destination MAC and TTL rewritten", &[], Icmp, 1050, BOTH) },
-    ours("-w FILE, 1514-byte frame, unchanged", &["-w", FILE], Whole, 2000, &["xdpdump entry,exit, 1514-byte frame"]),
-    ours("udp port 9, a datagram to port 7", &["udp", "port", "9"], Udp, 460, &["article's demo, rejected UDP"]),
-    ours("--probe exit --verdict drop, passed", &["--probe", "exit", "--verdict", "drop"], Icmp, 200, &[]),
-    ours("--sample 1000, both", &["--sample", "1000"], Icmp, 310, &[]),
+    of(LEAST_EXIT, Probes(&["least_exit"]), Icmp),
+    of(LEAST_BOTH, Probes(&["least_note", "least_both"]), Icmp),
+    Case { target: REWRITE, ..of(LEAST_CHANGED, Probes(&["least_note", "least_both"]), Icmp) },
+    of(LEAST_WHOLE, Probes(&["least_note", "least_whole"]), Whole),
+    of(LEAST_FILTER, Probes(&["least_filter", "least_reject"]), Udp),
+    of(LEAST_VERDICT, Probes(&["least_verdict"]), Icmp),
+    of(LEAST_SAMPLE, Probes(&["least_sample", "least_reject"]), Icmp),
+    ours("--probe exit -s 64", &["--probe", "exit", "-s", "64"], 540, &["xdpdump exit"], LEAST_EXIT),
+    ours("both, unchanged", &[], 850, BOTH, LEAST_BOTH),
+    Case { target: REWRITE, ..ours("both, destination MAC and TTL rewritten", &[], 1050, BOTH, LEAST_CHANGED) },
+    Case { frame: Whole, ..ours("-w FILE, 1514-byte frame, unchanged", &["-w", FILE], 2000, WHOLE, LEAST_WHOLE) },
+    Case { frame: Udp, ..ours("udp port 9, a datagram to port 7", &["udp", "port", "9"], 460, REJECTS, LEAST_FILTER) },
+    ours("--probe exit --verdict drop, passed", &["--probe", "exit", "--verdict", "drop"], 200, &[], LEAST_VERDICT),
+    ours("--sample 1000, both", &["--sample", "1000"], 310, &[], LEAST_SAMPLE),
 ];
 
+const LEAST_EXIT: &str = "minimal program: exit, 64 bytes";
+const LEAST_BOTH: &str = "minimal program: both, unchanged";
+const LEAST_CHANGED: &str = "minimal program: both, rewritten";
+const LEAST_WHOLE: &str = "minimal program: both, 1514-byte frame";
+const LEAST_FILTER: &str = "minimal program: udp port 9 rejects";
+const LEAST_VERDICT: &str = "minimal program: verdict rejects at exit";
+const LEAST_SAMPLE: &str = "minimal program: left out by sampling";
+const WHOLE: &[&str] = &["xdpdump entry,exit, 1514-byte frame"];
+const REJECTS: &[&str] = &["article's demo, rejected UDP"];
 const BOTH: &[&str] = &["xdpdump entry,exit", "article's demo, traced ICMP (two events)"];
