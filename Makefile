@@ -10,7 +10,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build demo test live bench check fresh clean deps demo-deps vm-deps test-deps bench-deps cargo
+.PHONY: build demo test live bench check fresh clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -19,6 +19,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-config make
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
+CHECK_PACKAGES := tcpdump
 TEST_PACKAGES := bpftool ethtool procps xdp-tools
 BENCH_PACKAGES := xdp-tools
 
@@ -36,7 +37,7 @@ demo: build demo-deps
 test: check live
 
 # What a distribution's build runs is the plain `cargo test` in here: no privilege, no VM.
-check: deps
+check: deps check-deps
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features live -- --deny warnings
 	cargo test --locked
@@ -60,6 +61,8 @@ demo-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(DEMO_PACKAGES)"
 vm-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(VM_PACKAGES)"
+check-deps:
+	@$(MAKE) --no-print-directory packages WANTED="$(CHECK_PACKAGES)"
 test-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(TEST_PACKAGES)"
 bench-deps:

@@ -24,7 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Trace packets (the default command)
-    Trace(Trace),
+    Trace(Box<Trace>),
     /// The article's demo: trace ICMP, through a pass-through program where the NIC has none
     Demo(Demo),
     /// The XDP programs on the path of NICs, and whether they can be traced

@@ -1,15 +1,18 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Outlet};
-use xdptrace::plan::{Listing, Plan, Tracing};
+use xdptrace::plan::{Listing, Output, Plan, Tracing};
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -57,7 +60,27 @@ fn dump(expression: &str, form: u8) -> Result<String> {
 
 fn trace(tracing: &Tracing) -> Result<()> {
     let stop = stop::on_signals()?;
-    let outlet = Outlet::new(io::stdout().as_fd()).context("failed to open the standard output")?;
-    let mut sink = sink::open(&tracing.output, &outlet);
+    let outlet = open_outlet(&tracing.output)?;
+    let mut sink = sink::open(&tracing.output, tracing.selection.snap_len, &outlet);
     session::trace(tracing, sink.as_mut(), Some(&outlet), &stop)
+}
+
+fn open_outlet(output: &Output) -> Result<Outlet> {
+    match output {
+        Output::Pcapng(path) if path.as_os_str() != "-" => {
+            let file = create(path)
+                .with_context(|| format!("failed to create {}", path.to_string_lossy().escape_default()))?;
+            Outlet::new(file.as_fd())
+                .with_context(|| format!("failed to open {}", path.to_string_lossy().escape_default()))
+        }
+        Output::Pcapng(_) if io::stdout().is_terminal() => {
+            Err(Failure::usage("-w - would write binary to the terminal: redirect it or name a file"))
+        }
+        _ => Outlet::new(io::stdout().as_fd()).context("failed to open the standard output"),
+    }
+}
+
+/// What went by on a network is for its owner's eyes.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

@@ -185,7 +185,7 @@ impl Plan {
     fn from_cli(cli: Cli) -> Result<Self> {
         match cli.command {
             None => Self::trace(cli.trace),
-            Some(Command::Trace(trace)) => Self::trace(trace),
+            Some(Command::Trace(trace)) => Self::trace(*trace),
             Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Tracing {
                 scope: Scope { devices: Devices::Named(vec![device]), ..Scope::default() },
                 follow: true,

@@ -16,7 +16,7 @@ use libbpf_rs::{MapCore, libbpf_sys};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-pub use size::ring_bytes;
+pub use size::{ring_bytes, smaller};
 
 use crate::bpf::{Records, Told};
 use crate::failure::Failure;

@@ -158,8 +158,7 @@ impl<'plan> Run<'plan> {
     /// The final counts, and why the run ended where that is an error.
     fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Summary, Result<()>)> {
         let delivery = RefCell::new(Delivery::new(sink, self.output, self.plan.count)?);
-        let ring_bytes = ring_bytes(self.plan)?;
-        let reader = Reader::new(self.follow.maps().events(), ring_bytes, |told| delivery.borrow_mut().record(told))?;
+        let reader = self.open_rings(&delivery)?;
         self.start(&delivery)?;
         let ends = self.plan.duration.and_then(|duration| Instant::now().checked_add(duration));
         let is_over = |delivery: &Delivery<'_>| {
@@ -186,6 +185,21 @@ impl<'plan> Run<'plan> {
         let mut delivery = delivery.into_inner();
         delivery.end().context("failed to write the output")?;
         Ok((self.summary(programs, &mut delivery), ended))
+    }
+
+    /// Rings of the size that was asked for; else of the default, or of what may be locked, which is little without
+    /// CAP_IPC_LOCK.
+    fn open_rings<'delivery>(&self, delivery: &'delivery RefCell<Delivery<'_>>) -> Result<Reader<'delivery>> {
+        let mut bytes = ring_bytes(self.plan)?;
+        loop {
+            let opened = Reader::new(self.follow.maps().events(), bytes, |told| delivery.borrow_mut().record(told));
+            match opened {
+                Err(error) if self.plan.ring_kib.is_none() && failure::status(&error) == Status::Unable => {
+                    bytes = reader::smaller(bytes).ok_or(error)?;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// What came of all runs, and of those of `programs`, which were traced to the end.

@@ -32,6 +32,11 @@ pub fn ring_bytes(asked: Option<u64>, forced: bool, available: Option<u64>, cpus
     })
 }
 
+/// The next smaller size that a ring may have, in bytes.
+pub fn smaller(ring_bytes: usize) -> Option<usize> {
+    Some(ring_bytes / 2).filter(|bytes| *bytes as u64 >= LEAST * 1024)
+}
+
 fn previous_power_of_two(number: u64) -> u64 {
     1 << number.max(1).ilog2()
 }

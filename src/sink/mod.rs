@@ -1,7 +1,8 @@
-//! Events → lines. A sink knows [`Event`] and `Write`, and nothing of BPF.
+//! Events → lines, or packets of a file. A sink knows [`Event`] and `Write`, and nothing of BPF.
 
 mod classic;
 mod localtime;
+mod pcapng;
 mod text;
 
 use std::io::{self, Write};
@@ -80,11 +81,11 @@ fn span((from, to): (u64, u64)) -> String {
     format!("from {} to {} ({} ms)", time(from), time(to), to.saturating_sub(from).div_ceil(1_000_000))
 }
 
-/// The sink for `output`, writing to `out`.
-pub fn open<'out>(output: &Output, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
+/// The sink for `output`, writing to `out`; `snap_len` is how many bytes of a packet its events hold, at most.
+pub fn open<'out>(output: &Output, snap_len: u32, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
     match output {
         Output::Text => Box::new(text::Text::new(out)),
         Output::Classic => Box::new(classic::Classic::new(out)),
-        Output::Pcapng(_) => todo!(),
+        Output::Pcapng(_) => Box::new(pcapng::Pcapng::new(out, snap_len)),
     }
 }

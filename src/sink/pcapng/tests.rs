@@ -1,0 +1,228 @@
+//! What is in the file, block by block, and that tcpdump takes it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, ExitStatus, Stdio};
+
+use super::*;
+use crate::event::{Device, Summary, Verdict};
+
+/// An ARP request; what it asks for doesn't matter here.
+const ARP: [u8; 42] = {
+    let mut bytes = [0; 42];
+    (bytes[12], bytes[13]) = (8, 6);
+    (bytes[15], bytes[16], bytes[18], bytes[19], bytes[21]) = (1, 8, 6, 4, 1);
+    bytes
+};
+
+const EVENT: Event<'_> = Event {
+    time_ns: 1_700_000_000_123_456_789,
+    monotonic_ns: 0,
+    packet_id: 0x1_0000_0007,
+    device: Some(Device { netns: 1, ifindex: 2, name: Some("eth0") }),
+    queue: Some(3),
+    egress: None,
+    cpu: 0,
+    function: "xdp_lb",
+    program_id: 12,
+    verdict: Some(Verdict(3)),
+    latency_ns: Some(412),
+    before: frame(Some(42)),
+    after: frame(Some(1000)),
+    moved: None,
+    changed: None,
+    metadata: &[],
+};
+
+const fn frame(length: Option<u32>) -> Option<Frame<'static>> {
+    Some(Frame { length, metadata: 0, bytes: &ARP })
+}
+
+/// The blocks of a file: their types and bodies.
+fn blocks(mut file: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let mut blocks = Vec::new();
+    while !file.is_empty() {
+        let length = u32_at(file, 4) as usize;
+        assert_eq!(length % 4, 0);
+        assert_eq!(u32_at(file, length - 4) as usize, length);
+        blocks.push((u32_at(file, 0), file[8..length - 4].to_vec()));
+        file = &file[length..];
+    }
+    blocks
+}
+
+/// The options from `at` on, to the end of the block.
+fn options(block: &[u8], at: usize) -> Vec<(u16, Vec<u8>)> {
+    let (mut rest, mut options) = (&block[at..], Vec::new());
+    loop {
+        let [code, length] = [0, 2].map(|at| u16::from_ne_bytes([rest[at], rest[at + 1]]));
+        let length = usize::from(length);
+        if code == 0 {
+            assert_eq!(rest, [0; 4]);
+            return options;
+        }
+        options.push((code, rest[4..4 + length].to_vec()));
+        rest = &rest[4 + length.next_multiple_of(4)..];
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn file(snap_len: u32, events: &[Event<'_>], notices: &[Notice]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut sink = Pcapng::new(&mut out, snap_len);
+    events.iter().for_each(|event| sink.packet(event).unwrap());
+    notices.iter().for_each(|notice| sink.notice(notice).unwrap());
+    sink.flush().unwrap();
+    out
+}
+
+fn kinds(file: &[u8]) -> Vec<u32> {
+    blocks(file).iter().map(|(kind, _)| *kind).collect()
+}
+
+fn ended(programs: &[(&str, u64, u64)]) -> Notice {
+    let counts = |seen, lost| Counts { seen, lost, ..Counts::default() };
+    let programs = programs.iter().map(|(target, seen, lost)| ((*target).to_owned(), counts(*seen, *lost))).collect();
+    let (total, verdicts, losses) = Default::default();
+    Notice::Ended(Summary { programs, total, verdicts, losses })
+}
+
+#[test]
+fn the_section_says_who_wrote_it_even_where_nothing_follows() {
+    let file = file(64, &[], &[]);
+    let [(0x0a0d_0d0a, section)] = &blocks(&file)[..] else { unreachable!("{file:?}") };
+    assert_eq!(u32_at(section, 0), 0x1a2b_3c4d);
+    assert_eq!(section[4..16], [&1_u16.to_ne_bytes()[..], &[0; 2], &[0xff; 8]].concat());
+    let options = options(section, 16);
+    assert_eq!(options[0], (1, COMMENT.into()));
+    assert_eq!(options[1], (4, format!("xdptrace {}", env!("CARGO_PKG_VERSION")).into()));
+}
+
+#[test]
+fn each_end_of_a_function_on_a_device_is_an_interface_described_once() {
+    let elsewhere = Event { device: None, ..EVENT };
+    let file = file(64, &[EVENT, EVENT, elsewhere], &[]);
+    assert_eq!(kinds(&file)[1..], [1, 6, 1, 6, 6, 6, 1, 6, 1, 6]);
+    let blocks = blocks(&file);
+    let described = blocks.iter().filter(|(kind, _)| *kind == 1);
+    let names: Vec<Vec<u8>> = described
+        .map(|(_, interface)| {
+            assert_eq!(interface[..8], [&1_u16.to_ne_bytes()[..], &[0; 2], &64_u32.to_ne_bytes()].concat());
+            let options = options(interface, 8);
+            assert_eq!(options[1], (9, vec![9]));
+            options[0].1.clone()
+        })
+        .collect();
+    let expected = ["eth0:xdp_lb()@fentry", "eth0:xdp_lb()@fexit", "?:xdp_lb()@fentry", "?:xdp_lb()@fexit"];
+    assert_eq!(names, expected.map(|name| name.as_bytes().to_vec()));
+    let numbers: Vec<u32> = blocks.iter().filter(|(kind, _)| *kind == 6).map(|(_, packet)| u32_at(packet, 0)).collect();
+    assert_eq!(numbers, [0, 1, 0, 1, 2, 3]);
+}
+
+#[test]
+fn a_packet_before_and_after_has_its_times_lengths_and_options() {
+    let file = file(64, &[EVENT], &[]);
+    let blocks = blocks(&file);
+    let packets: Vec<&Vec<u8>> = blocks.iter().filter(|(kind, _)| *kind == 6).map(|(_, packet)| packet).collect();
+    let common = [
+        (2, 1_u32.to_ne_bytes().to_vec()),
+        (5, 0x1_0000_0007_u64.to_ne_bytes().to_vec()),
+        (6, 3_u32.to_ne_bytes().to_vec()),
+        (7, [&[2], &3_u64.to_ne_bytes()[..]].concat()),
+        (1, b"latency 412 ns, program 12".to_vec()),
+    ];
+    for (packet, time_ns, length) in [(packets[0], EVENT.time_ns, 42), (packets[1], EVENT.time_ns + 412, 1000)] {
+        assert_eq!(u64::from(u32_at(packet, 4)) << 32 | u64::from(u32_at(packet, 8)), time_ns);
+        assert_eq!((u32_at(packet, 12), u32_at(packet, 16)), (42, length));
+        assert_eq!(packet[20..62], ARP);
+    }
+    assert_eq!(options(packets[0], 64), [&common[..3], &common[4..]].concat());
+    assert_eq!(options(packets[1], 64), common);
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let event = Event { queue: None, verdict: None, latency_ns: None, before: None, ..EVENT };
+    let file = file(64, &[event], &[]);
+    let blocks = blocks(&file);
+    let codes: Vec<u16> = options(&blocks[2].1, 64).iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [2, 5, 1]);
+    assert_eq!(options(&blocks[2].1, 64)[2].1, b"program 12");
+    assert!(options(&blocks[1].1, 8)[0].1.ends_with(b"@fexit"));
+}
+
+#[test]
+fn no_more_is_captured_than_the_snap_length_or_the_packet_has() {
+    let lengths = |snap_len, length| {
+        let file = file(snap_len, &[Event { before: frame(length), after: None, ..EVENT }], &[]);
+        let packet = &blocks(&file)[2].1;
+        (u32_at(packet, 12), u32_at(packet, 16))
+    };
+    assert_eq!(lengths(64, Some(1500)), (42, 1500));
+    assert_eq!(lengths(30, Some(1500)), (30, 1500));
+    assert_eq!(lengths(64, Some(20)), (20, 20));
+    assert_eq!(lengths(64, None), (42, 42));
+    assert_eq!(lengths(30, None), (30, 30));
+}
+
+#[test]
+fn statistics_are_of_the_targets_that_are_the_interfaces_own() {
+    let statistics = |programs: &[(&str, u64, u64)]| {
+        let told = Notice::Told("xdp_lb#11 on eth0".into(), Counts { seen: 1, ..Counts::default() });
+        let file = file(64, &[Event { before: None, ..EVENT }], &[told, ended(programs)]);
+        assert_eq!(kinds(&file)[1..], [1, 6, 5]);
+        let statistics = &blocks(&file)[3].1;
+        assert_eq!(u32_at(statistics, 0), 0);
+        options(statistics, 12)
+    };
+    let seen_and_lost = |seen: u64, lost: u64| [(4, seen.to_ne_bytes().into()), (5, lost.to_ne_bytes().into())];
+    assert_eq!(statistics(&[("xdp_lb#12 on eth0", 7, 2), ("xdp_lb#13 on eth1", 90, 9)]), seen_and_lost(8, 2));
+    assert_eq!(statistics(&[("xdp_lb2#12 on eth0", 7, 2)]), seen_and_lost(1, 0));
+    assert_eq!(statistics(&[("xdp_lb#12 on eth0, eth1", 7, 2)]), []);
+}
+
+#[test]
+fn a_file_without_packets_has_an_interface_nevertheless() {
+    assert_eq!(kinds(&file(64, &[], &[ended(&[])]))[1..], [1]);
+}
+
+#[test]
+fn a_reader_gone_before_the_statistics_is_no_failure() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut sink = Pcapng::new(writer, 64);
+    sink.notice(&ended(&[])).unwrap();
+    assert_eq!(sink.packet(&EVENT).unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn tcpdump_reads_packets_of_several_interfaces() {
+    let elsewhere = Event { device: None, ..EVENT };
+    let notices = [ended(&[("xdp_lb#12 on eth0", 7, 2)])];
+    let (status, lines) = tcpdump(&file(1000, &[EVENT, elsewhere], &notices));
+    assert!(status.success(), "{lines}");
+    let packets: Vec<&str> = lines.lines().filter(|line| line.starts_with("1700000000.")).collect();
+    assert_eq!(packets.len(), 4, "{lines}");
+    for (packet, time) in packets.iter().zip(["123456789", "123457201", "123456789", "123457201"]) {
+        assert!(packet.contains(&format!(".{time} ARP, Request")), "{lines}");
+    }
+}
+
+#[test]
+fn tcpdump_reads_a_file_without_packets() {
+    let (status, lines) = tcpdump(&file(64, &[], &[ended(&[])]));
+    assert!(status.success() && lines.lines().all(|line| line.starts_with("reading from file")), "{lines}");
+}
+
+/// What tcpdump prints of a file, on either output.
+fn tcpdump(file: &[u8]) -> (ExitStatus, String) {
+    let words = ["-nn", "-tt", "--nano", "-r", "-"];
+    let [input, output, errors] = [Stdio::piped(), Stdio::piped(), Stdio::piped()];
+    let mut tcpdump = Command::new("tcpdump").args(words).stdin(input).stdout(output).stderr(errors).spawn().unwrap();
+    tcpdump.stdin.take().unwrap().write_all(file).unwrap();
+    let done = tcpdump.wait_with_output().unwrap();
+    (done.status, String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
+}
