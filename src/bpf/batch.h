@@ -34,7 +34,7 @@ struct {
 	__type(value, struct batch);
 } batches SEC(".maps");
 
-static __always_inline void set_busy(struct batch *batch, __u32 busy)
+static __always_inline void set_busy(struct batch *batch, bool busy)
 {
 	barrier();
 	*(volatile __u32 *)&batch->busy = busy;
@@ -74,37 +74,37 @@ static __noinline int send(void *ctx, struct batch *batch)
 }
 
 /* This CPU's batch, or its second one, made busy; NULL if both are. */
-static __always_inline struct batch *open_batch(void)
+static __always_inline struct batch *open_batch(__u32 cpu)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
 	__u32 index = cpu;
 	struct batch *batch = bpf_map_lookup_elem(&batches, &index);
 
 	if (batch && batch->busy) {
-		index += cpus;
+		index += VALUE(CPUS);
 		batch = bpf_map_lookup_elem(&batches, &index);
 		if (batch && batch->busy)
 			return NULL;
 	}
 	if (!batch)
 		return NULL;
-	set_busy(batch, index < cpus ? 1 : 2);
+	set_busy(batch, true);
 	batch->sample.cpu = cpu;
+	/* No flush looks at the second one: it is sent at once. */
+	if (index != cpu)
+		batch->flush_wanted = true;
 	return batch;
 }
 
-/* Lets go of the batch, and sends it if somebody waits for that. The second one isn't looked at by any flush. */
+/* Lets go of the batch, and sends it if somebody waits for that. */
 static __always_inline void close_batch(void *ctx, struct batch *batch)
 {
-	bool is_second = batch->busy == 2;
-
-	set_busy(batch, 0);
-	if (is_second || *(volatile __u32 *)&batch->flush_wanted) {
-		set_busy(batch, 1);
-		batch->flush_wanted = 0;
+	set_busy(batch, false);
+	if (*(volatile __u32 *)&batch->flush_wanted) {
+		set_busy(batch, true);
+		batch->flush_wanted = false;
 		if (batch->records)
 			send(ctx, batch);
-		set_busy(batch, 0);
+		set_busy(batch, false);
 	}
 }
 
@@ -136,13 +136,13 @@ int flush(__u64 *args)
 	if (!batch)
 		return 0;
 	if (batch->busy) {
-		batch->flush_wanted = 1;
+		batch->flush_wanted = true;
 		return 1;
 	}
-	set_busy(batch, 1);
+	set_busy(batch, true);
 	if (batch->records)
 		send(args, batch);
-	set_busy(batch, 0);
+	set_busy(batch, false);
 	return 0;
 }
 

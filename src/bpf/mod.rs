@@ -23,13 +23,15 @@ mod passthrough {
 
 pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
 pub use xdptrace::types::{
-    batch as Batch, counts as Counted, device as ListedDevice, devices as Devices, extent as Extent, fate as Fate,
-    place as Place, record as Record, sample as Sample, state as State, told as Tells, view as View,
+    batch as Batch, counts as Counted, device as ListedDevice, extent as Extent, fate as Fate, flag as Flag,
+    record as Record, sample as Sample, state as State, told as Tells, value as Value, view as View,
 };
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 
 /// record.h's HEAD_LEN: as far as a packet is compared before and after the program, in bytes.
 pub const HEAD_LEN: usize = 128;
+/// record.h's BATCHED_SNAP_LEN: bytes of a packet that a record in a batch holds, at most.
+pub const BATCHED_SNAP_LEN: u32 = 512;
 /// record.h's FILTER_LEN: instructions that a filter may have.
 pub const FILTER_LEN: usize = 2048;
 /// record.h's LONGEST_SNAP_LEN: bytes of a packet that a perf sample can hold.

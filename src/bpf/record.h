@@ -32,6 +32,8 @@ enum told {
 	TOLD_UNREAD = 128,	/* the packet's bytes could not be read, here or there: TOLD_SAME speaks of the rest only */
 };
 
+#define BOTH (TOLD_ENTRY | TOLD_EXIT)
+
 /*
  * One run of a traced program. Behind it, each part padded to a multiple of 8: `captured` bytes of the packet, as it
  * left, or as it arrived without TOLD_EXIT; `arrived` bytes of how it arrived, none with TOLD_SAME; `metadata` bytes
@@ -137,21 +139,6 @@ struct state {
 struct device {
 	__u32 netns;		/* inode number */
 	__u32 ifindex;
-};
-
-/* The packets of which devices are asked for. */
-enum devices {
-	DEVICES_ALL,		/* of every one that runs the program */
-	DEVICES_NETNS,		/* of those of one network namespace */
-	DEVICES_ONE,
-	DEVICES_LISTED,		/* of those in the map `devices` */
-};
-
-/* Where the kernel runs the program, which decides what its xdp_buff tells. */
-enum place {
-	PLACE_DEVICE,		/* on arrival: no device to leave by */
-	PLACE_DEVMAP,		/* on its way to a device */
-	PLACE_CPUMAP,		/* on another CPU: the receive queue is forgotten */
 };
 
 _Static_assert(sizeof(struct record) == 72, "struct record has no hidden padding");

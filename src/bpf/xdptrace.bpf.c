@@ -35,37 +35,37 @@ volatile bool tracing SEC(".bss.switch");
 volatile __u64 taken SEC(".bss.brake");
 
 /*
- * `rate` are taken at most: whoever adds after it is reached reads more than it. (An addition that tells what it added
- * to would take Linux 5.12.)
+ * So many as the rate says are taken at most: whoever adds after it is reached reads more than it. (An addition that
+ * tells what it added to would take Linux 5.12.)
  */
-static __always_inline bool take(void)
+static __always_inline bool take(struct state *state)
 {
-	if (!rate)
+	if (!is(state, FLAG_RATED))
 		return true;
-	if (taken >= rate)
+	if (taken >= VALUE(RATE))
 		return false;
 	__sync_fetch_and_add(&taken, 1);
-	return taken <= rate;
+	return taken <= VALUE(RATE);
 }
 
 /* Whether a run is to be left out, before anything is done for it. */
 static __always_inline bool is_left_out(struct state *state)
 {
-	if (rate && taken >= rate)
+	if (!is(state, FLAG_LEAVES_OUT))
+		return false;
+	if (is(state, FLAG_RATED) && taken >= VALUE(RATE))
 		return true;
-	if (sample <= 1)
-		return false;
-	if (!state->countdown) {
-		state->countdown = sample - 1;
-		return false;
+	if (state->countdown) {
+		state->countdown--;
+		return true;
 	}
-	state->countdown--;
-	return true;
+	state->countdown = VALUE(SAMPLE) - 1;
+	return false;
 }
 
-static __always_inline bool has_verdict(__u32 verdict)
+static __always_inline bool has_verdict(struct state *state, __u32 verdict)
 {
-	return verdicts == ANY_VERDICT || verdicts & 1U << (verdict < OTHER_VERDICT ? verdict : OTHER_VERDICT);
+	return !is(state, FLAG_BY_VERDICT) || VALUE(VERDICTS) >> (verdict < OTHER_VERDICT ? verdict : OTHER_VERDICT) & 1;
 }
 
 static __always_inline void count(struct state *state, enum fate fate)
@@ -83,44 +83,39 @@ static __always_inline void count(struct state *state, enum fate fate)
 
 /* What is known of a run before its packet is read. */
 struct run {
-	struct device device;
-	__u32 queue;
+	__u32 cpu;
 	__u32 told;
 	__u32 verdict;
+	struct arrival arrival;
 	__u64 now;
 };
 
+static __always_inline bool is_told(const struct run *run, __u32 halves)
+{
+	return (run->told & halves) == halves;
+}
+
 static __always_inline void fill(struct record *record, const struct run *run)
 {
-	record->time_ns = run->now;
-	record->target = target;
+	record->target = VALUE(TARGET);
 	record->verdict = run->verdict;
-	record->netns = run->device.netns;
-	record->ifindex = run->device.ifindex;
-	record->queue = run->queue;
-	record->captured = 0;
-	record->arrived = 0;
-	record->metadata = 0;
-	record->told = run->told;
+	record->netns = run->arrival.netns;
+	record->ifindex = run->arrival.ifindex;
+	record->queue = run->arrival.queue;
 }
 
-static __always_inline void fill_arrival(struct record *record, const struct state *state)
+static __always_inline void fill_arrival(struct record *record, const struct extent *extent)
 {
-	record->time_ns = state->time_ns;
-	record->length_before = state->before.extent.length;
-	record->metadata_before = state->before.extent.metadata;
+	record->length_before = extent->length;
+	record->metadata_before = extent->metadata;
 }
 
-static __always_inline void fill_egress(struct record *record, const struct xdp_buff *xdp)
+static __always_inline __u32 fill_egress(struct state *state, struct record *record, const struct xdp_buff *xdp)
 {
-	struct device egress;
-
-	if (place != PLACE_DEVMAP)
-		return;
-	egress = device_of(CONTEXT(xdp, txq, dev));
-	record->egress_netns = egress.netns;
-	record->egress_ifindex = egress.ifindex;
-	record->told |= TOLD_EGRESS;
+	if (!is(state, FLAG_IN_DEVMAP))
+		return 0;
+	identify(state, CONTEXT(xdp, txq, dev), &record->egress_netns, &record->egress_ifindex);
+	return TOLD_EGRESS;
 }
 
 /* Appends the packet's first bytes as they arrived; returns how long the record is then. */
@@ -136,11 +131,12 @@ static __always_inline __u64 append_arrived(struct record *record, __u64 size, c
 }
 
 /* Appends what stands in front of the packet; returns how long the record is then. */
-static __always_inline __u64 append_metadata(struct record *record, __u64 size, const struct extent *extent)
+static __always_inline __u64 append_metadata(struct state *state, struct record *record, __u64 size, const struct extent *extent)
 {
 	__u64 length = at_most(extent->metadata, METADATA_LEN);
 
-	if (!length || !can_read)
+	record->metadata = 0;
+	if (!length || !is_mostly(state, FLAG_CAN_READ))
 		return size;
 	if (bpf_probe_read_kernel((void *)record + size, length, (void *)(extent->data - extent->metadata)))
 		return size;
@@ -148,22 +144,16 @@ static __always_inline __u64 append_metadata(struct record *record, __u64 size, 
 	return size + padded(length);
 }
 
-/* Of the packet's bytes, as many are read into the batch as are shown there or compared. */
-static __always_inline __u64 read_length(void)
-{
-	__u64 length = at_most(snap_len, BATCHED_SNAP_LEN);
-
-	return shown == BOTH && length < HEAD_LEN ? HEAD_LEN : length;
-}
-
 /*
  * Whether the packet's bytes are copied from where it lies into the ring, by the helper that can: it does so faster than
  * the packet could be read into the batch, if it is long, and reads it where nothing else may. The helper takes a context
  * that the verifier knows.
  */
-static __always_inline bool leaves_directly(const struct extent *extent)
+static __always_inline bool leaves_directly(struct state *state, const struct extent *extent)
 {
-	return typed && (!can_read || (snap_len > BATCHED_SNAP_LEN && extent->length > BATCHED_SNAP_LEN));
+	if (!is_mostly(state, FLAG_TYPED))
+		return false;
+	return !is_mostly(state, FLAG_CAN_READ) || (is(state, FLAG_LONG) && extent->length > BATCHED_SNAP_LEN);
 }
 
 /* Sends the record, alone in the batch, with the packet behind it. */
@@ -171,10 +161,10 @@ static __always_inline void send_directly(struct batch *batch, struct record *re
 					  const struct xdp_buff *xdp, const struct extent *extent)
 {
 	/* What lies in further buffers is copied as well. */
-	__u64 captured = at_most(extent->length, snap_len);
+	__u64 captured = at_most(extent->length, VALUE(SNAP_LEN));
 
 	record->captured = captured;
-	record->told = (record->told & ~TOLD_UNREAD) | TOLD_TAIL;
+	record->told |= TOLD_TAIL;
 	batch->records = 1;
 	batch->sample.used = size;
 	settle(batch, bpf_xdp_output((void *)xdp, &events, BPF_F_CURRENT_CPU | captured << 32, &batch->sample,
@@ -182,65 +172,85 @@ static __always_inline void send_directly(struct batch *batch, struct record *re
 }
 
 /* Compares the packet with the note of how it arrived, and tells how it did where that differs. */
-static __always_inline __u64 tell_both(struct record *record, __u64 size, struct state *state, const struct run *run,
-				       struct extent *extent)
+static __always_inline __u64 tell_both(struct record *record, __u64 size, struct state *state, struct run *run,
+				       const struct extent *extent)
 {
 	struct view *before = &state->before;
 
+	record->time_ns = state->time_ns;
 	record->latency_ns = run->now - state->time_ns;
 	record->moved = extent->data - before->extent.data;
-	fill_arrival(record, state);
-	extent->flaws |= before->extent.flaws;
+	fill_arrival(record, &before->extent);
+	run->told |= before->extent.flaws;
 	if (is_same(before, extent, (__u64 *)(record + 1))) {
-		record->told |= TOLD_SAME;
+		run->told |= TOLD_SAME;
 		return size;
 	}
 	record->arrived = before->captured;
 	return append_arrived(record, size, before);
 }
 
-/* Puts a record of the packet as it is now into the batch, or, if the packet is long, into the ring. */
-static __always_inline enum fate put_record(void *ctx, struct state *state, const struct xdp_buff *xdp,
-					    const struct run *run)
+/* Leaves it at how the packet left: a run that interrupted this one has overwritten the note. */
+static __always_inline __u64 tell_exit_alone(struct record *record, __u64 size, struct state *state, struct run *run)
 {
-	struct batch *batch = open_batch();
-	enum fate fate = FATE_KEPT;
+	state->counts.unpaired++;
+	run->told &= ~(TOLD_ENTRY | TOLD_SAME);
+	record->time_ns = run->now;
+	record->arrived = 0;
+	return size;
+}
+
+/* What becomes of a record that is written. */
+static __always_inline enum fate decide(struct state *state, const struct run *run)
+{
+	if (is(state, FLAG_BY_CHANGE) && is_told(run, TOLD_SAME))
+		return FATE_FILTERED;
+	return take(state) ? FATE_KEPT : FATE_SKIPPED;
+}
+
+/* Puts a record of the packet as it is now into the batch, or, if the packet is long, into the ring. */
+static __always_inline enum fate put_record(void *ctx, struct state *state, const struct xdp_buff *xdp, struct run *run)
+{
+	bool both = is_told(run, BOTH), directly;
+	struct batch *batch = open_batch(run->cpu);
+	__u64 captured, size = sizeof(struct record);
 	struct record *record;
 	struct extent extent;
-	__u64 captured, size = sizeof(*record);
-	bool directly;
+	enum fate fate;
 
 	if (!batch)
 		return FATE_LOST;
-	measure(&extent, xdp);
-	directly = leaves_directly(&extent);
+	measure(state, &extent, xdp);
+	directly = leaves_directly(state, &extent);
 	if (directly && batch->records)
 		send(ctx, batch);
 	record = next_record(ctx, batch);
 	fill(record, run);
-	fill_egress(record, xdp);
-	captured = read_bytes(record + 1, &extent, read_length());
+	run->told |= fill_egress(state, record, xdp);
+	captured = read_bytes(state, record + 1, &extent, VALUE(READ_LEN));
+	record->arrived = 0;
 	if (!directly) {
-		captured = at_most(captured, snap_len);
+		captured = at_most(captured, VALUE(SNAP_LEN));
 		record->captured = captured;
 		size += padded(captured);
 	}
-	if ((run->told & BOTH) == BOTH)
-		size = tell_both(record, size, state, run, &extent);
-	if (run->told & TOLD_EXIT) {
+	if (both) {
+		__u64 with_note = tell_both(record, size, state, run, &extent);
+
+		size = !state->xdp ? with_note : tell_exit_alone(record, size, state, run);
+	} else {
+		record->time_ns = run->now;
+	}
+	if (is_told(run, TOLD_EXIT)) {
 		record->length_after = extent.length;
 		record->metadata_after = extent.metadata;
 	} else {
-		record->length_before = extent.length;
-		record->metadata_before = extent.metadata;
+		fill_arrival(record, &extent);
 	}
-	record->told |= extent.flaws;
-	if (only_changed && record->told & TOLD_SAME)
-		fate = FATE_FILTERED;
-	else if (!take())
-		fate = FATE_SKIPPED;
+	record->told = run->told | extent.flaws;
+	fate = decide(state, run);
 	if (fate == FATE_KEPT) {
-		size = append_metadata(record, size, &extent);
+		size = append_metadata(state, record, size, &extent);
 		if (directly)
 			send_directly(batch, record, size, xdp, &extent);
 		else
@@ -250,10 +260,13 @@ static __always_inline enum fate put_record(void *ctx, struct state *state, cons
 	return fate;
 }
 
-/* Puts a record that tells how the packet arrived, from the note, and no more, into the batch. */
-static __always_inline enum fate put_note(void *ctx, struct state *state, const struct run *run)
+/*
+ * Puts a record that tells how the packet arrived, from the note, and no more, into the batch. Of a run that never came
+ * to its exit, `arrival` is not known.
+ */
+static __always_inline enum fate put_note(void *ctx, struct state *state, struct run *run)
 {
-	struct batch *batch = open_batch();
+	struct batch *batch = open_batch(run->cpu);
 	struct record *record;
 	__u64 size;
 
@@ -261,139 +274,34 @@ static __always_inline enum fate put_note(void *ctx, struct state *state, const 
 		return FATE_LOST;
 	record = next_record(ctx, batch);
 	fill(record, run);
-	fill_arrival(record, state);
+	fill_arrival(record, &state->before.extent);
+	record->time_ns = state->time_ns;
 	record->told = TOLD_ENTRY | state->before.extent.flaws;
 	record->captured = state->before.captured;
+	record->arrived = 0;
+	record->metadata = 0;
 	size = append_arrived(record, sizeof(*record), &state->before);
 	keep_record(batch, size);
 	close_batch(ctx, batch);
 	return FATE_KEPT;
 }
 
-/* What can be told of a run without its packet, and whether it is asked for. */
-static __always_inline bool is_asked_for(struct run *run, const struct xdp_buff *xdp)
+static __always_inline struct state *state_of(__u32 cpu)
 {
-	const struct xdp_rxq_info *rxq = CONTEXT(xdp, rxq);
-
-	if (typed) {
-		run->device = device_of(rxq->dev);
-		run->queue = rxq->queue_index;
-	} else {
-		run->device = device_of(BPF_CORE_READ(rxq, dev));
-		run->queue = BPF_CORE_READ(rxq, queue_index);
-	}
-	return is_from(run->device, run->queue);
-}
-
-static __always_inline struct state *state_of_this_cpu(void)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
 	struct state *all = states;
 
 	/* Keeps clang from concluding that cpu is 0. */
-	asm volatile("" : "+r"(all));
-	/* Keeps the verifier happy: can't happen. */
-	return cpu < cpus ? &all[cpu] : NULL;
+	asm("" : "+r"(all));
+	return &all[cpu];
 }
 
-/* The run that was noted last has no fexit: the kernel skipped it. Where that was isn't known any more. */
-static __always_inline void end_unpaired(void *ctx, struct state *state)
+/* The run that was noted last has no fexit: the kernel skipped it. */
+static __always_inline void end_unpaired(void *ctx, struct state *state, __u32 cpu)
 {
-	struct run run = {};
+	struct run run = { .cpu = cpu };
 
 	state->counts.unpaired++;
 	count(state, state->fate == FATE_KEPT ? put_note(ctx, state, &run) : state->fate);
-}
-
-static __always_inline enum fate decide_at_entry(struct state *state, const struct xdp_buff *xdp)
-{
-	if (is_left_out(state))
-		return FATE_SKIPPED;
-	if (shown & TOLD_ENTRY || filters_entry)
-		look(&state->before, xdp);
-	return filters_entry && !passes_filter(&state->before) ? FATE_FILTERED : FATE_KEPT;
-}
-
-/* Where there is no fexit. */
-static __always_inline enum fate tell_entry(void *ctx, struct state *state, const struct xdp_buff *xdp)
-{
-	struct run run = { .told = TOLD_ENTRY, .now = bpf_ktime_get_ns() };
-
-	if (state->fate != FATE_KEPT)
-		return state->fate;
-	if (!is_asked_for(&run, xdp))
-		return FATE_FILTERED;
-	return put_record(ctx, state, xdp, &run);
-}
-
-static __always_inline int handle_entry(void *ctx, const struct xdp_buff *xdp)
-{
-	struct state *state = state_of_this_cpu();
-
-	if (!state || !tracing)
-		return 0;
-	if (attached & TOLD_EXIT && state->xdp)
-		end_unpaired(ctx, state);
-	state->fate = decide_at_entry(state, xdp);
-	if (!(attached & TOLD_EXIT)) {
-		count(state, tell_entry(ctx, state, xdp));
-		return 0;
-	}
-	state->entered = true;
-	state->xdp = (__u64)xdp;
-	/* Last, so that what fentry itself costs is not in the latency. */
-	if (state->fate == FATE_KEPT)
-		state->time_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
-static __always_inline enum fate tell_exit(void *ctx, struct state *state, const struct xdp_buff *xdp, bool paired,
-					   __u32 verdict)
-{
-	struct run run = { .told = TOLD_EXIT, .verdict = verdict };
-
-	if (paired ? state->fate != FATE_KEPT : attached == TOLD_EXIT && is_left_out(state))
-		return paired ? state->fate : FATE_SKIPPED;
-	if (!has_verdict(verdict))
-		return FATE_FILTERED;
-	run.now = bpf_ktime_get_ns();
-	if (slower_ns && (!paired || run.now - state->time_ns < slower_ns))
-		return FATE_FILTERED;
-	if (!is_asked_for(&run, xdp) || (only_changed && !paired))
-		return FATE_FILTERED;
-	if (filters_exit) {
-		look(&state->after, xdp);
-		if (!passes_filter(&state->after))
-			return FATE_FILTERED;
-	}
-	if (shown == TOLD_ENTRY)
-		return paired ? put_note(ctx, state, &run) : FATE_FILTERED;
-	if (paired && shown == BOTH)
-		run.told = BOTH;
-	if (returns)
-		run.told |= TOLD_VERDICT;
-	return put_record(ctx, state, xdp, &run);
-}
-
-static __always_inline int handle_exit(void *ctx, const struct xdp_buff *xdp, __u32 verdict)
-{
-	struct state *state = state_of_this_cpu();
-	bool paired;
-
-	if (!state)
-		return 0;
-	paired = attached & TOLD_ENTRY && state->xdp == (__u64)xdp;
-	if (paired) {
-		state->xdp = 0;
-	} else {
-		/* Where fentry hasn't run yet, this run had begun before the start. */
-		if (!tracing || (attached & TOLD_ENTRY && !state->entered))
-			return 0;
-		if (attached & TOLD_ENTRY)
-			state->counts.unpaired++;
-	}
-	count(state, tell_exit(ctx, state, xdp, paired, verdict));
-	return 0;
 }
 
 /*
@@ -410,38 +318,152 @@ static __always_inline int handle_exit(void *ctx, const struct xdp_buff *xdp, __
 		argument;                                                                                              \
 	})
 
-static __always_inline struct xdp_buff *context_of(void *ctx)
+static __always_inline struct xdp_buff *context_of(void *ctx, struct state *state)
 {
-	switch (context) {
-	case 0: return (struct xdp_buff *)ARGUMENT(0);
-	case 1: return (struct xdp_buff *)ARGUMENT(1);
-	case 2: return (struct xdp_buff *)ARGUMENT(2);
-	case 3: return (struct xdp_buff *)ARGUMENT(3);
-	default: return (struct xdp_buff *)ARGUMENT(4);
-	}
+	if (is(state, FLAG_CONTEXT_1))
+		return (struct xdp_buff *)ARGUMENT(1);
+	if (is(state, FLAG_CONTEXT_2))
+		return (struct xdp_buff *)ARGUMENT(2);
+	if (is(state, FLAG_CONTEXT_3))
+		return (struct xdp_buff *)ARGUMENT(3);
+	if (is(state, FLAG_CONTEXT_4))
+		return (struct xdp_buff *)ARGUMENT(4);
+	return (struct xdp_buff *)ARGUMENT(0);
 }
 
-static __always_inline __u32 verdict_of(void *ctx)
+static __always_inline __u32 verdict_of(void *ctx, struct state *state)
 {
-	if (!returns)
+	if (!is_mostly(state, FLAG_RETURNS))
 		return 0;
-	switch (parameters) {
-	case 1: return ARGUMENT(1);
-	case 2: return ARGUMENT(2);
-	case 3: return ARGUMENT(3);
-	case 4: return ARGUMENT(4);
-	default: return ARGUMENT(5);
+	if (is(state, FLAG_PARAMETERS_2))
+		return ARGUMENT(2);
+	if (is(state, FLAG_PARAMETERS_3))
+		return ARGUMENT(3);
+	if (is(state, FLAG_PARAMETERS_4))
+		return ARGUMENT(4);
+	if (is(state, FLAG_PARAMETERS_5))
+		return ARGUMENT(5);
+	return ARGUMENT(1);
+}
+
+static __always_inline enum fate decide_at_entry(struct state *state, const struct xdp_buff *xdp)
+{
+	if (is_left_out(state))
+		return FATE_SKIPPED;
+	if (is_mostly(state, FLAG_TELLS_ENTRY) || is(state, FLAG_FILTERS_ENTRY))
+		look(state, &state->before, xdp);
+	return is(state, FLAG_FILTERS_ENTRY) && !passes_filter(&state->before) ? FATE_FILTERED : FATE_KEPT;
+}
+
+/* Where there is no fexit. */
+static __always_inline enum fate tell_entry(void *ctx, struct state *state, const struct xdp_buff *xdp, __u32 cpu)
+{
+	struct run run = { .cpu = cpu, .told = TOLD_ENTRY, .now = bpf_ktime_get_ns() };
+
+	trace_back(state, &run.arrival, xdp);
+	return is_wanted(state, &run.arrival) ? put_record(ctx, state, xdp, &run) : FATE_FILTERED;
+}
+
+static __always_inline int handle_entry(void *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	const struct xdp_buff *xdp;
+	struct state *state;
+	enum fate fate;
+
+	/* Keeps the verifier happy: there are no more CPUs than there may be. */
+	if (cpu >= VALUE(CPUS) || !tracing)
+		return 0;
+	state = state_of(cpu);
+	xdp = context_of(ctx, state);
+	if (is_mostly(state, FLAG_HAS_EXIT) && state->xdp)
+		end_unpaired(ctx, state, cpu);
+	fate = decide_at_entry(state, xdp);
+	if (is_mostly(state, FLAG_HAS_EXIT)) {
+		state->fate = fate;
+		state->entered = true;
+		state->xdp = (__u64)xdp;
+		/* Last, so that what fentry itself costs is not in the latency. */
+		if (fate == FATE_KEPT)
+			state->time_ns = bpf_ktime_get_ns();
+	} else {
+		count(state, fate == FATE_KEPT ? tell_entry(ctx, state, xdp, cpu) : fate);
 	}
+	return 0;
+}
+
+static __always_inline enum fate tell_exit(void *ctx, struct state *state, const struct xdp_buff *xdp, bool paired,
+					   __u32 verdict, __u32 cpu)
+{
+	struct run run = { .cpu = cpu, .told = TOLD_EXIT, .verdict = verdict };
+
+	if (!has_verdict(state, verdict))
+		return FATE_FILTERED;
+	run.now = bpf_ktime_get_ns();
+	if (is(state, FLAG_BY_LATENCY) && (!paired || run.now - state->time_ns < VALUE(SLOWER_NS)))
+		return FATE_FILTERED;
+	if (is(state, FLAG_BY_CHANGE) && !paired)
+		return FATE_FILTERED;
+	trace_back(state, &run.arrival, xdp);
+	if (!is_wanted(state, &run.arrival))
+		return FATE_FILTERED;
+	if (is(state, FLAG_FILTERS_EXIT)) {
+		look(state, &state->after, xdp);
+		if (!passes_filter(&state->after))
+			return FATE_FILTERED;
+	}
+	if (!is_mostly(state, FLAG_TELLS_EXIT))
+		return paired ? put_note(ctx, state, &run) : FATE_FILTERED;
+	if (is_mostly(state, FLAG_RETURNS))
+		run.told |= TOLD_VERDICT;
+	if (is_mostly(state, FLAG_TELLS_ENTRY) && paired)
+		run.told |= TOLD_ENTRY;
+	return put_record(ctx, state, xdp, &run);
+}
+
+static __always_inline int handle_exit(void *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	enum fate fate = FATE_KEPT;
+	const struct xdp_buff *xdp;
+	struct state *state;
+	bool paired = false;
+
+	if (cpu >= VALUE(CPUS))
+		return 0;
+	state = state_of(cpu);
+	xdp = context_of(ctx, state);
+	if (is_mostly(state, FLAG_HAS_ENTRY)) {
+		paired = state->xdp == (__u64)xdp;
+		if (paired) {
+			state->xdp = 0;
+			fate = state->fate;
+		} else {
+			/* Where fentry hasn't run yet, this run had begun before the start. */
+			if (!tracing || !state->entered)
+				return 0;
+			state->counts.unpaired++;
+		}
+	} else {
+		if (!tracing)
+			return 0;
+		if (is_left_out(state))
+			fate = FATE_SKIPPED;
+	}
+	if (fate == FATE_KEPT)
+		fate = tell_exit(ctx, state, xdp, paired, verdict_of(ctx, state), cpu);
+	count(state, fate);
+	return 0;
 }
 
 SEC("fentry/xdp")
 int BPF_PROG(fentry_xdp)
 {
-	return handle_entry(ctx, context_of(ctx));
+	return handle_entry(ctx);
 }
 
 SEC("fexit/xdp")
 int BPF_PROG(fexit_xdp)
 {
-	return handle_exit(ctx, context_of(ctx), verdict_of(ctx));
+	return handle_exit(ctx);
 }

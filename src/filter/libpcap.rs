@@ -52,11 +52,20 @@ fn take_turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// libpcap's optimiser takes time with the cube of the length: some 15 s for this many instructions.
+const MOST_TO_OPTIMISE: usize = 20_000;
+
 /// What libpcap makes of `expression` for Ethernet, or its own words on why it makes nothing of it.
 pub(super) fn compile(expression: &CStr) -> Result<Vec<Classic>, String> {
     let _turn = take_turn();
     let compiler = Compiler::open().ok_or("libpcap is out of memory")?;
-    compiler.compile(expression)
+    let size = compiler.compile(expression, false)?.len();
+    if size > MOST_TO_OPTIMISE {
+        return Err(format!(
+            "it is too long: {size} instructions before they are optimised, and more than {MOST_TO_OPTIMISE} take minutes"
+        ));
+    }
+    compiler.compile(expression, true)
 }
 
 /// `tcpdump -d`'s line for instruction `number` of a program.
@@ -85,10 +94,11 @@ impl Compiler {
         NonNull::new(unsafe { pcap_open_dead(ETHERNET, SNAP_LENGTH) }).map(Self)
     }
 
-    fn compile(&self, expression: &CStr) -> Result<Vec<Classic>, String> {
+    fn compile(&self, expression: &CStr, optimise: bool) -> Result<Vec<Classic>, String> {
         let mut program = RawProgram { length: 0, instructions: std::ptr::null_mut() };
         // SAFETY: the handle is open, and the other two pointers are good for the length of the call.
-        let status = unsafe { pcap_compile(self.0.as_ptr(), &mut program, expression.as_ptr(), 1, NO_NETMASK) };
+        let status =
+            unsafe { pcap_compile(self.0.as_ptr(), &mut program, expression.as_ptr(), optimise.into(), NO_NETMASK) };
         if status != 0 {
             // SAFETY: the text lies in the handle, which is open.
             return Err(unsafe { words(pcap_geterr(self.0.as_ptr())) });

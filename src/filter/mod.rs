@@ -32,7 +32,7 @@ pub use translate::{Layout, translate};
 
 use crate::failure::Failure;
 
-/// Longer ones take libpcap long, and need more room than there is anyway.
+/// Longer ones need more room than there is.
 const LONGEST: usize = 64 * 1024;
 
 /// A filter as libpcap compiled it.

@@ -3,10 +3,11 @@
 use std::mem::offset_of;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{AsRawLibbpf, OpenProgramMut, libbpf_sys};
+use libbpf_rs::{OpenProgramMut, libbpf_sys};
 
 use super::maps::possible_cpus;
-use crate::bpf::{self, Devices, Extent, ListedDevice, OpenXdptraceSkel, State, Tells, View};
+use super::settings::{Settings, overwrite};
+use crate::bpf::{self, BATCHED_SNAP_LEN, Extent, Flag, OpenXdptraceSkel, State, Value, View};
 use crate::filter::{self, Insn};
 use crate::plan::{Probes, Selection, Side};
 use crate::target::{Function, Place};
@@ -58,84 +59,91 @@ impl Aim<'_> {
     /// # Errors
     /// None but a defect of this build.
     pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
-        self.configure_target(open)?;
-        self.configure_selection(open)?;
-        if self.filter.is_empty() {
-            return Ok(());
-        }
-        match self.selection.filter_at {
-            Side::Entry => place_filter(&mut open.progs.fentry_xdp, self.filter),
-            Side::Exit => place_filter(&mut open.progs.fexit_xdp, self.filter),
-        }
-    }
-
-    fn configure_target(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
         let cpus = possible_cpus()?;
         // It moves when it grows.
         open.maps.bss_states_data = None;
         open.maps.bss_states.set_value_size(cpus * size_of::<State>() as u32).context("failed to size the BPF maps")?;
         open.maps.batches.set_max_entries(2 * cpus).context("failed to size the BPF maps")?;
-        let config = open.maps.rodata_data.as_deref_mut().context("the BPF object has no configuration")?;
-        config.cpus = cpus;
-        config.can_read = self.can_read;
-        config.target = self.number;
-        config.place = match self.place {
-            Place::Device => bpf::Place::PLACE_DEVICE,
-            Place::Devmap => bpf::Place::PLACE_DEVMAP,
-            Place::Cpumap => bpf::Place::PLACE_CPUMAP,
-        };
-        config.context = self.function.context.unwrap_or(0).into();
-        config.parameters = self.function.parameters.into();
-        config.typed = self.function.typed;
-        config.returns = self.function.returns;
-        Ok(())
+        let mut settings = Settings::default();
+        settings.set(Value::VALUE_CPUS, cpus.into());
+        settings.flag(Flag::FLAG_CAN_READ, self.can_read);
+        self.set_target(&mut settings);
+        self.set_selection(&mut settings);
+        self.set_devices(&mut settings);
+        for program in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
+            settings.write(program);
+        }
+        match (self.filter.is_empty(), self.selection.filter_at) {
+            (true, _) => Ok(()),
+            (false, Side::Entry) => place_filter(&mut open.progs.fentry_xdp, self.filter),
+            (false, Side::Exit) => place_filter(&mut open.progs.fexit_xdp, self.filter),
+        }
     }
 
-    fn configure_selection(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
-        let Selection { filter_at, verdicts, changed, slower, queue, sample, rate, snap_len, .. } = *self.selection;
-        let config = open.maps.rodata_data.as_deref_mut().context("the BPF object has no configuration")?;
-        config.attached = halves(self.probes);
+    fn set_target(&self, settings: &mut Settings) {
+        const CONTEXTS: [Flag; 4] =
+            [Flag::FLAG_CONTEXT_1, Flag::FLAG_CONTEXT_2, Flag::FLAG_CONTEXT_3, Flag::FLAG_CONTEXT_4];
+        const PARAMETERS: [Flag; 4] =
+            [Flag::FLAG_PARAMETERS_2, Flag::FLAG_PARAMETERS_3, Flag::FLAG_PARAMETERS_4, Flag::FLAG_PARAMETERS_5];
+        let Function { context, parameters, typed, returns, .. } = self.function;
+        for (number, flag) in CONTEXTS.into_iter().enumerate() {
+            settings.flag(flag, context.is_some_and(|context| usize::from(context) == number + 1));
+        }
+        for (number, flag) in PARAMETERS.into_iter().enumerate() {
+            settings.flag(flag, usize::from(parameters) == number + 2);
+        }
+        settings.set(Value::VALUE_TARGET, self.number.into());
+        settings.flag(Flag::FLAG_TYPED, typed);
+        settings.flag(Flag::FLAG_RETURNS, returns);
+        settings.flag(Flag::FLAG_IN_DEVMAP, self.place == Place::Devmap);
+        settings.flag(Flag::FLAG_IN_CPUMAP, self.place == Place::Cpumap);
+    }
+
+    fn set_selection(&self, settings: &mut Settings) {
+        let selection = self.selection;
         // A hazard may have left it no more than fexit.
-        config.shown = halves(if self.probes == Probes::Both { self.selection.shown } else { self.probes });
-        config.snap_len = snap_len;
-        config.filters_entry = !self.filter.is_empty() && filter_at == Side::Entry;
-        config.filters_exit = !self.filter.is_empty() && filter_at == Side::Exit;
-        config.only_queue = queue.map_or(-1, i64::from);
-        config.verdicts = verdicts.unwrap_or(u32::MAX);
-        config.only_changed = changed;
-        config.slower_ns = slower.map_or(0, |least| least.as_nanos() as u64);
-        config.sample = sample;
-        config.rate = rate.unwrap_or(0);
-        let (only, netns, ifindex) = match self.devices {
-            Wanted::All => (Devices::DEVICES_ALL, 0, 0),
-            Wanted::Netns(netns) => (Devices::DEVICES_NETNS, netns, 0),
-            Wanted::One { netns, ifindex } => (Devices::DEVICES_ONE, netns, ifindex),
-            Wanted::Listed => (Devices::DEVICES_LISTED, 0, 0),
-        };
-        config.only_devices = only;
-        config.only_device = ListedDevice { netns, ifindex };
-        Ok(())
+        let told = if self.probes == Probes::Both { selection.shown } else { self.probes };
+        settings.flag(Flag::FLAG_HAS_ENTRY, self.probes != Probes::Exit);
+        settings.flag(Flag::FLAG_HAS_EXIT, self.probes != Probes::Entry);
+        settings.flag(Flag::FLAG_TELLS_ENTRY, told != Probes::Exit);
+        settings.flag(Flag::FLAG_TELLS_EXIT, told != Probes::Entry);
+        let filters = |side| !self.filter.is_empty() && selection.filter_at == side;
+        settings.flag(Flag::FLAG_FILTERS_ENTRY, filters(Side::Entry));
+        settings.flag(Flag::FLAG_FILTERS_EXIT, filters(Side::Exit));
+        settings.flag(Flag::FLAG_LEAVES_OUT, selection.sample > 1 || selection.rate.is_some());
+        settings.flag(Flag::FLAG_BY_CHANGE, selection.changed);
+        settings.set(Value::VALUE_SAMPLE, selection.sample.into());
+        settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, selection.rate);
+        settings.optional(Flag::FLAG_BY_VERDICT, Value::VALUE_VERDICTS, selection.verdicts.map(u64::from));
+        settings.optional(Flag::FLAG_BY_QUEUE, Value::VALUE_QUEUE, selection.queue.map(u64::from));
+        let slower_ns = selection.slower.map(|least| least.as_nanos() as u64);
+        settings.optional(Flag::FLAG_BY_LATENCY, Value::VALUE_SLOWER_NS, slower_ns);
+        let shown = selection.snap_len.min(BATCHED_SNAP_LEN);
+        let read = if told == Probes::Both { shown.max(bpf::HEAD_LEN as u32) } else { shown };
+        settings.flag(Flag::FLAG_LONG, selection.snap_len > BATCHED_SNAP_LEN);
+        settings.set(Value::VALUE_SNAP_LEN, selection.snap_len.into());
+        settings.set(Value::VALUE_READ_LEN, read.into());
     }
-}
 
-fn halves(probes: Probes) -> Tells {
-    match probes {
-        Probes::Both => Tells(Tells::TOLD_ENTRY.0 | Tells::TOLD_EXIT.0),
-        Probes::Entry => Tells::TOLD_ENTRY,
-        Probes::Exit => Tells::TOLD_EXIT,
+    fn set_devices(&self, settings: &mut Settings) {
+        let (netns, ifindex) = match self.devices {
+            Wanted::All | Wanted::Listed => (0, 0),
+            Wanted::Netns(netns) => (netns, 0),
+            Wanted::One { netns, ifindex } => (netns, ifindex),
+        };
+        settings.flag(Flag::FLAG_BY_DEVICES, self.devices == Wanted::Listed);
+        settings.flag(Flag::FLAG_BY_NETNS, matches!(self.devices, Wanted::Netns(_)));
+        settings.flag(Flag::FLAG_BY_DEVICE, matches!(self.devices, Wanted::One { .. }));
+        settings.set(Value::VALUE_NETNS, netns.into());
+        settings.set(Value::VALUE_IFINDEX, ifindex.into());
     }
 }
 
 /// Overwrites the sled in the opened program with the filter, which is as long.
 fn place_filter(program: &mut OpenProgramMut<'_>, filter: &[Insn]) -> Result<()> {
     let sled = find_sled(program.insns(), filter.len()).context("the BPF object has no place for a filter")?;
-    // SAFETY: libbpf keeps a program's instructions where they are from opening to loading, 8 bytes each, and nobody else
-    // has a reference to them here. `find_sled` has found as many as there are in `filter` from `sled` on.
-    unsafe {
-        let first = libbpf_sys::bpf_program__insns(program.as_libbpf_object().as_ptr()).cast_mut().cast::<u64>();
-        for (number, insn) in filter.iter().enumerate() {
-            first.add(sled + number).write(insn.to_u64());
-        }
+    for (number, insn) in filter.iter().enumerate() {
+        overwrite(program, sled + number, insn.to_u64());
     }
     Ok(())
 }

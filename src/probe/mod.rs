@@ -4,6 +4,7 @@
 
 mod aim;
 mod maps;
+mod settings;
 
 use std::io;
 use std::mem::MaybeUninit;

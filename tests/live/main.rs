@@ -7,6 +7,8 @@
 mod checking;
 mod endings;
 mod fields;
+mod filter;
+mod filtering;
 mod following;
 mod lab;
 mod listing;
