@@ -10,7 +10,7 @@ use crate::nic::{self, Target};
 
 /// How many times each figure is measured.
 pub const ROUNDS: usize = 5;
-/// How many of those must agree: a tick of the clock falls into some of the others.
+/// How many of those must agree: a tick of the clock, or a batch more or less, falls into some of the others.
 const AGREEING: usize = 3;
 /// By how much those may differ, in percent of the smallest.
 const VARIATION: u32 = 2;
@@ -44,7 +44,7 @@ pub fn instructions(target: &Target, frame: &Frame) -> Result<u32> {
     Ok(output.duration.as_nanos() as u32)
 }
 
-/// The smallest of several; Err where they don't agree. `between` gives the tracer time to read.
+/// The smallest of several that enough others agree with. `between` gives the tracer time to read.
 pub fn steady(target: &Target, frame: &Frame, between: impl Fn() -> Result<()>) -> Result<u32> {
     let mut figures = Vec::new();
     for _ in 0..ROUNDS {
@@ -53,7 +53,7 @@ pub fn steady(target: &Target, frame: &Frame, between: impl Fn() -> Result<()>) 
     }
     eprintln!("    {figures:?}");
     figures.sort_unstable();
-    let (least, most) = (figures[0], figures[AGREEING - 1]);
-    ensure!((most - least) * 100 <= least * VARIATION, "not steady: {figures:?}");
-    Ok(least)
+    let agree = |some: &&[u32]| (some[AGREEING - 1] - some[0]) * 100 <= some[0] * VARIATION;
+    let least = figures.windows(AGREEING).find(agree).map(|some| some[0]);
+    least.with_context(|| format!("not steady: {figures:?}"))
 }
