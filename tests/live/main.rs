@@ -15,6 +15,7 @@ mod listing;
 mod loader;
 mod output;
 mod refusals;
+mod selecting;
 mod setups;
 mod targets;
 mod tracer;

@@ -28,7 +28,13 @@ fn verdict_is_shown(nic: &Nic, mode: &str, program: &str, verdict: &str, left: L
     assert!(shown.chunks(2).all(|pair| pair == expected), "{mode} {program}: {shown:#?}");
 
     let ended = text.end("TERM");
-    let fields: Vec<&str> = ended.stdout[0].split(' ').collect();
+    // That it was changed stands behind it.
+    let changed = match left {
+        Left::AsItCame => "",
+        Left::SentBack => " [changed in the first 128 bytes]",
+    };
+    let line = ended.stdout[0].strip_suffix(changed).expect("what changed");
+    let fields: Vec<&str> = line.split(' ').collect();
     assert_eq!(fields[1..4], [device, name.as_str(), verdict], "{mode}");
     // The packet as it arrived, whatever the program made of it.
     assert_eq!(fields[5..], ["IP", peer, ">", &format!("{address}:"), "ICMP"], "{mode}");

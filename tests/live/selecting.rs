@@ -1,0 +1,109 @@
+//! Which runs are told of, and what of them.
+
+use crate::lab::{Nic, TARGETS, run};
+use crate::tracer::{Counts, Tracer};
+
+/// A NIC with the program that sends IPv4 back with its addresses swapped.
+fn nic_that_swaps() -> Nic {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_tx");
+    nic
+}
+
+/// Sends `count` echo requests, not answered, to a tracer with these words; its lines and what became of the runs.
+fn trace(nic: &Nic, words: &[&str], count: u32) -> (Vec<String>, Counts) {
+    let tracer = Tracer::start(nic, &[&["-i", "veth0"], words].concat());
+    // To nobody, so that no answers of the NIC's own come into the count, and neighbours needn't be found.
+    nic.there(&["ping", "-n", "-q", "-i", "0.05", "-W", "1", "-c", &count.to_string(), "192.0.2.1"]);
+    let ended = tracer.end("INT");
+    assert!(ended.status.success(), "{words:?}: {ended:?}");
+    (ended.stdout.clone(), ended.counts())
+}
+
+/// Whether a filter on the destination accepts the packet as it arrived (to 192.0.2.1), or as it left (to 192.0.2.2): with
+/// each of the three probes.
+#[test]
+fn the_filter_sees_the_side_that_it_is_told_to() {
+    let nic = nic_that_swaps();
+    for probe in ["both", "entry", "exit"] {
+        for (side, address, accepts) in [
+            ("entry", "192.0.2.1", true),
+            ("entry", "192.0.2.2", false),
+            ("exit", "192.0.2.1", false),
+            ("exit", "192.0.2.2", true),
+        ] {
+            let words = ["--probe", probe, "--filter-at", side, "icmp", "and", "dst", "host", address];
+            let (lines, counts) = trace(&nic, &words, 3);
+            let expected = if accepts { 3 } else { 0 };
+            assert_eq!(
+                (lines.len(), counts.traced, counts.lost),
+                (expected, expected as u64, 0),
+                "{words:?} {counts:?}"
+            );
+            assert!(counts.filtered >= 3 - counts.traced, "{words:?} {counts:?}");
+            // What the probe saw: as it arrived where fentry tells, as it left where fexit alone does.
+            let ends = if probe == "exit" { "192.0.2.1 > 192.0.2.2" } else { "192.0.2.2 > 192.0.2.1" };
+            assert!(lines.iter().all(|line| line.contains(ends)), "{words:?} {lines:?}");
+        }
+    }
+}
+
+#[test]
+fn verdicts_changes_and_samples_are_selected() {
+    let nic = nic_that_swaps();
+    let table: [(&[&str], usize); 7] = [
+        (&["--verdict", "tx", "icmp"], 4),
+        (&["--verdict", "drop,aborted", "icmp"], 0),
+        (&["--verdict", "!tx", "icmp"], 0),
+        (&["--changed", "icmp"], 4),
+        (&["--slower", "1h", "icmp"], 0),
+        (&["--queue", "1", "icmp"], 0),
+        (&["-c", "2", "icmp"], 2),
+    ];
+    for (words, expected) in table {
+        let (lines, counts) = trace(&nic, words, 4);
+        assert_eq!((lines.len(), counts.traced, counts.lost), (expected, expected as u64, 0), "{words:?} {counts:?}");
+    }
+    // Of everything that comes, every other run on each CPU.
+    let (lines, counts) = trace(&nic, &["--sample", "2"], 8);
+    assert_eq!(lines.len() as u64, counts.traced);
+    assert!(counts.filtered == 0 && counts.lost == 0 && counts.skipped.abs_diff(counts.traced) <= 2, "{counts:?}");
+    let (lines, counts) = trace(&nic, &["--rate", "3", "--verdict", "tx"], 8);
+    assert!(lines.len() >= 3 && counts.traced <= 6 && counts.skipped >= 2, "{counts:?}");
+}
+
+/// Each run once and in order, however the flushes, which come in between all the time, interrupt it.
+#[test]
+fn a_flood_is_told_whole_and_in_order() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
+    let tracer = Tracer::start(&nic, &["-i", "veth0", "-o", "text", "icmp"]);
+    nic.there(&["ping", "-n", "-q", "-f", "-l", "100", "-c", "3000", "-W", "1", "192.0.2.1"]);
+    let ended = tracer.end("INT");
+    let counts = ended.counts();
+    assert_eq!((counts.traced, counts.lost), (3000, 0), "{counts:?}");
+    assert_eq!(ended.stdout.len(), 3000);
+}
+
+#[test]
+fn a_file_is_read_by_tcpdump() {
+    let nic = nic_that_swaps();
+    let file = format!("/run/xdptrace-{}.pcapng", std::process::id());
+    // Longer than what a batch holds, so that it leaves by the other way.
+    let tracer = Tracer::start(&nic, &["-i", "veth0", "-w", &file, "icmp"]);
+    nic.there(&["ping", "-n", "-q", "-s", "1400", "-c", "1", "-W", "1", "192.0.2.1"]);
+    nic.there(&["ping", "-n", "-q", "-s", "56", "-c", "1", "-W", "1", "192.0.2.1"]);
+    let ended = tracer.end("INT");
+    assert_eq!(ended.counts().traced, 2, "{ended:?}");
+    let read = run(&["tcpdump", "-nn", "-r", &file]);
+    let lines = String::from_utf8(read.stdout).unwrap();
+    for (words, times) in [
+        ("192.0.2.2 > 192.0.2.1: ICMP echo request", 2),
+        ("192.0.2.1 > 192.0.2.2: ICMP echo request", 2),
+        ("length 1408", 2),
+        ("length 64", 2),
+    ] {
+        assert_eq!(lines.matches(words).count(), times, "{words}: {lines}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
