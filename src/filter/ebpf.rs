@@ -140,6 +140,10 @@ impl Insn {
         Self::new(ALU64 | arithmetic_bits(Arithmetic::Sub) | FROM_REGISTER, dst, src, 0, 0)
     }
 
+    pub(super) fn and64(dst: u8, k: i32) -> Self {
+        Self::new(ALU64 | arithmetic_bits(Arithmetic::And), dst, 0, 0, k)
+    }
+
     pub(super) fn negate(dst: u8) -> Self {
         Self::new(ALU32 | NEG, dst, 0, 0, 0)
     }

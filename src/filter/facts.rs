@@ -13,7 +13,9 @@ pub(super) struct Facts {
     pub linear: bool,
     /// `POINTER` and `LEFT` hold what byte X makes of them.
     pub pointer: bool,
-    /// At most this is in A and in X, and the verifier knows it too.
+    /// X is a header's length as it was made, and no test has led the verifier to think anything else of it.
+    pub header_length: bool,
+    /// At most this is in A and in X.
     a: u32,
     x: u32,
 }
@@ -21,7 +23,7 @@ pub(super) struct Facts {
 impl Facts {
     /// At the beginning, where A and X are 0 or nobody reads them.
     pub(super) fn initial() -> Self {
-        Self { known: 0, known_from_x: 0, linear: false, pointer: false, a: 0, x: 0 }
+        Self { known: 0, known_from_x: 0, linear: false, pointer: false, header_length: false, a: 0, x: 0 }
     }
 
     /// What holds where two ways meet.
@@ -31,12 +33,13 @@ impl Facts {
             known_from_x: self.known_from_x.min(other.known_from_x),
             linear: self.linear && other.linear,
             pointer: self.pointer && other.pointer,
+            header_length: self.header_length && other.header_length,
             a: self.a.max(other.a),
             x: self.x.max(other.x),
         }
     }
 
-    /// Whether X + `end` cannot be beyond `limit`, as far as the verifier sees.
+    /// Whether X + `end` cannot be beyond `limit`.
     pub(super) fn stays_within(&self, end: u32, limit: u32) -> bool {
         u64::from(self.x) + u64::from(end) <= u64::from(limit)
     }
@@ -51,12 +54,19 @@ impl Facts {
     pub(super) fn follow(&mut self, op: Op) {
         match op {
             Op::Load { size: Size::Byte, .. } => self.a = 0xff,
-            // The verifier knows nothing of what it has seen swapped.
             Op::Load { .. } | Op::Negate => self.a = u32::MAX,
-            Op::HeaderLength(_) => self.set_x(60),
+            Op::HeaderLength(_) => {
+                self.set_x(60);
+                self.header_length = true;
+            }
+            Op::Branch { with: Operand::X, .. } => self.header_length = false,
             Op::Set(Register::A, source) => self.a = most(source),
             Op::Set(Register::X, source) => self.set_x(most(source)),
-            Op::Copy(Register::A) => self.a = self.x,
+            Op::Copy(Register::A) => {
+                self.a = self.x;
+                // A test of the copy is one of the original, too.
+                self.header_length = false;
+            }
             Op::Copy(Register::X) => self.set_x(self.a),
             Op::Arithmetic(what, with) => self.a = calculate(what, self.a, with, self.x),
             _ => {}
@@ -67,6 +77,7 @@ impl Facts {
         self.x = most;
         self.known_from_x = 0;
         self.pointer = false;
+        self.header_length = false;
     }
 }
 
@@ -77,7 +88,7 @@ fn most(source: Source) -> u32 {
     }
 }
 
-/// The largest outcome, for what the oldest verifier follows as well.
+/// The largest outcome of what is used to compute offsets.
 fn calculate(what: Arithmetic, a: u32, with: Operand, x: u32) -> u32 {
     let most = match (what, with) {
         (Arithmetic::Add, Operand::K(k)) => a.checked_add(k),
@@ -85,9 +96,8 @@ fn calculate(what: Arithmetic, a: u32, with: Operand, x: u32) -> u32 {
         (Arithmetic::And, Operand::K(k)) => Some(a.min(k)),
         (Arithmetic::Rsh, Operand::K(k)) => Some(a >> k),
         (Arithmetic::Lsh, Operand::K(k)) => a.checked_mul(1 << k),
-        (Arithmetic::Mul, Operand::K(k)) if a <= 0xffff && k <= 0xff => a.checked_mul(k),
+        (Arithmetic::Mul, Operand::K(k)) => a.checked_mul(k),
         _ => None,
     };
-    // Beyond what matters, the verifier may know less than this does.
-    most.filter(|most| *most <= 0xffff).unwrap_or(u32::MAX)
+    most.unwrap_or(u32::MAX)
 }

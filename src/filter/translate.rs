@@ -11,9 +11,10 @@ use super::flow;
 /// Where the members lie of what r1 points to at a filter's first instruction, in bytes from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// The packet's first bytes.
+    /// The packet's first bytes, and at least 3 more that the verifier lets be read.
     pub bytes: i16,
-    /// How many of them there is room for; they are the packet's as far as `linear` says that it has that many.
+    /// How many of the first bytes there is room for, a power of two; they are the packet's as far as `linear` says
+    /// that it has that many.
     pub room: u32,
     /// cBPF's M[]: 16 words of 32 bits.
     pub scratch: i16,
@@ -280,17 +281,18 @@ impl<'ops> Translator<'ops> {
 
     fn load_from_x(&mut self, number: usize, size: Size, k: u32, facts: &mut Facts) {
         let end = k + size.bytes();
-        if facts.stays_within(end, self.layout.room) {
-            self.load_near_x(size, k, end, facts);
-        } else {
-            self.load_far_from_x(size, k, end, facts);
+        match facts.stays_within(end, self.layout.room) {
+            true if facts.header_length => self.load_behind_header(size, k, end, facts),
+            true => self.load_near_x(size, k, end, facts),
+            false => self.load_far_from_x(size, k, end, facts),
         }
         self.swap(number, size);
         facts.known_from_x = facts.known_from_x.max(end);
         facts.known = facts.known.max(end);
     }
 
-    fn load_near_x(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
+    /// X is what the verifier knows to be small. It is worth a pointer, as more than one such load often follows.
+    fn load_behind_header(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
         let Registers { view, a, x } = self.registers;
         if !facts.pointer {
             self.have_linear(facts);
@@ -305,29 +307,53 @@ impl<'ops> Translator<'ops> {
         self.out.emit(Insn::load(size, a, POINTER, self.layout.bytes + k as i16));
     }
 
+    /// X is small, which the verifier may not know.
+    fn load_near_x(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
+        self.add_to_x(POINTER, LEFT, size, k, end, facts);
+        self.load_head(POINTER, size);
+        facts.pointer = false;
+    }
+
     /// X may be anything: near enough, the byte is among the packet's first ones, else it is read from the packet itself.
     fn load_far_from_x(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
-        let Registers { view, a, x } = self.registers;
-        let bytes = size.bytes();
-        self.out.emit(Insn::copy64(OFFSET, x));
-        self.out.emit(Insn::add64(OFFSET, k as i32));
-        if facts.known_from_x < end {
-            self.have_linear(facts);
-            self.out.emit(Insn::copy64(INTO, OFFSET));
-            self.out.emit(Insn::add64(INTO, bytes as i32));
-            self.out.emit_to(Insn::jump64_by(Condition::Greater, INTO, LINEAR), Label::Reject);
-        }
+        self.add_to_x(OFFSET, INTO, size, k, end, facts);
         let (beyond, done) = (self.out.new_label(), self.out.new_label());
         if end <= self.layout.room {
-            let last = self.layout.room - bytes;
+            let last = self.layout.room - size.bytes();
             self.out.emit_to(Insn::jump64(Condition::Greater, OFFSET, last as i32), beyond);
-            self.out.emit(Insn::add64_by(OFFSET, view));
-            self.out.emit(Insn::load(size, a, OFFSET, self.layout.bytes));
+            self.load_head(OFFSET, size);
             self.out.go_to(done);
         }
         self.out.place(beyond);
-        self.read_beyond(a, size, facts);
+        self.read_beyond(self.registers.a, size, facts);
         self.out.place(done);
+    }
+
+    /// `offset` = X + `k`, where the packet has `size` bytes; `spare` is used for that.
+    fn add_to_x(&mut self, offset: u8, spare: u8, size: Size, k: u32, end: u32, facts: &mut Facts) {
+        self.out.emit(Insn::copy64(offset, self.registers.x));
+        self.out.emit(Insn::add64(offset, k as i32));
+        if facts.known_from_x < end {
+            self.have_linear(facts);
+            self.out.emit(Insn::copy64(spare, offset));
+            self.out.emit(Insn::add64(spare, size.bytes() as i32));
+            self.out.emit_to(Insn::jump64_by(Condition::Greater, spare, LINEAR), Label::Reject);
+        }
+    }
+
+    /// A = the packet's first bytes from `offset` on, which is within them.
+    ///
+    /// Where tests that came before can't all hold, the verifier may still follow them, to an offset that contradicts
+    /// itself and that it refuses to add to a pointer (seen on 6.12, where no arithmetic mends that). It knows nothing
+    /// of what was in memory, except what the mask, which changes nothing, tells it.
+    fn load_head(&mut self, offset: u8, size: Size) {
+        let Registers { view, a, .. } = self.registers;
+        let Layout { bytes, room, beyond, .. } = self.layout;
+        self.out.emit(Insn::store_word(view, beyond, offset));
+        self.out.emit(Insn::load(Size::Word, offset, view, beyond));
+        self.out.emit(Insn::and64(offset, room as i32 - 1));
+        self.out.emit(Insn::add64_by(offset, view));
+        self.out.emit(Insn::load(size, a, offset, bytes));
     }
 
     /// Reads the packet itself from `OFFSET` on.

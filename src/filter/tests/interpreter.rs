@@ -120,7 +120,8 @@ impl<'packet> Machine<'packet> {
     fn store(&mut self, insn: Insn) {
         assert_eq!(insn.code, 0x63);
         let range = self.range(insn.dst, insn.off.into(), 4);
-        assert!(range.start >= LAYOUT.scratch as usize && range.end <= LAYOUT.beyond as usize, "only M[] is written");
+        let scratch = range.start >= LAYOUT.scratch as usize && range.end <= LAYOUT.scratch as usize + 64;
+        assert!(scratch || range.start == LAYOUT.beyond as usize, "only what is ours is written");
         let word = self.number(insn.src) as u32;
         self.view[range].copy_from_slice(&word.to_le_bytes());
     }
@@ -184,6 +185,7 @@ impl<'packet> Machine<'packet> {
         let result = match (insn.code & 0xf0, self.get(insn.dst), b) {
             (0x00, Value::Number(a), Value::Number(b)) => Value::Number(a.wrapping_add(b)),
             (0x10, Value::Number(a), Value::Number(b)) => Value::Number(a.wrapping_sub(b)),
+            (0x50, Value::Number(a), Value::Number(b)) => Value::Number(a & b),
             (0x00, Value::View(at), Value::Number(n)) | (0x00, Value::Number(n), Value::View(at)) => {
                 Value::View(at + i64::try_from(n).expect("a bounded offset"))
             }
