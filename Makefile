@@ -2,13 +2,15 @@
 #
 #   make demo    install what is missing, build, and show the article's demo: live on this kernel, else in a VM
 #   make test    formatting, lints, unit tests, and the live tests on four kernel lines
+#   make bench   what a packet costs, what is kept of a flood, what is left of the traced program's speed, beside xdpdump
+#                and the article's demo; fails where a bar is missed. LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make build   the release binary: target/release/xdptrace
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build demo test live check fresh clean deps demo-deps vm-deps test-deps cargo
+.PHONY: build demo test live bench check fresh clean deps demo-deps vm-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -18,6 +20,7 @@ BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-conf
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
 TEST_PACKAGES := bpftool ethtool procps xdp-tools
+BENCH_PACKAGES := xdp-tools
 
 build: deps
 	cargo build --release --locked
@@ -41,6 +44,9 @@ check: deps
 live: deps demo-deps test-deps vm-deps
 	tests/live.sh
 
+bench: deps demo-deps bench-deps vm-deps
+	tests/bench/run $(LINE)
+
 fresh: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"
 	$(SUDO) tests/fresh.sh "$$(rustc --print sysroot)"
@@ -56,6 +62,8 @@ vm-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(VM_PACKAGES)"
 test-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(TEST_PACKAGES)"
+bench-deps:
+	@$(MAKE) --no-print-directory packages WANTED="$(BENCH_PACKAGES)"
 
 cargo:
 	@command -v cargo >/dev/null || { echo "make: no cargo on the PATH: install a Rust toolchain, 1.85 or newer" >&2; exit 1; }

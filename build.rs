@@ -33,6 +33,11 @@ fn build() -> Result<()> {
             let source = Path::new("tests/progs").join(format!("{name}.bpf.c"));
             compile(&clang, &source).obj(out.join(format!("{name}.bpf.o"))).build()?;
         }
+        println!("cargo::rerun-if-changed=tests/bench");
+        for name in ["targets", "floor", "session", "minimal", "article"] {
+            let source = Path::new("tests/bench").join(format!("{name}.bpf.c"));
+            compile(&clang, &source).obj(out.join(format!("bench_{name}.bpf.o"))).build()?;
+        }
         compile_without_btf(&clang, Path::new("tests/progs/nobtf.c"), &out.join("nobtf.o"))?;
     }
     Ok(())

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::kernel::{Capabilities, Capability, Kernel, Lockdown, State};
 use crate::outlet::written;
-use crate::plan::{Devices, Scope};
+use crate::plan::{Devices, Probes, Scope, Selection};
 use crate::privileges;
 use crate::probe;
 use crate::refusal;
-use crate::target::{self, Depth, Fixed, Guards, Hazard, Probes, Refused, Tree, Watch};
+use crate::target::{self, Depth, Fixed, Guards, Hazard, Refused, Tree, Watch};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -111,7 +111,7 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
 /// it.
 fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
     target::enter_netns(scope.netns.as_deref())?;
-    let guards = Guards::new(&Kernel::running(), &[], false)?;
+    let guards = Guards::new(&Kernel::running(), &[], &Selection::default())?;
     let mut watch = Watch::new(scope, guards.clone(), Depth::Everything)?;
     let view = watch.look()?.context("the first look shows nothing")?;
     let mut findings = Vec::new();

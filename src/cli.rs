@@ -1,5 +1,7 @@
 //! The command line's definition, and nothing else: what the words mean is decided in [`crate::plan`].
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
@@ -49,9 +51,52 @@ pub struct Trace {
     /// Trace what is there at the start, not what replaces it
     #[arg(long)]
     pub no_follow: bool,
-    /// both: fentry and fexit; exit: fexit alone, which costs less and knows neither latency nor the packet as it arrived
-    #[arg(long, value_name = "PROBE", default_value = "both")]
+    /// both: fentry and fexit; exit: fexit alone, which costs less and knows neither latency nor the packet as it arrived;
+    /// entry: fentry alone, which knows no verdict
+    #[arg(long, alias = "rx-capture", value_name = "PROBE", default_value = "both")]
     pub probe: Probe,
+    /// Filter packets as they arrived, or as the program left them
+    #[arg(long, value_name = "SIDE", default_value = "entry")]
+    pub filter_at: Side,
+    /// Only runs with these verdicts: aborted, drop, pass, tx, redirect, other; commas; behind a `!` all but these
+    #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
+    pub verdict: Option<String>,
+    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
+    #[arg(long)]
+    pub changed: bool,
+    /// Only runs that took at least this long: 500ns, 2us, 1ms
+    #[arg(long, value_name = "DURATION")]
+    pub slower: Option<String>,
+    /// Only packets of this receive queue
+    #[arg(long, value_name = "N")]
+    pub queue: Option<u32>,
+    /// One in so many runs
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: u32,
+    /// At most so many a second, over all CPUs; 0: however many [default: 10000 to a terminal, else 0]
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u64>,
+    /// Stop after so many
+    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Stop after this time: 10s, 5m
+    #[arg(long, value_name = "DURATION")]
+    pub duration: Option<String>,
+    /// Bytes of each packet to keep; 0: all of them [default: 128, with -w all of them]
+    #[arg(short = 's', long, alias = "snapshot-length", value_name = "BYTES")]
+    pub snaplen: Option<u32>,
+    /// Write packets to this file in pcapng format; -: the standard output
+    #[arg(short = 'w', long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Memory of the rings in all, in KiB [default: 65536, at most 5 % of what is available]
+    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub buffer_size: Option<u64>,
+    /// Allow more than 5 % of the available memory for the rings
+    #[arg(long)]
+    pub force: bool,
+    /// Print the filter, as libpcap compiles it and as it runs in the kernel, and stop; -dd as C, -ddd as numbers
+    #[arg(short = 'd', action = clap::ArgAction::Count)]
+    pub dump: u8,
     /// Trace in spite of a hazard that `xdptrace check` names
     #[arg(long, value_name = "NAME")]
     pub allow_hazard: Vec<String>,
@@ -61,7 +106,7 @@ pub struct Trace {
     /// text: one line a packet; classic: the article's two
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
-    /// Which packets: `icmp`, or nothing for all
+    /// Which packets, in tcpdump's language: see pcap-filter(7)
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
 }
@@ -154,6 +199,17 @@ pub enum Probe {
     /// fentry and fexit
     Both,
     /// fexit alone
+    Exit,
+    /// fentry alone
+    Entry,
+}
+
+/// Where a packet is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    /// As it arrived
+    Entry,
+    /// As the program left it
     Exit,
 }
 

@@ -1,18 +1,19 @@
 //! From a record to the sink: what its numbers stand for, and what became of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::bpf::Record;
-use crate::event::Event;
+use crate::bpf::Told;
+use crate::event::{Delivered, Event, Origin, Verdict};
 use crate::follow::Traced;
 use crate::outlet::Outlet;
+use crate::plan::Probes;
 use crate::reader;
 use crate::sink::{Notice, Sink};
-use crate::target::{Names, Probes};
+use crate::target::{Names, Place};
 
 /// How long a clock that was set may go unnoticed.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
@@ -23,49 +24,82 @@ pub struct Delivery<'run> {
     sink: &'run mut dyn Sink,
     output: Option<&'run Outlet>,
     names: Names,
-    /// The names of the functions that the numbers in records stand for.
-    functions: HashMap<u32, String>,
+    /// The targets that the numbers in records stand for.
+    targets: HashMap<u32, Recipient>,
     boot_ns: u64,
     boot_read: Instant,
     listening: bool,
+    /// Events to hand on, at most.
+    limit: u64,
     /// Events handed to the sink.
     handed: u64,
+    verdicts: BTreeMap<Verdict, u64>,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
 }
 
+/// A target, and what has been delivered of it.
+#[derive(Debug)]
+struct Recipient {
+    function: String,
+    program_id: u32,
+    has_queue: bool,
+    delivered: Delivered,
+}
+
 impl<'run> Delivery<'run> {
-    /// Hands records on to `sink`, which writes to `output`, if to anything that may block.
+    /// Hands on records to `sink`, `limit` at most, which writes to `output`, if to anything that may block.
     ///
     /// # Errors
     /// The kernel has no clock.
-    pub fn new(sink: &'run mut dyn Sink, output: Option<&'run Outlet>) -> Result<Self> {
+    pub fn new(sink: &'run mut dyn Sink, output: Option<&'run Outlet>, limit: Option<u64>) -> Result<Self> {
         Ok(Self {
             sink,
             output,
             names: Names::default(),
-            functions: HashMap::new(),
+            targets: HashMap::new(),
             boot_ns: reader::boot_ns()?,
             boot_read: Instant::now(),
             listening: false,
+            limit: limit.unwrap_or(u64::MAX),
             handed: 0,
+            verdicts: BTreeMap::new(),
             broken: None,
         })
     }
 
-    /// Hands on one record, unless a write has failed before.
-    pub fn record(&mut self, record: &Record) {
+    /// Hands on one record, unless there have been enough, or a write has failed before. False if the output takes no more
+    /// for now.
+    pub fn record(&mut self, told: &Told<'_>) -> bool {
+        let number = told.record.target;
         // A record of no target is a defect; it counts as lost, because it is handed on to nobody.
-        let Some(function) = self.functions.get(&record.target).filter(|_| self.broken.is_none()) else {
-            return;
+        let Some(target) = self.targets.get_mut(&number).filter(|_| self.broken.is_none()) else {
+            return true;
         };
-        let name = self.names.of(record.netns, record.ifindex);
-        let event = Event::new(record, name, function, self.boot_ns);
+        if self.handed >= self.limit {
+            target.delivered.cut += 1;
+            return true;
+        }
+        let Recipient { function, program_id, has_queue, .. } = &*target;
+        let origin = Origin { function, program_id: *program_id, has_queue: *has_queue };
+        let name = |netns, ifindex| self.names.of(netns, ifindex);
+        let event = Event::new(told, origin, name, self.handed + 1, self.boot_ns);
         match self.sink.packet(&event) {
-            Ok(()) => self.handed += 1,
+            Ok(()) => {
+                self.handed += 1;
+                event.verdict.inspect(|verdict| *self.verdicts.entry(*verdict).or_default() += 1);
+                target.delivered.traced += 1;
+            }
             Err(error) => self.broken = Some(error),
         }
-        self.output.inspect(|output| output.end_event());
+        self.output.is_none_or(|output| output.end_event(number))
+    }
+
+    /// Writes what has been handed on.
+    pub fn flush(&mut self) {
+        if self.broken.is_none() {
+            self.broken = self.sink.flush().err();
+        }
     }
 
     /// What may change while packets come: the clock may be set and devices renamed.
@@ -83,12 +117,29 @@ impl<'run> Delivery<'run> {
 
     /// Records of these may come.
     pub fn take_in(&mut self, traced: &[Traced]) {
-        self.functions.extend(traced.iter().map(|one| (one.number, one.target.function.name.clone())));
+        for one in traced {
+            self.targets.entry(one.number).or_insert_with(|| Recipient {
+                function: one.target.function.name.clone(),
+                program_id: one.target.program,
+                has_queue: one.target.place == Place::Device,
+                delivered: Delivered::default(),
+            });
+        }
     }
 
-    /// Records of no others can come any more.
-    pub fn forget_all_but(&mut self, traced: &[Traced]) {
-        self.functions.retain(|number, _| traced.iter().any(|one| one.number == *number));
+    /// Records of this one can't come any more: what has been delivered of it.
+    pub fn let_go(&mut self, number: u32) -> Delivered {
+        self.targets.remove(&number).map(|target| target.delivered).unwrap_or_default()
+    }
+
+    /// Whether all that was asked for has been handed on.
+    pub fn is_complete(&self) -> bool {
+        self.handed >= self.limit
+    }
+
+    /// How many of the events handed on had which verdict.
+    pub fn verdicts(&self) -> &BTreeMap<Verdict, u64> {
+        &self.verdicts
     }
 
     /// Hands on what happens to the tracer.
@@ -100,10 +151,12 @@ impl<'run> Delivery<'run> {
 
     /// Says that the probes of `traced` are on.
     pub fn notice_attached(&mut self, traced: &Traced) {
-        if traced.target.probes == Probes::Both {
+        if traced.target.probes != Probes::Exit {
             self.notice(&Notice::AttachedFentry);
         }
-        self.notice(&Notice::AttachedFexit);
+        if traced.target.probes != Probes::Entry {
+            self.notice(&Notice::AttachedFexit);
+        }
     }
 
     /// Says, once, that everything is attached.
@@ -122,14 +175,20 @@ impl<'run> Delivery<'run> {
         self.broken.get_or_insert(error);
     }
 
-    /// How many events the sink has, written whole as far as that is known.
+    /// Writes what can be written, and takes what can't be back: that was not delivered.
     ///
     /// # Errors
     /// A write has failed; that nobody reads any more is no error.
-    pub fn end(self) -> io::Result<u64> {
-        match self.broken {
+    pub fn end(&mut self) -> io::Result<()> {
+        self.flush();
+        for number in self.output.map(Outlet::take_unwritten).unwrap_or_default() {
+            if let Some(target) = self.targets.get_mut(&number) {
+                target.delivered.traced -= 1;
+            }
+        }
+        match self.broken.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(self.output.map_or(self.handed, Outlet::delivered)),
+            _ => Ok(()),
         }
     }
 }

@@ -1,53 +1,66 @@
 //! What the program is about: one run of an XDP program on one packet, and the counts that account for all of them.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use crate::bpf::{Counted, Half, Record, Snap};
+use crate::bpf::{Fate, State, Tells, Told};
 
 /// What an XDP program returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Verdict(pub u32);
 
+impl Verdict {
+    /// The actions' names in include/uapi/linux/bpf.h, by their number.
+    pub const ACTIONS: [&str; 5] = ["XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"];
+}
+
 impl Display for Verdict {
-    /// The action's name in include/uapi/linux/bpf.h, or the number where there is none.
+    /// The action's name, or the number where there is none.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const ACTIONS: [&str; 5] = ["XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"];
-        match ACTIONS.get(self.0 as usize) {
+        match Self::ACTIONS.get(self.0 as usize) {
             Some(action) => f.write_str(action),
             None => write!(f, "{}", self.0),
         }
     }
 }
 
+/// A network device. An index says nothing without its network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device<'a> {
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Its index there.
+    pub ifindex: u32,
+    /// Its name; None where it is one of another network namespace, or the index is no longer in use.
+    pub name: Option<&'a str>,
+}
+
 /// The packet as one of the two probes saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Bytes from `data` to `data_end`: of a multi-buffer packet the first buffer only.
-    pub length: u32,
+    /// Bytes in all its buffers; None where there are more than the first, and theirs could not be read.
+    pub length: Option<u32>,
     /// Bytes of metadata in front of the packet.
     pub metadata: u16,
-    /// The packet's first bytes, from the Ethernet header on: at most `SNAP_LEN` of record.h.
+    /// The packet's first bytes, from the Ethernet header on.
     pub bytes: &'a [u8],
-}
-
-impl<'a> From<&'a Snap> for Frame<'a> {
-    fn from(snap: &'a Snap) -> Self {
-        let captured = usize::from(snap.captured).min(snap.bytes.len());
-        Self { length: snap.length, metadata: snap.metadata, bytes: &snap.bytes[..captured] }
-    }
 }
 
 /// One run of the traced program. What the probes did not see is None, never a plausible value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// When the program began (when it ended if only fexit saw the run): nanoseconds since the Unix epoch.
+    /// When the program began (when it ended if only fexit tells of the run): nanoseconds since the Unix epoch.
     pub time_ns: u64,
-    /// Receiving device; None where the index is one of another network namespace, or no longer in use.
-    pub device: Option<&'a str>,
-    /// Receiving device's index in its network namespace.
-    pub ifindex: u32,
-    /// Receive queue.
-    pub queue: u32,
+    /// The same by CLOCK_MONOTONIC.
+    pub monotonic_ns: u64,
+    /// Tells it from all others of the tracer's run; in the order in which they were read.
+    pub packet_id: u64,
+    /// Receiving device.
+    pub device: Option<Device<'a>>,
+    /// Receive queue; None also in programs of a devmap or cpumap, where the kernel has forgotten it.
+    pub queue: Option<u32>,
+    /// The device that the packet is to leave by; known in programs of a devmap only.
+    pub egress: Option<Device<'a>>,
     /// CPU that ran the program.
     pub cpu: u32,
     /// Name of the traced function.
@@ -62,25 +75,57 @@ pub struct Event<'a> {
     pub before: Option<Frame<'a>>,
     /// The packet as the program left it.
     pub after: Option<Frame<'a>>,
+    /// By how many bytes the packet's beginning was moved: forward if positive, as where a header was popped.
+    pub moved: Option<i32>,
+    /// Whether lengths, offsets, or the first [`crate::bpf::HEAD_LEN`] bytes differ before and after.
+    pub changed: Option<bool>,
+    /// The metadata in front of the packet: as it left, or as it arrived where that is all that is told.
+    pub metadata: &'a [u8],
+}
+
+/// What a record leaves to be known of its target.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Name of the traced function.
+    pub function: &'a str,
+    /// Program id.
+    pub program_id: u32,
+    /// Whether its packets' receive queue is known.
+    pub has_queue: bool,
 }
 
 impl<'a> Event<'a> {
-    /// An event from a record, `boot_ns` being what to add to CLOCK_MONOTONIC for the time of day.
-    pub fn new(record: &'a Record, device: Option<&'a str>, function: &'a str, boot_ns: u64) -> Self {
-        let entered = record.halves.0 & Half::HALF_ENTRY.0 != 0;
-        let exited = record.halves.0 & Half::HALF_EXIT.0 != 0;
+    /// An event from a record. `name` finds the name of a device by network namespace and index; `boot_ns` is what to add
+    /// to CLOCK_MONOTONIC for the time of day.
+    pub fn new(
+        told: &Told<'a>,
+        origin: Origin<'a>,
+        name: impl Fn(u32, u32) -> Option<&'a str>,
+        packet_id: u64,
+        boot_ns: u64,
+    ) -> Self {
+        let record = &told.record;
+        let (entered, exited) = (told.tells(Tells::TOLD_ENTRY), told.tells(Tells::TOLD_EXIT));
+        let both = entered && exited;
+        let device = |netns, ifindex| Device { netns, ifindex, name: name(netns, ifindex) };
+        let receiving = (record.ifindex != 0).then(|| device(record.netns, record.ifindex));
         Self {
             time_ns: boot_ns.wrapping_add(record.time_ns),
-            device,
-            ifindex: record.ifindex,
-            queue: record.queue,
-            cpu: record.cpu,
-            function,
-            program_id: record.program_id,
-            verdict: (record.halves.0 & Half::HALF_VERDICT.0 != 0).then_some(Verdict(record.verdict)),
-            latency_ns: (entered && exited).then_some(record.latency_ns),
-            before: entered.then(|| Frame::from(&record.before)),
-            after: exited.then(|| Frame::from(&record.after)),
+            monotonic_ns: record.time_ns,
+            packet_id,
+            device: receiving,
+            queue: (receiving.is_some() && origin.has_queue).then_some(record.queue),
+            egress: told.tells(Tells::TOLD_EGRESS).then(|| device(record.egress_netns, record.egress_ifindex)),
+            cpu: told.cpu,
+            function: origin.function,
+            program_id: origin.program_id,
+            verdict: told.tells(Tells::TOLD_VERDICT).then_some(Verdict(record.verdict)),
+            latency_ns: both.then_some(record.latency_ns),
+            before: entered.then(|| told.arrival()),
+            after: exited.then(|| told.departure()),
+            moved: both.then_some(record.moved),
+            changed: told.is_changed(),
+            metadata: told.metadata,
         }
     }
 
@@ -90,77 +135,164 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Where every run of the traced program went: `seen = filtered + traced + lost`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+impl<'a> Told<'a> {
+    fn arrival(&self) -> Frame<'a> {
+        let is_only_half = !self.tells(Tells::TOLD_EXIT);
+        let bytes = if is_only_half || self.tells(Tells::TOLD_SAME) { self.bytes } else { self.arrived };
+        Frame { length: self.whole(self.record.length_before), metadata: self.record.metadata_before, bytes }
+    }
+
+    fn departure(&self) -> Frame<'a> {
+        Frame { length: self.whole(self.record.length_after), metadata: self.record.metadata_after, bytes: self.bytes }
+    }
+
+    fn whole(&self, length: u32) -> Option<u32> {
+        (!self.tells(Tells::TOLD_FRAGMENTS)).then_some(length)
+    }
+
+    /// None where there is nothing to compare, or what could be compared is the same and the rest could not be read.
+    fn is_changed(&self) -> Option<bool> {
+        let both = self.tells(Tells::TOLD_ENTRY) && self.tells(Tells::TOLD_EXIT);
+        let is_in_doubt = self.tells(Tells::TOLD_SAME) && self.tells(Tells::TOLD_UNREAD);
+        (both && !is_in_doubt).then(|| !self.tells(Tells::TOLD_SAME))
+    }
+}
+
+/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Runs of the program while it was traced, counted as they ended.
     pub seen: u64,
     /// Not asked for.
     pub filtered: u64,
+    /// Left out by sampling, by the rate, or because enough had been shown.
+    pub skipped: u64,
     /// Handed to the output.
     pub traced: u64,
-    /// Not handed to the output: the ring was full, or the output had failed.
+    /// Not handed to the output.
     pub lost: u64,
     /// Runs that only one of the two probes saw.
     pub unpaired: u64,
+    /// Runs, of any program, that the kernel didn't call a probe for because one was at work; None: the kernel doesn't
+    /// tell (before 5.12).
+    pub recursion_misses: Option<u64>,
+}
+
+/// What the BPF side has counted of one program, and the output has got of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Handed to the output.
+    pub traced: u64,
+    /// Left out because enough had been shown.
+    pub cut: u64,
 }
 
 impl Counts {
-    /// Sums the counters of all CPUs; `traced` is what reached the output, known to user space alone.
-    pub fn new(cpus: impl IntoIterator<Item = Counted>, traced: u64) -> Self {
-        let mut counts = Self { traced, ..Self::default() };
-        let mut sent = 0;
-        for cpu in cpus {
-            counts.seen += cpu.seen;
-            counts.filtered += cpu.filtered;
-            counts.lost += cpu.lost;
-            counts.unpaired += cpu.unpaired;
-            sent += cpu.sent;
+    /// What nobody has told yet: nothing, no recursion.
+    pub fn none() -> Self {
+        Self { recursion_misses: Some(0), ..Self::default() }
+    }
+
+    /// Those of one program, from the states of all CPUs. What was put into batches and isn't `delivered` is lost: so this
+    /// is for when all that was sent has been read.
+    pub fn new(states: &[State], delivered: Delivered, recursion_misses: Option<u64>) -> Self {
+        let mut counts = Self { recursion_misses, ..Self::default() };
+        for state in states {
+            // A note that fexit never came for, and no later fentry found.
+            let left_over = u64::from(state.xdp != 0);
+            let left_out = |fate| left_over * u64::from(state.fate == fate);
+            counts.seen += state.counts.seen + left_over;
+            counts.unpaired += state.counts.unpaired + left_over;
+            counts.filtered += state.counts.filtered + left_out(Fate::FATE_FILTERED);
+            counts.skipped += state.counts.skipped + left_out(Fate::FATE_SKIPPED);
         }
-        counts.lost += u64::saturating_sub(sent, traced);
+        counts.skipped += delivered.cut;
+        counts.traced = delivered.traced;
+        counts.lost = counts.seen.saturating_sub(counts.filtered + counts.skipped + counts.traced);
         counts
+    }
+
+    /// Adds another program's.
+    pub fn add(&mut self, other: &Self) {
+        self.seen += other.seen;
+        self.filtered += other.filtered;
+        self.skipped += other.skipped;
+        self.traced += other.traced;
+        self.lost += other.lost;
+        self.unpaired += other.unpaired;
+        self.recursion_misses = self.recursion_misses.zip(other.recursion_misses).map(|(one, two)| one + two);
+    }
+}
+
+/// Records that were lost, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// The CPU's ring was full.
+    pub full: u64,
+    /// The CPU has no ring: it came online after the start.
+    pub no_ring: u64,
+    /// Anything else that the kernel refused for.
+    pub other: u64,
+}
+
+/// The last words of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The programs that were traced to the end, `xdp_lb#12 on eth0`, each with its own.
+    pub programs: Vec<(String, Counts)>,
+    /// Those of all programs.
+    pub total: Counts,
+    /// How many of the traced had which verdict.
+    pub verdicts: BTreeMap<Verdict, u64>,
+    /// Why records were lost on the way to the output.
+    pub losses: Losses,
+}
+
+impl Display for Summary {
+    /// A line for each program where there are several, and a last one for all of them.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.programs.len() > 1 {
+            for (program, counts) in &self.programs {
+                writeln!(f, "{program}: {counts}")?;
+            }
+        }
+        write!(f, "{}{}", self.total, self.losses)?;
+        let all: u64 = self.verdicts.values().sum();
+        for (verdict, count) in &self.verdicts {
+            write!(f, "; {verdict} {:.1} %", *count as f64 * 100.0 / all as f64)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Losses {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let reasons = [
+            (self.full, "for want of room in a ring (-B)"),
+            (self.no_ring, "on CPUs that came online meanwhile"),
+            (self.other, "because the kernel refused them"),
+        ];
+        for (count, reason) in reasons.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "; {count} lost {reason}")?;
+        }
+        Ok(())
     }
 }
 
 impl Display for Counts {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seen, filtered, traced, lost, unpaired } = self;
-        write!(f, "{seen} seen = {filtered} filtered + {traced} traced + {lost} lost")?;
-        if *unpaired > 0 { write!(f, " ({unpaired} unpaired)") } else { Ok(()) }
+        let Self { seen, filtered, skipped, traced, lost, unpaired, recursion_misses } = self;
+        write!(f, "{seen} seen = {filtered} filtered + {skipped} skipped + {traced} traced + {lost} lost")?;
+        if *unpaired > 0 {
+            write!(f, "; {unpaired} unpaired")?;
+        }
+        match recursion_misses {
+            Some(0) => Ok(()),
+            Some(misses) => write!(f, "; {misses} recursion misses"),
+            None => f.write_str("; recursion misses: ?"),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn verdicts_have_the_kernels_names() {
-        let shown: Vec<String> = (0..6).map(|value| Verdict(value).to_string()).collect();
-        assert_eq!(shown, ["XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT", "5"]);
-        assert_eq!(Verdict(u32::MAX).to_string(), "4294967295");
-    }
-
-    #[test]
-    fn an_unpaired_exit_claims_nothing_of_the_entry() {
-        let halves = Half(Half::HALF_EXIT.0 | Half::HALF_VERDICT.0);
-        let record = Record { halves, verdict: 1, latency_ns: 99, ..Record::default() };
-        let event = Event::new(&record, None, "prog", 0);
-        assert_eq!((event.verdict, event.latency_ns, event.before), (Some(Verdict(1)), None, None));
-        assert_eq!(event.packet(), event.after);
-    }
-
-    #[test]
-    fn a_captured_length_beyond_the_record_is_cut() {
-        let snap = Snap { captured: u16::MAX, ..Snap::default() };
-        assert_eq!(Frame::from(&snap).bytes.len(), 128);
-    }
-
-    #[test]
-    fn counts_add_up_over_cpus_and_an_output_that_failed() {
-        let cpu = |seen, filtered, sent, lost| Counted { seen, filtered, sent, lost, unpaired: 0 };
-        let counts = Counts::new([cpu(10, 2, 7, 1), cpu(5, 0, 5, 0)], 11);
-        assert_eq!(counts.to_string(), "15 seen = 2 filtered + 11 traced + 2 lost");
-        assert_eq!(counts.seen, counts.filtered + counts.traced + counts.lost);
-    }
-}
+mod tests;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
+use crate::bpf::State;
 use crate::failure::{self, Failure, Status};
+use crate::filter::Insn;
 use crate::kernel;
 use crate::plan::{Devices, Tracing};
 use crate::probe::{self, Aim, Loaded, Maps, Probe, Wanted};
@@ -21,6 +23,8 @@ const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(64);
 #[derive(Debug)]
 pub struct Follow<'plan> {
     plan: &'plan Tracing,
+    filter: Vec<Insn>,
+    can_read: bool,
     maps: Maps,
     netns: u32,
     traced: Vec<Traced>,
@@ -53,6 +57,19 @@ pub struct Traced {
     probe: Probe,
 }
 
+/// A target that was let go of. Its records may still be in the rings.
+#[derive(Debug)]
+pub struct Released {
+    /// What was traced.
+    pub target: Target,
+    /// How records tell it from others.
+    pub number: u32,
+    /// What each CPU had counted at the end.
+    pub states: Vec<State>,
+    /// Runs that the kernel left out; None: it doesn't tell.
+    pub recursion_misses: Option<u64>,
+}
+
 #[derive(Debug)]
 struct Failed {
     refused: Refused,
@@ -68,8 +85,8 @@ pub struct Step {
     pub attached: bool,
     /// Whether there is more to attach to: step again soon.
     pub more: bool,
-    /// Let go of. Their records may still be in the ring.
-    pub detached: Vec<Traced>,
+    /// Let go of.
+    pub detached: Vec<Released>,
     /// What can't be traced, with the exit status that it stands for, said for the first time.
     pub refused: Vec<(Refused, Status)>,
     /// A program vanished while it was being attached to: look again.
@@ -77,10 +94,12 @@ pub struct Step {
 }
 
 impl<'plan> Follow<'plan> {
-    /// Begins with nothing attached, in the network namespace with this inode number.
-    pub fn new(plan: &'plan Tracing, maps: Maps, netns: u32) -> Self {
+    /// Begins with nothing attached, in the network namespace with this inode number. `filter` is what the plan's is in the
+    /// kernel.
+    pub fn new(plan: &'plan Tracing, filter: Vec<Insn>, maps: Maps, netns: u32) -> Self {
         let (untraced, failed, said) = (HashMap::new(), HashMap::new(), HashSet::new());
-        Self { plan, maps, netns, traced: Vec::new(), next: 0, untraced, vanished: None, failed, said }
+        let can_read = probe::can_read();
+        Self { plan, filter, can_read, maps, netns, traced: vec![], next: 0, untraced, vanished: None, failed, said }
     }
 
     /// The maps that the probes share.
@@ -127,7 +146,7 @@ impl<'plan> Follow<'plan> {
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub fn end(&mut self) -> Result<Vec<Traced>> {
+    pub fn end(&mut self) -> Result<Vec<Released>> {
         self.release(|_| true)
     }
 
@@ -193,11 +212,13 @@ impl<'plan> Follow<'plan> {
         let number = self.next;
         let aim = Aim {
             number,
-            program: target.program,
             function: target.function.clone(),
+            place: target.place,
             probes: target.probes,
             devices,
-            filter: self.plan.filter,
+            selection: &self.plan.selection,
+            filter: &self.filter,
+            can_read: self.can_read,
             shown: target.to_string(),
         };
         let probe =
@@ -210,14 +231,14 @@ impl<'plan> Follow<'plan> {
         Ok(Some(Traced { target: target.clone(), number, missed_since, traced_since, devices, probe }))
     }
 
-    fn release(&mut self, is_over: impl Fn(&Traced) -> bool) -> Result<Vec<Traced>> {
+    fn release(&mut self, is_over: impl Fn(&Traced) -> bool) -> Result<Vec<Released>> {
         let (over, kept): (Vec<Traced>, Vec<Traced>) = self.traced.drain(..).partition(is_over);
         self.traced = kept;
         if !over.is_empty() {
             over.iter().try_for_each(|traced| traced.probe.end())?;
             probe::wait_for_running_programs();
         }
-        Ok(over)
+        over.into_iter().map(Traced::released).collect()
     }
 
     /// What can't be traced and wasn't said to be at the last step.
@@ -255,6 +276,12 @@ fn key(target: &Target) -> Key {
 }
 
 impl Traced {
+    /// Closes the probes, once no run is under way.
+    fn released(self) -> Result<Released> {
+        let Self { target, number, probe, .. } = self;
+        Ok(Released { target, number, states: probe.states()?, recursion_misses: probe.recursion_misses() })
+    }
+
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {
         key(&self.target) == key(target) && self.target.probes == target.probes && self.devices == devices
     }

@@ -15,6 +15,12 @@ pub type Version = (u32, u32, u32);
 /// PROC_USER_INIT_INO of include/linux/proc_ns.h, in every kernel the same.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
+/// Where the kernel describes its own types.
+pub const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What to say where it doesn't, with the remedy.
+pub const NO_BTF: &str = "the kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y";
+
 /// Which kernel this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
@@ -112,7 +118,7 @@ pub enum Lockdown {
 impl Lockdown {
     /// Source: /sys/kernel/security/lockdown, `none [integrity] confidentiality`. No such file, though securityfs is
     /// mounted, is a kernel without lockdown; an unmounted securityfs tells nothing.
-    fn read() -> Self {
+    pub fn read() -> Self {
         match fs::read_to_string("/sys/kernel/security/lockdown") {
             Ok(text) => Self::parse(&text),
             Err(_) if Path::new("/sys/kernel/security/lsm").exists() => Self::None,
@@ -189,7 +195,20 @@ pub fn in_initial_user_namespace() -> Result<bool> {
 
 /// Whether the kernel describes its own types, which fentry needs.
 pub fn has_btf() -> bool {
-    Path::new("/sys/kernel/btf/vmlinux").exists()
+    Path::new(BTF).exists()
+}
+
+/// Memory that is available without pushing anything out, in KiB. Source: MemAvailable in /proc/meminfo.
+pub fn available_kib() -> Option<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// CPUs that are online: at least 1.
+pub fn online_cpus() -> u64 {
+    // SAFETY: sysconf(3) takes no pointer.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1).max(1)
 }
 
 /// CLOCK_BOOTTIME, by which the kernel dates when programs were loaded.

@@ -12,12 +12,14 @@
 //!            privileges   what this user must be allowed
 //!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
 //!            passthrough  a program of our own where the NIC has none
+//!            layout       the kernel's BTF → the little of it that loading takes
 //!            probe        fentry and fexit: loaded, aimed at a target, attached
 //!            follow       … for each target, in step with what comes and goes
 //!            refusal      what the kernel's 'no' means
 //! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
-//!            reader       perf event array → Record
-//!            event        Record → Event
+//!            batches      … where each CPU gathers its records: flushed when they have waited long enough
+//!            reader       perf event array → records
+//!            event        record → Event
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line
@@ -31,6 +33,7 @@
 //! It is a library only so that its tests and its binary share it: the command line is the interface, and nothing
 //! here is stable.
 
+pub mod batches;
 pub mod bpf;
 pub mod check;
 pub mod cli;
@@ -40,6 +43,7 @@ pub mod failure;
 pub mod filter;
 pub mod follow;
 pub mod kernel;
+pub mod layout;
 pub mod list;
 pub mod outlet;
 pub mod packet;

@@ -9,7 +9,7 @@ use crate::event::Verdict;
 use crate::failure::Failure;
 use crate::kernel::{self, Kernel};
 use crate::outlet::written;
-use crate::plan::{Devices, Listing, hex};
+use crate::plan::{Devices, Listing, Selection, hex};
 use crate::privileges;
 use crate::probe;
 use crate::refusal;
@@ -41,7 +41,7 @@ impl Judge {
     fn new() -> Result<Self> {
         let kernel = probe::try_load().err().map(|error| refusal::reason(&error));
         let running = Kernel::running();
-        let guards = Guards::new(&running, &[], false)?;
+        let guards = Guards::new(&running, &[], &Selection::default())?;
         Ok(Self { running, kernel, guards, boot_ns: kernel::boot_time_ns().context("failed to read the clock")? })
     }
 

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
+use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Outlet};
 use xdptrace::plan::{Listing, Plan, Tracing};
-use xdptrace::{check, list, passthrough, session, sink, stop};
+use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
     let status = match Plan::new(env::args_os()).and_then(run) {
@@ -34,13 +35,29 @@ fn run(plan: Plan) -> Result<()> {
             Err(Failure::usage("nothing to do: xdptrace -i DEV traces, xdptrace --help tells more"))
         }
         Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
-        Plan::Print(text) => outlet::written(write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush())),
+        Plan::Dump { filter, form } => print(&dump(&filter, form)?),
+        Plan::Print(text) => print(&text),
     }
+}
+
+fn print(text: &str) -> Result<()> {
+    outlet::written(write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()))
+}
+
+fn dump(expression: &str, form: u8) -> Result<String> {
+    let program = filter::compile(expression)?;
+    let notation = match form {
+        1 => Notation::Assembly,
+        2 => Notation::C,
+        _ => Notation::Decimal,
+    };
+    let code = filter::translate(program.instructions(), &probe::layout())?;
+    Ok(filter::dump(program.instructions(), notation) + &filter::dump_code(&code, notation)?)
 }
 
 fn trace(tracing: &Tracing) -> Result<()> {
     let stop = stop::on_signals()?;
     let outlet = Outlet::new(io::stdout().as_fd()).context("failed to open the standard output")?;
-    let mut sink = sink::open(tracing.output, &outlet);
+    let mut sink = sink::open(&tracing.output, &outlet);
     session::trace(tracing, sink.as_mut(), Some(&outlet), &stop)
 }

@@ -25,6 +25,8 @@ pub fn written(result: io::Result<()>) -> Result<()> {
 #[derive(Debug)]
 pub struct Outlet {
     out: File,
+    /// A write to a file doesn't wait for a reader.
+    is_file: bool,
     state: RefCell<State>,
 }
 
@@ -33,32 +35,36 @@ struct State {
     waiting: VecDeque<u8>,
     /// Bytes written so far.
     written: u64,
-    /// For each event not yet written whole, where it ends: counted in bytes.
-    ends: VecDeque<u64>,
-    /// Events written whole.
-    delivered: u64,
+    /// For each event not yet written whole, where it ends, counted in bytes, and whose it is.
+    ends: VecDeque<(u64, u32)>,
 }
+
+/// Bytes that are gathered before they are written: a system call for each line would be most of the work.
+const GATHERED: usize = 1 << 16;
 
 impl Outlet {
     /// Writes to `out`.
     ///
     /// # Errors
-    /// No more file descriptors.
+    /// No more file descriptors, or `out` is none.
     pub fn new(out: BorrowedFd<'_>) -> io::Result<Self> {
-        Ok(Self { out: File::from(out.try_clone_to_owned()?), state: RefCell::default() })
+        let out = File::from(out.try_clone_to_owned()?);
+        Ok(Self { is_file: out.metadata()?.is_file(), out, state: RefCell::default() })
     }
 
-    /// What was written since the last time is one event.
-    pub fn end_event(&self) {
+    /// What was written since the last time is one event, of the target with this number. False if no more should be
+    /// written for now, because the rest waits.
+    pub fn end_event(&self, target: u32) -> bool {
         let mut state = self.state.borrow_mut();
         let end = state.written + state.waiting.len() as u64;
-        state.ends.push_back(end);
-        state.count_delivered();
+        state.ends.push_back((end, target));
+        state.forget_written();
+        state.waiting.len() < GATHERED
     }
 
-    /// How many events have been written whole.
-    pub fn delivered(&self) -> u64 {
-        self.state.borrow().delivered
+    /// Gives up the events that aren't written whole: the targets that they are of.
+    pub fn take_unwritten(&self) -> Vec<u32> {
+        self.state.borrow_mut().ends.drain(..).map(|(_, target)| target).collect()
     }
 
     /// Whether something is still to be written.
@@ -75,28 +81,31 @@ impl Outlet {
         while !state.waiting.is_empty() && self.is_ready() {
             let (first, _) = state.waiting.as_slices();
             // A pipe is ready while it has room for a page, so nothing longer may be written at once.
-            let length = match (&self.out).write(&first[..first.len().min(libc::PIPE_BUF)]) {
+            let most = if self.is_file { usize::MAX } else { libc::PIPE_BUF };
+            let length = match (&self.out).write(&first[..first.len().min(most)]) {
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => 0,
                 length => length?,
             };
             state.waiting.drain(..length);
             state.written += length as u64;
-            state.count_delivered();
+            state.forget_written();
         }
         Ok(())
     }
 
     fn is_ready(&self) -> bool {
+        if self.is_file {
+            return true;
+        }
         let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
         poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 }
 
 impl State {
-    fn count_delivered(&mut self) {
-        while self.ends.front().is_some_and(|end| *end <= self.written) {
+    fn forget_written(&mut self) {
+        while self.ends.front().is_some_and(|(end, _)| *end <= self.written) {
             self.ends.pop_front();
-            self.delivered += 1;
         }
     }
 }
@@ -108,10 +117,14 @@ impl AsFd for Outlet {
 }
 
 impl Write for &Outlet {
-    /// Takes all of `bytes`; lines leave as they are made, if they can.
+    /// Takes all of `bytes`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.state.borrow_mut().waiting.extend(bytes);
-        if bytes.contains(&b'\n') {
+        let waiting = {
+            let mut state = self.state.borrow_mut();
+            state.waiting.extend(bytes);
+            state.waiting.len()
+        };
+        if waiting >= GATHERED {
             self.push()?;
         }
         Ok(bytes.len())
@@ -135,24 +148,26 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
         let line = [b"x".repeat(99), b"\n".to_vec()].concat();
-        for _ in 0..1000 {
+        let mut taken = 0;
+        while taken < 2000 {
             (&outlet).write_all(&line).unwrap();
-            outlet.end_event();
+            taken += 1;
+            if !outlet.end_event(taken) {
+                break;
+            }
         }
+        // A pipe holds 64 KiB, and so much is gathered beside it: 1310 of these lines, less one page at most.
+        assert!((1250..=1320).contains(&taken), "{taken}");
         assert!(outlet.is_blocked());
-        let before = outlet.delivered();
-        // A pipe holds 64 KiB: 655 of these lines, less one page at most.
-        assert!((600..=655).contains(&before), "{before}");
         let mut read = vec![0; 50_000];
         reader.read_exact(&mut read).unwrap();
         outlet.push().unwrap();
-        assert!(outlet.delivered() > before);
-        while outlet.is_blocked() {
-            let length = reader.read(&mut read).unwrap();
-            assert!(length > 0);
-            outlet.push().unwrap();
-        }
-        assert_eq!(outlet.delivered(), 1000);
+        let unwritten = outlet.take_unwritten();
+        // In order, to the last one.
+        assert!(unwritten.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{unwritten:?}");
+        assert_eq!(unwritten.last(), Some(&taken));
+        let written = u64::from(taken) - unwritten.len() as u64;
+        assert!((1100..1250).contains(&written), "{written}");
     }
 
     #[test]
@@ -160,8 +175,9 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
         drop(reader);
-        assert_eq!((&outlet).write_all(b"x\n").unwrap_err().kind(), ErrorKind::BrokenPipe);
-        outlet.end_event();
-        assert_eq!(outlet.delivered(), 0);
+        (&outlet).write_all(b"x\n").unwrap();
+        assert!(outlet.end_event(7));
+        assert_eq!((&outlet).flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(outlet.take_unwritten(), [7]);
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
@@ -10,6 +11,11 @@ use clap::error::ErrorKind;
 
 use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Trace};
 use crate::failure::Failure;
+
+mod selection;
+
+use selection::parse_duration;
+pub use selection::{Probes, Selection, Side};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +39,13 @@ pub enum Plan {
         ifindex: u32,
         /// Feature bits as the kernel numbers them, 32 a word.
         features: Vec<u32>,
+    },
+    /// Print a filter.
+    Dump {
+        /// The filter, in tcpdump's language.
+        filter: String,
+        /// How often -d was said: 1 to 3.
+        form: u8,
     },
     /// Print this text: the help, or the version.
     Print(String),
@@ -109,26 +122,34 @@ pub struct Tracing {
     pub wait: bool,
     /// Go on with what replaces a program.
     pub follow: bool,
-    /// fexit alone.
-    pub exit_only: bool,
     /// Names of hazards to trace in spite of.
     pub allowed_hazards: Vec<String>,
     /// Whether and how to attach a program where the NIC has none.
     pub passthrough: Option<Passthrough>,
+    /// Which runs, and what of them.
+    pub selection: Selection,
+    /// Stop after so many.
+    pub count: Option<u64>,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
     /// How events are written.
     pub output: Output,
-    /// Which packets are shown.
-    pub filter: Filter,
+    /// Memory of the rings in all, in KiB; None: the default.
+    pub ring_kib: Option<u64>,
+    /// However much of the available memory that is.
+    pub force: bool,
 }
 
 /// How events are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Output {
     /// One line a packet.
     #[default]
     Text,
     /// The article's lines: one at fentry, one at fexit.
     Classic,
+    /// pcapng, to this file; `-`: the standard output.
+    Pcapng(PathBuf),
 }
 
 /// How a pass-through program is attached.
@@ -140,16 +161,6 @@ pub enum Passthrough {
     Generic,
     /// In the driver.
     Native,
-}
-
-/// Which packets are shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Filter {
-    /// All of them.
-    #[default]
-    All,
-    /// IPv4 packets that carry ICMP.
-    Icmp,
 }
 
 impl Plan {
@@ -180,7 +191,7 @@ impl Plan {
                 follow: true,
                 passthrough: Some(Passthrough::Auto),
                 output: Output::Classic,
-                filter: Filter::Icmp,
+                selection: Selection { filter: "icmp".into(), ..Selection::default() },
                 ..Tracing::default()
             })),
             Some(Command::List(List { place, all, verbose, json })) => {
@@ -192,36 +203,32 @@ impl Plan {
     }
 
     fn trace(trace: Trace) -> Result<Self> {
-        let Trace { list, scope, wait, no_follow, probe, allow_hazard, passthrough, output, filter } = trace;
-        let scope = Scope::new(scope)?;
-        if list {
+        let scope = Scope::new(trace.scope.clone())?;
+        if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };
             return Ok(Self::List(Listing { scope, ..Listing::default() }));
+        }
+        if trace.dump > 0 {
+            return Ok(Self::Dump { filter: trace.filter.join(" "), form: trace.dump.min(3) });
         }
         if scope.devices == Devices::Unnamed && scope.narrowing.is_empty() {
             return Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
         }
-        if passthrough.is_some() && !matches!(scope.devices, Devices::Named(_)) {
+        if trace.passthrough.is_some() && !matches!(scope.devices, Devices::Named(_)) {
             return Err(Failure::usage("--passthrough is for NICs named by -i: nothing is attached to any other"));
         }
-        let passthrough = passthrough.map(|mode| match mode {
-            cli::Passthrough::Auto => Passthrough::Auto,
-            cli::Passthrough::Generic => Passthrough::Generic,
-            cli::Passthrough::Native => Passthrough::Native,
-        });
-        let output = match output {
-            cli::Output::Text => Output::Text,
-            cli::Output::Classic => Output::Classic,
-        };
         Ok(Self::Trace(Tracing {
             scope,
-            wait,
-            follow: !no_follow,
-            exit_only: probe == cli::Probe::Exit,
-            allowed_hazards: allow_hazard,
-            passthrough,
-            output,
-            filter: parse_filter(&filter)?,
+            wait: trace.wait,
+            follow: !trace.no_follow,
+            passthrough: trace.passthrough.map(Passthrough::from),
+            output: Output::of(&trace)?,
+            selection: Selection::new(&trace)?,
+            count: trace.count,
+            duration: trace.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?,
+            ring_kib: trace.buffer_size,
+            force: trace.force,
+            allowed_hazards: trace.allow_hazard,
         }))
     }
 
@@ -230,6 +237,27 @@ impl Plan {
         match features {
             Ok(features) => Ok(Self::RestoreFeatures { ifindex, features }),
             Err(_) => Err(Failure::usage("restore-features is for xdptrace's own use")),
+        }
+    }
+}
+
+impl From<cli::Passthrough> for Passthrough {
+    fn from(mode: cli::Passthrough) -> Self {
+        match mode {
+            cli::Passthrough::Auto => Self::Auto,
+            cli::Passthrough::Generic => Self::Generic,
+            cli::Passthrough::Native => Self::Native,
+        }
+    }
+}
+
+impl Output {
+    fn of(trace: &Trace) -> Result<Self> {
+        match (&trace.write, trace.output) {
+            (None, cli::Output::Text) => Ok(Self::Text),
+            (None, cli::Output::Classic) => Ok(Self::Classic),
+            (Some(file), _) if file.as_os_str().is_empty() => Err(Failure::usage("-w wants the name of a file, or -")),
+            (Some(file), _) => Ok(Self::Pcapng(file.clone())),
         }
     }
 }
@@ -316,18 +344,6 @@ fn parse_name(name: &str) -> Option<Selector> {
         Some((name, digits)) => id(digits).map(|id| Selector::NameAtId(name.to_owned(), id)),
         None if name.bytes().all(|digit| digit.is_ascii_digit()) => id(name).map(Selector::Id),
         None => Some(Selector::Name(name.to_owned())),
-    }
-}
-
-fn parse_filter(words: &[String]) -> Result<Filter> {
-    let filter = words.join(" ");
-    match filter.trim() {
-        "" => Ok(Filter::All),
-        "icmp" => Ok(Filter::Icmp),
-        other => Err(Failure::usage(format!(
-            "filter '{}' is not known: this version filters by 'icmp' or not at all",
-            other.escape_default()
-        ))),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn check_tracing() -> Result<()> {
         ));
     }
     if !kernel::has_btf() {
-        bail!(Failure::unable("the kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y"));
+        bail!(Failure::unable(kernel::NO_BTF));
     }
     Ok(())
 }

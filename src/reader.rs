@@ -1,57 +1,199 @@
-//! The perf ring's user side: samples → records, and the clock to date them by. Knows no format.
+//! The perf rings' user side: samples → records, and the clock to date them by. Knows no format.
 
+mod size;
+
+use std::cell::RefCell;
+use std::ffi::{c_int, c_void};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use libbpf_rs::{MapCore, PerfBuffer, PerfBufferBuilder};
+use libbpf_rs::{MapCore, libbpf_sys};
+use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::bpf::{Record, read_record};
+pub use size::ring_bytes;
 
-/// Size of one CPU's ring in pages: about 800 records.
-const PAGES: usize = 64;
+use crate::bpf::{Records, Told};
+use crate::failure::Failure;
+
+/// How long to deliver what is in the rings before others get their turn.
+const TURN: Duration = Duration::from_millis(20);
+
+/// Bytes in a ring that wake the reader, at most: what it looks at by itself comes 20 times a second.
+const WATERMARK: usize = 1 << 20;
+
+/// What becomes of a record; false: no more of them for now.
+type Deliver<'run> = dyn FnMut(&Told<'_>) -> bool + 'run;
 
 /// Reads records from the rings of all CPUs.
-#[derive(Debug)]
-pub struct Reader<'sink>(PerfBuffer<'sink>);
+pub struct Reader<'run> {
+    buffer: NonNull<libbpf_sys::perf_buffer>,
+    // Its address is libbpf's callback context, so it stays where it is.
+    state: Box<RefCell<State<'run>>>,
+    _not_sync: PhantomData<*const ()>,
+}
 
-impl<'sink> Reader<'sink> {
-    /// Opens the rings behind the perf event array `events`; each record read goes to `deliver`, in order per CPU.
+struct State<'run> {
+    deliver: Box<Deliver<'run>>,
+    turn_ends: Instant,
+    was_cut_short: bool,
+}
+
+impl std::fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl<'run> Reader<'run> {
+    /// Opens a ring of `ring_bytes`, a power of two of at least a page, for each CPU that is online, behind the perf event
+    /// array `events`. Each record read goes to `deliver`, in order per CPU; where that answers false, the rest waits in
+    /// the rings.
+    ///
+    /// libbpf-rs' own PerfBuffer has no way to wake the reader by the bytes in a ring.
     ///
     /// Samples that the kernel could not put into a full ring are not this room's: the BPF side counts them, because
     /// the kernel reports a loss only in front of a later sample, and so never the last one.
     ///
     /// # Errors
     /// The kernel refuses the rings: too little memory may be locked, or no file descriptor is left.
-    pub fn new(events: &impl MapCore, mut deliver: impl FnMut(&Record) + 'sink) -> Result<Self> {
-        let buffer = PerfBufferBuilder::new(events)
-            .pages(PAGES)
-            .sample_cb(move |_, sample: &[u8]| {
-                if let Some(record) = read_record(sample) {
-                    deliver(&record);
-                }
-            })
-            .build()
-            .context("failed to open the perf rings")?;
-        Ok(Self(buffer))
+    pub fn new(
+        events: &impl MapCore,
+        ring_bytes: usize,
+        deliver: impl FnMut(&Told<'_>) -> bool + 'run,
+    ) -> Result<Self> {
+        let state = State { deliver: Box::new(deliver), turn_ends: Instant::now(), was_cut_short: false };
+        let state = Box::new(RefCell::new(state));
+        let mut attributes = attributes(ring_bytes);
+        let context = ptr::from_ref::<RefCell<State<'run>>>(&state).cast_mut().cast();
+        // SAFETY: the map's descriptor is open, the attributes outlive the call, and the context, which the callback takes for
+        // what it is, lives as long as the buffer.
+        let buffer = unsafe {
+            libbpf_sys::perf_buffer__new_raw(
+                events.as_fd().as_raw_fd(),
+                (ring_bytes / page_size()) as u64,
+                &mut attributes,
+                Some(on_event),
+                context,
+                ptr::null(),
+            )
+        };
+        match NonNull::new(buffer) {
+            Some(buffer) => Ok(Self { buffer, state, _not_sync: PhantomData }),
+            None => Err(explain(Errno::last(), ring_bytes)),
+        }
     }
 
-    /// Delivers all that the rings hold, also what no wake-up was sent for.
+    /// Delivers what the rings hold, also what no wake-up was sent for. False if there may be more: its turn was over, or
+    /// no more could be delivered.
     ///
     /// # Errors
     /// The rings cannot be read.
-    pub fn drain(&self) -> Result<()> {
-        self.0.consume().context("failed to read the perf rings")
+    pub fn drain(&self) -> Result<bool> {
+        {
+            let mut state = self.state.borrow_mut();
+            state.turn_ends = Instant::now() + TURN;
+            state.was_cut_short = false;
+        }
+        // SAFETY: the buffer is there until this is dropped.
+        let error = unsafe { libbpf_sys::perf_buffer__consume(self.buffer.as_ptr()) };
+        if error < 0 {
+            return Err(Errno::from_raw(-error)).context("failed to read the perf rings");
+        }
+        Ok(!self.state.borrow().was_cut_short)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses the buffer any more; the state that its callback uses is still there.
+        unsafe { libbpf_sys::perf_buffer__free(self.buffer.as_ptr()) };
     }
 }
 
 impl AsFd for Reader<'_> {
-    /// Readable when there are records.
+    /// Readable when there is much to read; a little may be there before.
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: libbpf's epoll descriptor is open as long as the buffer, which this borrows.
-        unsafe { BorrowedFd::borrow_raw(self.0.epoll_fd()) }
+        unsafe { BorrowedFd::borrow_raw(libbpf_sys::perf_buffer__epoll_fd(self.buffer.as_ptr())) }
+    }
+}
+
+/// libbpf's, but for the wake-up.
+fn attributes(ring_bytes: usize) -> libbpf_sys::perf_event_attr {
+    let mut attributes = libbpf_sys::perf_event_attr {
+        type_: libbpf_sys::PERF_TYPE_SOFTWARE,
+        size: size_of::<libbpf_sys::perf_event_attr>() as u32,
+        config: libbpf_sys::PERF_COUNT_SW_BPF_OUTPUT.into(),
+        sample_type: libbpf_sys::PERF_SAMPLE_RAW.into(),
+        ..Default::default()
+    };
+    attributes.__bindgen_anon_1.sample_period = 1;
+    attributes.set_watermark(1);
+    attributes.__bindgen_anon_2.wakeup_watermark = WATERMARK.min(ring_bytes / 8) as u32;
+    attributes
+}
+
+fn explain(errno: Errno, ring_bytes: usize) -> anyhow::Error {
+    let size = format!("failed to open perf rings of {} KiB for each CPU", ring_bytes / 1024);
+    match errno {
+        Errno::EPERM => Failure::unable(format!("{size}: too little memory may be locked: ask for less with -B")),
+        Errno::ENOMEM => Failure::unable(format!("{size}: no memory: ask for less with -B")),
+        Errno::EMFILE => anyhow::anyhow!("{size}: {}", crate::refusal::NO_DESCRIPTOR),
+        errno => anyhow::Error::new(errno).context(size),
+    }
+}
+
+/// Bytes of a page, of which a ring has a power of two.
+pub fn page_size() -> usize {
+    // SAFETY: sysconf(3) takes no pointer.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// libbpf calls this for each event in a ring.
+unsafe extern "C" fn on_event(
+    context: *mut c_void,
+    _cpu: c_int,
+    event: *mut libbpf_sys::perf_event_header,
+) -> libbpf_sys::bpf_perf_event_ret {
+    // SAFETY: `Reader::new` gave libbpf the address of a state that lives as long as the buffer; one thread uses both.
+    let state = unsafe { &*context.cast::<RefCell<State<'_>>>() };
+    // SAFETY: libbpf gives a whole event, whose size is in its header.
+    let sample = unsafe { sample_of(event) };
+    let mut state = state.borrow_mut();
+    if let Some(records) = sample.and_then(Records::new) {
+        let mut goes_on = true;
+        for told in records {
+            goes_on &= (state.deliver)(&told);
+        }
+        if !goes_on || Instant::now() > state.turn_ends {
+            state.was_cut_short = true;
+            return libbpf_sys::LIBBPF_PERF_EVENT_DONE;
+        }
+    }
+    libbpf_sys::LIBBPF_PERF_EVENT_CONT
+}
+
+/// The bytes of a sample; None of any other event, as of PERF_RECORD_LOST.
+///
+/// # Safety
+/// `event` is a whole event of `PERF_SAMPLE_RAW`.
+unsafe fn sample_of<'a>(event: *const libbpf_sys::perf_event_header) -> Option<&'a [u8]> {
+    /// Behind the header, a 32-bit size.
+    const SIZE: usize = size_of::<u32>();
+    // SAFETY: the caller's promise: all of this is within the event. An event is aligned to 8 bytes, its size is a multiple.
+    unsafe {
+        let header = event.read();
+        let all = usize::from(header.size).checked_sub(size_of_val(&header))?;
+        let bytes: &[u8] = slice::from_raw_parts(event.add(1).cast(), all);
+        let (size, sample) = bytes.split_first_chunk::<SIZE>()?;
+        let length = u32::from_ne_bytes(*size) as usize;
+        (header.type_ == libbpf_sys::PERF_RECORD_SAMPLE).then(|| sample.get(..length)).flatten()
     }
 }
 

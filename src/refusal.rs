@@ -37,6 +37,15 @@ pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     }
 }
 
+/// Does it, and says of a failure what [`explain`] says, from no earlier one's messages.
+///
+/// # Errors
+/// The kernel refused.
+pub fn try_to<T>(act: impl FnOnce() -> libbpf_rs::Result<T>, action: &str, object: &str) -> Result<T, Error> {
+    forget_messages();
+    act().map_err(|error| explain(&error, action, object))
+}
+
 /// What [`explain`] says behind what failed on what.
 pub fn reason(error: &Error) -> String {
     let shown = format!("{error:#}");
@@ -74,7 +83,7 @@ const ENOTSUPP: i32 = 524;
 /// the verb of what was tried.
 fn meaning(action: &str, errno: i32, messages: &str) -> Option<Meaning> {
     use Meaning::{Kernel, Program};
-    const TABLE: [(&str, i32, &str, Meaning); 11] = [
+    const TABLE: [(&str, i32, &str, Meaning); 12] = [
         (
             "attach",
             libc::EBUSY,
@@ -85,7 +94,8 @@ fn meaning(action: &str, errno: i32, messages: &str) -> Option<Meaning> {
         ("attach", ENOTSUPP, "", Kernel("this architecture's kernel has no BPF trampolines")),
         ("aim", libc::ESRCH, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
         ("aim", libc::ENOENT, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
-        ("load", libc::EINVAL, "bpf_probe_read", Kernel(LOCKDOWN)),
+        ("load", libc::EINVAL, "unknown func bpf_probe_read", Kernel(LOCKDOWN)),
+        ("load", libc::EINVAL, "cannot use helper bpf_probe_read", Kernel(LOCKDOWN)),
         ("load", libc::EINVAL, "annotated with BTF", Program("it has no BTF: rebuild it with clang -g")),
         ("load", libc::EINVAL, "only JITed progs", Kernel("the BPF JIT is off: sysctl net.core.bpf_jit_enable=1")),
         (

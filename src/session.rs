@@ -11,24 +11,30 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::batches::Batches;
 use crate::delivery::Delivery;
-use crate::event::Counts;
+use crate::event::{Counts, Summary};
 use crate::failure::{self, Failure, Status};
-use crate::follow::{Follow, Step};
-use crate::kernel::Kernel;
+use crate::filter::Insn;
+use crate::follow::{Follow, Released, Step};
+use crate::kernel::{self, Kernel};
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Scope, Selector, Tracing};
 use crate::privileges;
 use crate::probe::{self, Maps};
-use crate::reader::Reader;
+use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
 use crate::target::{self, Depth, Device, Guards, Refused, View, Watch};
 
-/// How long to sleep at most before looking at the stop flag, at the devices and at the clock.
-const POLL_MS: u16 = 100;
-/// How often to start anew because programs vanished while they were attached to.
+/// How long to sleep at most before looking at the stop flag, at the devices, at the clock and at what CPUs have gathered.
+/// A record waits for two of these at most, and is not to be more than 100 ms late.
+const TICK: Duration = Duration::from_millis(40);
+/// What `--rate` counts anew.
+const SECOND: Duration = Duration::from_secs(1);
+/// How long to wait before starting anew because programs vanished while they were attached to, and how often to do so.
+const PAUSE: Duration = Duration::from_millis(100);
 const TRIES: u32 = 20;
 
 /// Traces until `stop` is set or the reader of `output`, which the sink writes to, has gone away; then tells the sink
@@ -37,9 +43,11 @@ const TRIES: u32 = 20;
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
 pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
+    // What is wrong with the words comes before what is wrong with the machine.
+    let filter = probe::compile(&plan.selection.filter)?;
     refusal::capture_messages();
     privileges::check_tracing()?;
-    let result = trace_scope(plan, sink, output, stop);
+    let result = trace_scope(plan, filter, sink, output, stop);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
         probe::try_load()?;
@@ -47,12 +55,18 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop:
     result
 }
 
-fn trace_scope(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
-    let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, plan.exit_only)?;
+fn trace_scope(
+    plan: &Tracing,
+    filter: Vec<Insn>,
+    sink: &mut dyn Sink,
+    output: Option<&Outlet>,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, &plan.selection)?;
     target::enter_netns(plan.scope.netns.as_deref())?;
     let mut passthrough = Vec::new();
     let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
-        let mut run = Run::new(plan, guards, stop, output)?;
+        let mut run = Run::new(plan, filter, guards, stop, output)?;
         run.trace(sink)
     });
     // Also when tracing failed: the NICs are to be as they were.
@@ -61,8 +75,8 @@ fn trace_scope(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, sto
     match (traced, restored) {
         (Err(error), Err(unrestored)) => Err(error.context(format!("{unrestored:#}"))),
         (Err(error), Ok(())) => Err(error),
-        (Ok((counts, ended)), restored) => {
-            sink.notice(&Notice::Ended(counts))?;
+        (Ok((summary, ended)), restored) => {
+            sink.notice(&Notice::Ended(summary))?;
             ended.and(restored)
         }
     }
@@ -94,69 +108,145 @@ struct Run<'plan> {
     output: Option<&'plan Outlet>,
     watch: Watch<'plan>,
     follow: Follow<'plan>,
+    batches: Batches,
     /// What was seen last, while there is more to attach to.
     unfinished: Option<View>,
     /// Whether all that there was at the start, or that was waited for, has been attached to.
     is_settled: bool,
     /// Why the last look failed.
     look_error: Option<String>,
+    /// There may be more in the rings.
+    more: bool,
+    /// When the batches were looked at last, and when the present second of the rate began.
+    ticked: Instant,
+    second: Instant,
+    /// Let go of, while their records may still be in the rings.
+    released: Vec<Released>,
+    /// What came of those before.
+    past: Counts,
 }
 
 impl<'plan> Run<'plan> {
     fn new(
         plan: &'plan Tracing,
+        filter: Vec<Insn>,
         guards: Guards,
         stop: &'plan AtomicBool,
         output: Option<&'plan Outlet>,
     ) -> Result<Self> {
         let watch = Watch::new(&plan.scope, guards, Depth::Needed)?;
-        let follow = Follow::new(plan, Maps::create()?, watch.netns());
-        Ok(Self { plan, stop, output, watch, follow, unfinished: None, is_settled: false, look_error: None })
+        let maps = Maps::create()?;
+        let batches = Batches::new(&maps)?;
+        Ok(Self {
+            plan,
+            stop,
+            output,
+            follow: Follow::new(plan, filter, maps, watch.netns()),
+            watch,
+            batches,
+            unfinished: None,
+            is_settled: false,
+            look_error: None,
+            more: false,
+            ticked: Instant::now(),
+            second: Instant::now(),
+            released: Vec::new(),
+            past: Counts::none(),
+        })
     }
 
     /// The final counts, and why the run ended where that is an error.
-    fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Counts, Result<()>)> {
-        let delivery = RefCell::new(Delivery::new(sink, self.output)?);
-        let reader = Reader::new(self.follow.maps().events(), |record| delivery.borrow_mut().record(record))?;
+    fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Summary, Result<()>)> {
+        let delivery = RefCell::new(Delivery::new(sink, self.output, self.plan.count)?);
+        let ring_bytes = ring_bytes(self.plan)?;
+        let reader = Reader::new(self.follow.maps().events(), ring_bytes, |told| delivery.borrow_mut().record(told))?;
         self.start(&delivery)?;
+        let ends = self.plan.duration.and_then(|duration| Instant::now().checked_add(duration));
+        let is_over = |delivery: &Delivery<'_>| {
+            self.stop.load(Ordering::Relaxed)
+                || delivery.is_broken()
+                || delivery.is_complete()
+                || ends.is_some_and(|ends| Instant::now() >= ends)
+        };
         let mut ended = Ok(());
-        while ended.is_ok() && !self.stop.load(Ordering::Relaxed) && !delivery.borrow().is_broken() {
+        while ended.is_ok() && !is_over(&delivery.borrow()) {
             if !self.wait(&reader)? {
                 break;
             }
             self.drain(&reader, &delivery)?;
+            self.tick()?;
             ended = self.keep_up(&reader, &delivery)?;
         }
-        self.follow.end()?;
-        self.drain(&reader, &delivery)?;
-        while self.is_blocked() && !self.stop.load(Ordering::Relaxed) && self.wait(&reader)? {
-            self.drain(&reader, &delivery)?;
+        let programs = self.follow.end()?;
+        self.drain_all(&reader, &delivery)?;
+        while self.more && !self.stop.load(Ordering::Relaxed) && self.wait(&reader)? {
+            self.drain_all(&reader, &delivery)?;
         }
         drop(reader);
-        let traced = delivery.into_inner().end().context("failed to write the output")?;
-        Ok((Counts::new(self.follow.maps().counted()?, traced), ended))
+        let mut delivery = delivery.into_inner();
+        delivery.end().context("failed to write the output")?;
+        Ok((self.summary(programs, &mut delivery), ended))
+    }
+
+    /// What came of all runs, and of those of `programs`, which were traced to the end.
+    fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Summary {
+        let mut total = self.past.clone();
+        for released in self.released.drain(..) {
+            total.add(&counts(&released, delivery));
+        }
+        let programs: Vec<(String, Counts)> =
+            programs.iter().map(|one| (one.target.to_string(), counts(one, delivery))).collect();
+        programs.iter().for_each(|(_, counts)| total.add(counts));
+        Summary { programs, total, verdicts: delivery.verdicts().clone(), losses: self.batches.losses() }
     }
 
     fn is_blocked(&self) -> bool {
         self.output.is_some_and(Outlet::is_blocked)
     }
 
-    /// Delivers what the ring holds; whether it did. While the output is blocked, the ring has to hold it.
-    fn drain(&self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<bool> {
+    /// Delivers what the rings hold, as far as its turn goes. While the output is blocked, the rings have to hold it.
+    fn drain(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         if let Some(Err(error)) = self.output.map(Outlet::push) {
             delivery.borrow_mut().break_off(error);
         }
-        let ready = !self.is_blocked();
-        if ready {
-            reader.drain()?;
+        self.more = true;
+        if !self.is_blocked() {
+            self.more = !reader.drain()?;
+            delivery.borrow_mut().flush();
+            self.more |= self.is_blocked();
         }
-        Ok(ready)
+        Ok(())
+    }
+
+    /// Delivers all that there is, also what CPUs are gathering; if more comes meanwhile, that as well, for a while.
+    fn drain_all(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
+        self.batches.flush_all(self.follow.maps().flush())?;
+        loop {
+            self.drain(reader, delivery)?;
+            if !self.more || self.is_blocked() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What has to be done now and then, however much there is to read.
+    fn tick(&mut self) -> Result<()> {
+        if self.ticked.elapsed() >= TICK {
+            self.batches.flush_waiting(self.follow.maps().flush())?;
+            self.ticked = Instant::now();
+        }
+        if self.plan.selection.rate.is_some() && self.second.elapsed() >= SECOND {
+            self.follow.maps().release_brake()?;
+            self.second = Instant::now();
+        }
+        Ok(())
     }
 
     /// Sleeps until there are records, word of a change, or it is time to look around; while the output is blocked, until
     /// it no longer is. False once the output is a pipe or socket that nobody reads any more.
     fn wait(&self, reader: &Reader<'_>) -> Result<bool> {
-        let timeout_ms = if self.unfinished.is_some() { 0 } else { POLL_MS };
+        let is_hurried = self.unfinished.is_some() || (self.more && !self.is_blocked());
+        let timeout_ms = if is_hurried { 0 } else { TICK.as_millis() as u16 };
         let (records, output) = match self.is_blocked() {
             true => (PollFlags::empty(), PollFlags::POLLOUT),
             false => (PollFlags::POLLIN, PollFlags::empty()),
@@ -182,7 +272,7 @@ impl<'plan> Run<'plan> {
                     break;
                 }
             }
-            thread::sleep(Duration::from_millis(POLL_MS.into()));
+            thread::sleep(PAUSE);
         }
         delivery.borrow_mut().refresh(self.watch.names())?;
         delivery.borrow_mut().take_in(self.follow.traced());
@@ -244,17 +334,16 @@ impl<'plan> Run<'plan> {
         };
         delivery.borrow_mut().refresh(self.watch.names())?;
         let Some(view) = seen.or_else(|| self.unfinished.take()) else {
+            self.settle(reader, delivery)?;
             return Ok(Ok(()));
         };
         let step = self.follow.step(&view, self.is_settled && !self.plan.follow)?;
         self.watch.set_own(self.follow.own_programs());
         // The last records of what was let go of, and perhaps the first ones of what has come.
         delivery.borrow_mut().take_in(self.follow.traced());
-        let drained = self.drain(reader, delivery)?;
         self.tell(&step, delivery);
-        if drained {
-            delivery.borrow_mut().forget_all_but(self.follow.traced());
-        }
+        self.released.extend(step.detached);
+        self.settle(reader, delivery)?;
         self.unfinished = step.more.then_some(view);
         let is_idle = self.follow.traced().is_empty();
         if self.is_settled && is_idle && !self.plan.follow {
@@ -281,6 +370,23 @@ impl<'plan> Run<'plan> {
         Ok(seen)
     }
 
+    /// Says what came of what was let go of, once all its records have been read: while the output is blocked, that waits.
+    fn settle(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
+        if self.released.is_empty() {
+            return Ok(());
+        }
+        self.drain_all(reader, delivery)?;
+        if self.more {
+            return Ok(());
+        }
+        for released in self.released.drain(..) {
+            let counts = counts(&released, &mut delivery.borrow_mut());
+            self.past.add(&counts);
+            delivery.borrow_mut().notice(&Notice::Told(released.target.to_string(), counts));
+        }
+        Ok(())
+    }
+
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
@@ -298,6 +404,14 @@ impl<'plan> Run<'plan> {
             delivery.notice_listening();
         }
     }
+}
+
+fn counts(released: &Released, delivery: &mut Delivery<'_>) -> Counts {
+    Counts::new(&released.states, delivery.let_go(released.number), released.recursion_misses)
+}
+
+fn ring_bytes(plan: &Tracing) -> Result<usize> {
+    reader::ring_bytes(plan.ring_kib, plan.force, kernel::available_kib(), kernel::online_cpus())
 }
 
 /// One line for all that stood against tracing; several reasons have the status of the one that comes first.

@@ -5,7 +5,7 @@
  * preserve_access_index makes every access a CO-RE relocation: libbpf looks up the member's place in the
  * running kernel's BTF at load, so neither the order nor the completeness of the members here matters, and no
  * build step needs the build host's kernel. Members are named as the kernel names them (include/net/xdp.h,
- * include/linux/netdevice.h, include/net/net_namespace.h, include/linux/ns_common.h); what follows the pragma is layout of
+ * include/linux/netdevice.h, include/linux/skbuff.h, include/net/net_namespace.h, include/linux/ns_common.h); what follows the pragma is layout of
  * this header only, what comes before it is user-space ABI (include/uapi/linux/bpf.h) and does not move.
  */
 #ifndef XDPTRACE_VMLINUX_H
@@ -39,6 +39,7 @@ enum bpf_map_type {
 
 enum {
 	BPF_F_CURRENT_CPU = 0xffffffffULL,
+	BPF_F_MMAPABLE = 1 << 10,
 };
 
 enum xdp_action {
@@ -83,12 +84,25 @@ struct xdp_rxq_info {
 	__u32 queue_index;
 };
 
+struct xdp_txq_info {
+	struct net_device *dev;
+};
+
 /* What the program is really given, and so what fentry and fexit receive. */
 struct xdp_buff {
 	void *data;
 	void *data_end;
 	void *data_meta;
+	void *data_hard_start;
 	struct xdp_rxq_info *rxq;
+	struct xdp_txq_info *txq;
+	__u32 frame_sz;
+	__u32 flags;		/* since 5.18 */
+};
+
+/* Stands at the end of a packet's first buffer. */
+struct skb_shared_info {
+	unsigned int xdp_frags_size;	/* since 5.18 */
 };
 
 #pragma clang attribute pop

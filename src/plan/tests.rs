@@ -62,7 +62,7 @@ fn options_may_follow_the_filter() {
 
 #[test]
 fn passthrough_takes_its_mode_after_an_equals_sign_only() {
-    assert_eq!(tracing("-i eth0 --passthrough icmp").filter, Filter::Icmp);
+    assert_eq!(tracing("-i eth0 --passthrough icmp").selection.filter, "icmp");
     assert_eq!(tracing("-i eth0 --passthrough=generic").passthrough, Some(Passthrough::Generic));
     assert_eq!(tracing("-i eth0 --passthrough=native").passthrough, Some(Passthrough::Native));
 }
@@ -82,7 +82,14 @@ fn every_wrong_word_is_refused_in_one_line() {
         "-p 12 --passthrough",
         "-i",
         "--nonsense",
-        "-i eth0 udp",
+        "-i eth0 --probe exit --changed",
+        "-i eth0 --probe exit --slower 1ms",
+        "-i eth0 --probe entry --verdict drop",
+        "-i eth0 --verdict nope",
+        "-i eth0 --slower 1d",
+        "-i eth0 --sample 0",
+        "-i eth0 -c 0",
+        "-i eth0 -B 0",
         "-i eth0 -o xml",
         "demo",
         "-i eth0 --passthrough=fast",
@@ -92,4 +99,20 @@ fn every_wrong_word_is_refused_in_one_line() {
         assert_eq!(crate::failure::status(&error), crate::failure::Status::Usage, "{words}");
         assert!(!format!("{error:#}").contains('\n'), "{words}: {error:#}");
     }
+}
+
+#[test]
+fn the_snap_length_is_the_lines_or_the_whole_frame() {
+    let snap_len = |words: &str| tracing(words).selection.snap_len;
+    let whole = crate::bpf::LONGEST_SNAP_LEN;
+    assert_eq!(snap_len("-i eth0"), 128);
+    assert_eq!(snap_len("-i eth0 -s 64"), 64);
+    assert_eq!((snap_len("-i eth0 -s 0"), snap_len("-i eth0 -w x")), (whole, whole));
+    assert_eq!(snap_len("-i eth0 -w x --snapshot-length 96"), 96);
+}
+
+#[test]
+fn filter_words_are_one_expression() {
+    let selection = tracing("-i eth0 udp port 9 or icmp -s 64").selection;
+    assert_eq!(selection.filter, "udp port 9 or icmp");
 }

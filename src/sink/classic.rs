@@ -27,6 +27,10 @@ impl<W: Write> Classic<W> {
 }
 
 impl<W: Write> Sink for Classic<W> {
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
         if let Some(frame) = event.before {
             self.log(event.time_ns, format_args!("Tracing packet: {} (fentry)", ends(frame)))?;
@@ -77,12 +81,14 @@ mod tests {
             let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
             digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<u8>>()
         });
-        let frame = |bytes| Some(Frame { length: 34, metadata: 0, bytes });
+        let frame = |bytes| Some(Frame { length: Some(34), metadata: 0, bytes });
         let event = Event {
             time_ns: 0,
-            device: Some("eth0"),
-            ifindex: 2,
-            queue: 0,
+            monotonic_ns: 0,
+            packet_id: 1,
+            device: None,
+            queue: None,
+            egress: None,
             cpu: 0,
             function: "xdp_lb",
             program_id: 12,
@@ -90,6 +96,9 @@ mod tests {
             latency_ns: Some(412),
             before: frame(&there),
             after: frame(&back),
+            moved: Some(0),
+            changed: Some(true),
+            metadata: &[],
         };
         let mut out = Vec::new();
         Classic::new(&mut out).packet(&event).unwrap();

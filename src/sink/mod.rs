@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 pub use localtime::LocalTime;
 
-use crate::event::{Counts, Event};
+use crate::event::{Counts, Event, Summary};
 use crate::plan::Output;
 
 /// What happens to the tracer itself.
@@ -29,20 +29,25 @@ pub enum Notice {
     },
     /// A program runs no longer where it was traced, and was let go of: `xdp_lb#12 on eth0`.
     Detached(String),
+    /// … and where its runs went.
+    Told(String, Counts),
     /// Something that was asked for is not traced: what, and why.
     NotTraced(String),
     /// There is nothing to trace yet; what is waited for: `an XDP program on eth0`.
     Waiting(String),
     /// Everything is attached: from here on no packet is missed unseen.
     Listening,
-    /// Nothing is attached any more, and this is where every run of the program went.
-    Ended(Counts),
+    /// Nothing is attached any more, and this is where every run of the programs went.
+    Ended(Summary),
 }
 
 /// Where events go.
 pub trait Sink {
     /// One run of the program.
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()>;
+
+    /// Hands on what was gathered.
+    fn flush(&mut self) -> io::Result<()>;
 
     /// Something happened to the tracer. Data goes to the standard output, so by default this is said on stderr.
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
@@ -56,7 +61,8 @@ fn tell(notice: &Notice) {
     // Whoever closed stderr doesn't want to know.
     let _ = match notice {
         Notice::Listening => writeln!(io::stderr(), "Listening events..."),
-        Notice::Ended(counts) => writeln!(io::stderr(), "{counts}"),
+        Notice::Ended(summary) => writeln!(io::stderr(), "{summary}"),
+        Notice::Told(target, counts) => writeln!(io::stderr(), "{target}: {counts}"),
         Notice::Attached { target, missed: None } => writeln!(io::stderr(), "attached to {target}"),
         Notice::Attached { target, missed: Some(missed) } => {
             writeln!(io::stderr(), "attached to {target}: not traced {}", span(*missed))
@@ -75,9 +81,10 @@ fn span((from, to): (u64, u64)) -> String {
 }
 
 /// The sink for `output`, writing to `out`.
-pub fn open<'out>(output: Output, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
+pub fn open<'out>(output: &Output, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
     match output {
         Output::Text => Box::new(text::Text::new(out)),
         Output::Classic => Box::new(classic::Classic::new(out)),
+        Output::Pcapng(_) => todo!(),
     }
 }

@@ -1,9 +1,11 @@
 //! The default output: one line a packet.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 
 use super::Sink;
 use super::localtime::LocalTime;
+use crate::bpf::HEAD_LEN;
 use crate::event::Event;
 use crate::packet::Headers;
 
@@ -18,6 +20,10 @@ impl<W: Write> Text<W> {
 }
 
 impl<W: Write> Sink for Text<W> {
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
         let out = &mut self.0;
         match LocalTime::new(event.time_ns) {
@@ -25,7 +31,7 @@ impl<W: Write> Sink for Text<W> {
             None => write!(out, "?")?,
         }
         // Names may hold anything but blanks and slashes, and go to a terminal.
-        let device = event.device.unwrap_or("?").escape_default();
+        let device = event.device.and_then(|device| device.name).unwrap_or("?").escape_default();
         write!(out, " {device} {}#{}", event.function.escape_default(), event.program_id)?;
         match event.verdict {
             Some(verdict) => write!(out, " {verdict}")?,
@@ -36,8 +42,30 @@ impl<W: Write> Sink for Text<W> {
             None => write!(out, " ?")?,
         }
         match event.packet() {
-            Some(frame) => writeln!(out, " {}", Headers::parse(frame.bytes)),
-            None => writeln!(out, " ?"),
+            Some(frame) => write!(out, " {}", Headers::parse(frame.bytes))?,
+            None => write!(out, " ?")?,
+        }
+        if event.changed == Some(true) {
+            write!(out, " {}", Change(event))?;
+        }
+        writeln!(out)
+    }
+}
+
+/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, or `[changed in the first 128 bytes]`.
+struct Change<'event>(&'event Event<'event>);
+
+impl Display for Change<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let lengths = self.0.before.and_then(|frame| frame.length).zip(self.0.after.and_then(|frame| frame.length));
+        let moved = i64::from(self.0.moved.unwrap_or(0));
+        let cut = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after) - moved);
+        let parts = [("pushed", -moved), ("popped", moved), ("cut", cut), ("grown", -cut)];
+        let words: Vec<String> =
+            parts.iter().filter(|(_, by)| *by > 0).map(|(word, by)| format!("{word} {by}")).collect();
+        match words.is_empty() {
+            true => write!(f, "[changed in the first {HEAD_LEN} bytes]"),
+            false => write!(f, "[{}]", words.join(", ")),
         }
     }
 }
@@ -46,13 +74,15 @@ impl<W: Write> Sink for Text<W> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::event::{Frame, Verdict};
+    use crate::event::{Device, Frame, Verdict};
 
     const NOTHING_KNOWN: Event<'_> = Event {
         time_ns: 0,
+        monotonic_ns: 0,
+        packet_id: 1,
         device: None,
-        ifindex: 7,
-        queue: 0,
+        queue: None,
+        egress: None,
         cpu: 0,
         function: "xdp_lb",
         program_id: 12,
@@ -60,7 +90,14 @@ mod tests {
         latency_ns: None,
         before: None,
         after: None,
+        moved: None,
+        changed: None,
+        metadata: &[],
     };
+
+    fn device(name: &str) -> Option<Device<'_>> {
+        Some(Device { netns: 1, ifindex: 2, name: Some(name) })
+    }
 
     /// The line without its time, which depends on the time zone.
     fn line(event: &Event<'_>) -> String {
@@ -78,10 +115,10 @@ mod tests {
     #[test]
     fn the_packet_is_shown_as_it_arrived() {
         let lldp = [&[0; 12][..], &[0x88, 0xcc]].concat();
-        let before = Frame { length: 14, metadata: 0, bytes: &lldp };
-        let after = Frame { length: 0, metadata: 0, bytes: &[] };
+        let before = Frame { length: Some(14), metadata: 0, bytes: &lldp };
+        let after = Frame { length: Some(0), metadata: 0, bytes: &[] };
         let event = Event {
-            device: Some("eth0"),
+            device: device("eth0"),
             verdict: Some(Verdict(3)),
             latency_ns: Some(412),
             before: Some(before),
@@ -93,8 +130,21 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_is_in_brackets() {
+        let frame = |length, bytes| Some(Frame { length: Some(length), metadata: 0, bytes });
+        let changed = |before, after, moved| {
+            let (before, after) = (frame(before, &[]), frame(after, &[]));
+            line(&Event { before, after, moved: Some(moved), changed: Some(true), ..NOTHING_KNOWN })
+        };
+        assert!(changed(98, 98, 0).ends_with(" [changed in the first 128 bytes]\n"));
+        assert!(changed(98, 94, 0).ends_with(" [cut 4]\n"));
+        assert!(changed(98, 118, -20).ends_with(" [pushed 20]\n"));
+        assert!(changed(98, 100, 4).ends_with(" [popped 4, grown 6]\n"));
+    }
+
+    #[test]
     fn names_cannot_command_the_terminal() {
-        let event = Event { device: Some("\u{1b}[2J"), ..NOTHING_KNOWN };
+        let event = Event { device: device("\u{1b}[2J"), ..NOTHING_KNOWN };
         assert_eq!(line(&event), "\\u{1b}[2J xdp_lb#12 ? ? ?\n");
     }
 }

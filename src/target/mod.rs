@@ -38,10 +38,10 @@ pub use function::Function;
 pub use hazard::{Fixed, Hazard};
 pub use links::Mode;
 pub use maps::Way;
-pub use object::{own, program_id};
+pub use object::{own, program_id, recursion_misses};
 pub use obstacle::Obstacle;
 pub use program::Program;
-pub use select::{Guards, Probes, Refused, Target, function_obstacle, kernel_obstacle};
+pub use select::{Guards, Place, Refused, Target, function_obstacle, kernel_obstacle};
 pub use tree::{Depth, Known, Node, Role, Survey, Tree};
 pub use watch::{Names, View, Watch};
 

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::mem;
+use std::mem::{self, offset_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -111,8 +111,22 @@ unsafe impl Info for libbpf_sys::bpf_link_info {}
 /// # Errors
 /// The object is of another kind, or not permitted.
 pub fn fill<T: Info>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
+    fill_known(fd, info).map(drop)
+}
+
+/// As [`fill`], and says how many bytes of `info` this kernel knows.
+fn fill_known<T: Info>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<usize> {
     let mut size = size_of::<T>() as u32;
     // SAFETY: `info` and `size` outlive the call, and say how long they are; addresses within are the caller's promise.
     let errno = unsafe { libbpf_sys::bpf_obj_get_info_by_fd(fd.as_raw_fd(), (info as *mut T).cast(), &mut size) };
-    if errno < 0 { Err(io::Error::from_raw_os_error(-errno)) } else { Ok(()) }
+    if errno < 0 { Err(io::Error::from_raw_os_error(-errno)) } else { Ok(size as usize) }
+}
+
+/// How often the kernel left out a tracing program because it was at work on that CPU already; None: it doesn't tell
+/// (before 5.12).
+pub fn recursion_misses(fd: BorrowedFd<'_>) -> Option<u64> {
+    let mut info = libbpf_sys::bpf_prog_info::zeroed();
+    let known = fill_known(fd, &mut info).ok()?;
+    (known >= offset_of!(libbpf_sys::bpf_prog_info, recursion_misses) + size_of::<u64>())
+        .then_some(info.recursion_misses)
 }

@@ -32,6 +32,8 @@ pub enum Obstacle {
     NoContext,
     /// A hazard that was not allowed: the sentence that names the risk and the flag.
     Hazard(String),
+    /// One that leaves it fexit alone, and what was asked for takes fentry.
+    NeedsEntry(String),
 }
 
 impl Display for Obstacle {
@@ -51,6 +53,12 @@ impl Display for Obstacle {
             Self::NotXdp { kind } => write!(f, "is of type {kind}: xdptrace traces XDP programs"),
             Self::NoContext => f.write_str("takes no struct xdp_md *, the packet's context"),
             Self::Hazard(sentence) => f.write_str(sentence),
+            Self::NeedsEntry(sentence) => {
+                write!(
+                    f,
+                    "only fexit can be attached, and what is asked for takes fentry (--filter-at exit doesn't): {sentence}"
+                )
+            }
         }
     }
 }

@@ -9,21 +9,25 @@ use anyhow::Result;
 
 use super::function::Function;
 use super::hazard::{Fixed, Hazard};
+use super::maps::Way;
 use super::object;
 use super::obstacle::Obstacle;
 use super::program::Program;
 use super::tree::{Node, Role, Tree};
 use crate::failure::Failure;
 use crate::kernel::Kernel;
-use crate::plan::{Narrowing, Selector};
+use crate::plan::{self, Narrowing, Probes, Selector};
 
-/// Which probes a function gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Probes {
-    /// fentry and fexit.
-    Both,
-    /// fexit alone.
-    Exit,
+/// Where the kernel runs a program, which decides what is known of its packets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Where packets arrive, as far as is known.
+    #[default]
+    Device,
+    /// Where they were redirected to a device, which is the one that they leave by.
+    Devmap,
+    /// Where they were redirected to another CPU.
+    Cpumap,
 }
 
 /// A function of a program, to be traced.
@@ -37,6 +41,8 @@ pub struct Target {
     pub devices: Vec<String>,
     /// Which probes it gets.
     pub probes: Probes,
+    /// Where the kernel runs it.
+    pub place: Place,
     /// When the program was loaded: nanoseconds of CLOCK_BOOTTIME.
     pub loaded_ns: u64,
     /// It is the device's own program, of which a change is noticed sooner than of others.
@@ -88,8 +94,10 @@ pub struct Guards {
     pub subprogram: Option<String>,
     /// Against a second probe on a program that tail-calls.
     pub second_probe: Option<String>,
-    /// Only fexit is asked for.
-    pub exit_only: bool,
+    /// The probes that are asked for.
+    pub wanted: Probes,
+    /// What is asked for can't be had without fentry.
+    pub needs_entry: bool,
     /// Ids of the tracer's own programs, which are no second probes.
     pub own: HashSet<u32>,
 }
@@ -99,7 +107,7 @@ impl Guards {
     ///
     /// # Errors
     /// No hazard has that name.
-    pub fn new(kernel: &Kernel, allowed: &[String], exit_only: bool) -> Result<Self> {
+    pub fn new(kernel: &Kernel, allowed: &[String], selection: &plan::Selection) -> Result<Self> {
         if let Some(unknown) = allowed.iter().find(|name| Hazard::from_name(name).is_none()) {
             let names = Hazard::ALL.map(Hazard::name).join(", ");
             return Err(Failure::usage(format!(
@@ -112,7 +120,8 @@ impl Guards {
             (!is_allowed && hazard.fixed(kernel) != Fixed::Yes).then(|| hazard.describe(kernel))
         };
         let (subprogram, second_probe) = (guard(Hazard::SubprogramTailCall), guard(Hazard::SecondProbe));
-        Ok(Self { subprogram, second_probe, exit_only, own: HashSet::new() })
+        let (wanted, needs_entry) = (selection.attached(), selection.needs_entry());
+        Ok(Self { subprogram, second_probe, wanted, needs_entry, own: HashSet::new() })
     }
 
     /// Which probes a function of the program at `node` may have: its entry function, or another one.
@@ -127,9 +136,9 @@ impl Guards {
             Some(hazard) if node.tail_calls && node.tracers.iter().any(|tracer| !self.own.contains(tracer)) => {
                 Err(Obstacle::Hazard(hazard.clone()))
             }
+            Some(hazard) if node.tail_calls && self.needs_entry => Err(Obstacle::NeedsEntry(hazard.clone())),
             Some(_) if node.tail_calls => Ok(Probes::Exit),
-            _ if self.exit_only => Ok(Probes::Exit),
-            _ => Ok(Probes::Both),
+            _ => Ok(self.wanted),
         }
     }
 }
@@ -200,6 +209,7 @@ impl Selection {
                 function,
                 devices: tree.device.iter().map(|device| device.name.clone()).collect(),
                 probes,
+                place: place(tree, node),
                 loaded_ns: node.program.loaded_ns,
                 is_devices_own: matches!(node.role, Role::Device(_)),
             }),
@@ -229,6 +239,24 @@ impl Selection {
             self.refused.push(refused);
         }
     }
+}
+
+/// Where the kernel runs the program at `node` of `tree`, also as what such a program calls.
+fn place(tree: &Tree, node: &Node) -> Place {
+    fn search(nodes: &[Node], wanted: &Node, place: Place) -> Option<Place> {
+        nodes.iter().find_map(|node| {
+            let place = match &node.role {
+                Role::Map(entry) => match entry.way {
+                    Way::Devmap => Place::Devmap,
+                    Way::Cpumap => Place::Cpumap,
+                    Way::TailCall => place,
+                },
+                _ => place,
+            };
+            if std::ptr::eq(node, wanted) { Some(place) } else { search(&node.children, wanted, place) }
+        })
+    }
+    search(&tree.programs, node, Place::Device).unwrap_or_default()
 }
 
 /// The function to trace of the program at `node`: its entry function unless another one is named.

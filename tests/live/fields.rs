@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 use xdptrace::event::Event;
-use xdptrace::plan::{Devices, Filter, Scope, Tracing};
+use xdptrace::plan::{Devices, Scope, Selection, Tracing};
 use xdptrace::session;
 use xdptrace::sink::{Notice, Sink};
 
@@ -26,14 +26,18 @@ impl Sink for Keep<'_> {
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
         let (before, after) = (event.before.unwrap(), event.after.unwrap());
         self.view = Some([
-            event.ifindex.into(),
-            event.queue.into(),
-            before.length.into(),
+            event.device.unwrap().ifindex.into(),
+            event.queue.unwrap().into(),
+            before.length.unwrap().into(),
             before.metadata.into(),
-            after.length.into(),
+            after.length.unwrap().into(),
             after.metadata.into(),
         ]);
         self.stop.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -49,7 +53,8 @@ impl Sink for Keep<'_> {
 fn read_from_xdp_buff(nic: &Nic) -> View {
     let devices = Devices::Named(vec![nic.name.clone()]);
     let scope = Scope { devices, netns: nic.netns.clone(), ..Scope::default() };
-    let plan = Tracing { scope, filter: Filter::Icmp, ..Tracing::default() };
+    let selection = Selection { filter: "icmp".into(), ..Selection::default() };
+    let plan = Tracing { scope, selection, ..Tracing::default() };
     let stop = AtomicBool::new(false);
     let mut keep = Keep { nic, stop: &stop, view: None };
     // A thread of its own, because the session moves its thread into the NIC's namespace.

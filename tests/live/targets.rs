@@ -47,7 +47,7 @@ fn each_shows(nics: &[&Nic], selections: &[Selection]) -> Vec<Ended> {
         let mut found = shown(&ended.stdout);
         found.sort();
         assert_eq!(found, expected, "{words:?}: {:?}", ended.stderr);
-        assert_eq!(ended.counts()[3], 0, "{words:?}: {ended:?}");
+        assert_eq!(ended.counts().lost, 0, "{words:?}: {ended:?}");
         ended
     };
     selections.iter().zip(tracers).map(check).collect()
@@ -407,7 +407,7 @@ fn the_exit_probe_alone() {
     let called = programs.known("component_three").called("component_three");
     let expected = Shown { device: "veth0".into(), program: called, verdict: "XDP_DROP".into(), port: FIRST_PORT };
     assert_eq!(shown(&ended.stdout), [expected]);
-    assert_eq!(ended.counts()[3], 0);
+    assert_eq!(ended.counts().lost, 0);
 }
 
 #[test]

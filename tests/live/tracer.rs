@@ -161,12 +161,23 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The numbers of `S seen = F filtered + T traced + L lost`, which must be the last words and add up.
-    pub fn counts(&self) -> [u64; 4] {
+    /// What became of the runs seen, by the last words, which must add up.
+    pub fn counts(&self) -> Counts {
         let line = self.stderr.last().expect("no summary");
-        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).take(4).collect();
-        let [seen, filtered, traced, lost] = numbers[..] else { panic!("no summary: {line}") };
-        assert_eq!(seen, filtered + traced + lost, "{line}");
-        [seen, filtered, traced, lost]
+        let numbers: Vec<u64> =
+            line.split(' ').filter_map(|word| word.trim_end_matches(';').parse().ok()).take(5).collect();
+        let [seen, filtered, skipped, traced, lost] = numbers[..] else { panic!("no summary: {line}") };
+        assert_eq!(seen, filtered + skipped + traced + lost, "{line}");
+        Counts { seen, filtered, skipped, traced, lost }
     }
+}
+
+/// The numbers of `S seen = F filtered + K skipped + T traced + L lost`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub seen: u64,
+    pub filtered: u64,
+    pub skipped: u64,
+    pub traced: u64,
+    pub lost: u64,
 }

@@ -42,7 +42,7 @@ fn long() -> [String; 5] {
         any(1000, |n| format!("ip host 10.{}.{}.3", n / 250, n % 250)),
         any(150, |n| format!("port {}", 20 + 3 * n)),
         any(160, |n| format!("net 2001:db8:{n:x}::/48")),
-        any(60, |n| format!("udp[udp[8:4] + {n}] = {}", 7 * n + 1)),
-        any(60, |n| format!("(ip[{n}] > 200 and not ip[{}:4] & {} = 0)", 2 * n, 3 * n + 1)),
+        any(50, |n| format!("udp[udp[8:4] + {n}] = {}", 7 * n + 1)),
+        any(50, |n| format!("(ip[{n}] > 200 and not ip[{}:4] & {} = 0)", 2 * n, 3 * n + 1)),
     ]
 }

@@ -1,0 +1,146 @@
+//! The batches that CPUs are gathering: looked at, and flushed where their records have waited long enough.
+
+use std::mem::offset_of;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
+
+use anyhow::{Context, Result};
+use libbpf_rs::libbpf_sys;
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::bpf::Batch;
+use crate::event::Losses;
+use crate::probe::Maps;
+
+/// What the flushing program says where it found the batch busy: who is at it sends it, then.
+const BUSY: u32 = 1;
+
+/// How often to try to flush a busy batch: each try takes longer than a record does.
+const TRIES: u32 = 1000;
+
+/// The batches of all CPUs.
+#[derive(Debug)]
+pub struct Batches {
+    memory: MmapRaw,
+    cpus: u32,
+    /// For each CPU, how often its batch had been sent when it was looked at last and had records; None: it had none.
+    seen: Vec<Option<u32>>,
+}
+
+impl Batches {
+    /// Maps them.
+    ///
+    /// # Errors
+    /// The kernel refuses: no memory.
+    pub fn new(maps: &Maps) -> Result<Self> {
+        let cpus = maps.cpus();
+        let length = size_of::<Batch>() * 2 * cpus as usize;
+        let memory = MmapOptions::new().len(length).map_raw_read_only(maps.batches().as_fd().as_raw_fd());
+        let memory = memory.context("failed to map the batches: free some memory")?;
+        Ok(Self { memory, cpus, seen: vec![None; cpus as usize] })
+    }
+
+    /// Sends the batches whose records have been waiting since the last call; those of a busy CPU leave by themselves.
+    ///
+    /// # Errors
+    /// The kernel refuses to run the flushing program.
+    pub fn flush_waiting(&mut self, flush: BorrowedFd<'_>) -> Result<()> {
+        for cpu in 0..self.cpus {
+            let now = (self.records(cpu) > 0).then(|| self.sends(cpu));
+            if now.is_some() && self.seen[cpu as usize] == now {
+                run_on(flush, cpu)?;
+            }
+            self.seen[cpu as usize] = now;
+        }
+        Ok(())
+    }
+
+    /// Sends all of them.
+    ///
+    /// # Errors
+    /// As [`Batches::flush_waiting`].
+    pub fn flush_all(&mut self, flush: BorrowedFd<'_>) -> Result<()> {
+        for cpu in (0..self.cpus).filter(|cpu| self.records(*cpu) > 0) {
+            // Whoever is at it is done in an instant, and sends it then; trying again makes sure that it was.
+            let mut tries = 0..TRIES;
+            while run_on(flush, cpu)? && tries.next().is_some() {}
+        }
+        Ok(())
+    }
+
+    /// What was lost so far.
+    pub fn losses(&self) -> Losses {
+        let sum = |offset| (0..2 * self.cpus).map(|batch| self.read::<u64>(batch, offset)).sum();
+        Losses {
+            full: sum(offset_of!(Batch, lost_full)),
+            no_ring: sum(offset_of!(Batch, lost_no_ring)),
+            other: sum(offset_of!(Batch, lost_other)),
+        }
+    }
+
+    fn records(&self, cpu: u32) -> u32 {
+        self.read(cpu, offset_of!(Batch, records))
+    }
+
+    fn sends(&self, cpu: u32) -> u32 {
+        self.read(cpu, offset_of!(Batch, sends))
+    }
+
+    fn read<T: Copy>(&self, batch: u32, offset: usize) -> T {
+        // SAFETY: two batches a CPU are mapped, and `offset` is an aligned integer's within one. BPF programs write to it
+        // meanwhile, so it is read as what changes by itself; it is only ever read one integer at a time.
+        unsafe { ptr::read_volatile(self.memory.as_ptr().add(batch as usize * size_of::<Batch>() + offset).cast()) }
+    }
+}
+
+/// Runs the flushing program on `cpu`; whether it found the batch busy. It runs in an interrupt: the records stay in order, because no run can come in between.
+///
+/// On the CPU that it is called from, the kernel would run it in the caller's own context, in the middle of which the
+/// traced program may run; so this thread moves away for the time. On a machine of one CPU it can't, and records of
+/// runs in that instant are sent one by one, perhaps in front of those in the batch.
+fn run_on(flush: BorrowedFd<'_>, cpu: u32) -> Result<bool> {
+    let away = move_away(cpu);
+    let ran = test_run(flush, cpu, true).or_else(|error| match error {
+        // The CPU went offline: what it has gathered is sent by this one, and nobody is at it.
+        Errno::ENXIO => test_run(flush, cpu, false),
+        error => Err(error),
+    });
+    if let Some(before) = away {
+        // Where it may not go back, it stays.
+        let _ = sched_setaffinity(Pid::from_raw(0), &before);
+    }
+    ran.context("failed to flush the records of a CPU")
+}
+
+/// Where this thread was allowed to run, if it has been moved.
+fn move_away(cpu: u32) -> Option<CpuSet> {
+    let here = sched_getcpu().ok()?;
+    if here != cpu as usize {
+        return None;
+    }
+    let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let mut elsewhere = before;
+    elsewhere.unset(here).ok()?;
+    sched_setaffinity(Pid::from_raw(0), &elsewhere).ok()?;
+    Some(before)
+}
+
+fn test_run(flush: BorrowedFd<'_>, cpu: u32, there: bool) -> Result<bool, Errno> {
+    let arguments = [u64::from(cpu)];
+    let mut options = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as u64,
+        ctx_in: arguments.as_ptr().cast(),
+        ctx_size_in: size_of_val(&arguments) as u32,
+        ..Default::default()
+    };
+    if there {
+        options.flags = libbpf_sys::BPF_F_TEST_RUN_ON_CPU;
+        options.cpu = cpu;
+    }
+    // SAFETY: the descriptor is open, and the options point to arguments that outlive the call.
+    let error = unsafe { libbpf_sys::bpf_prog_test_run_opts(flush.as_raw_fd(), &mut options) };
+    if error < 0 { Err(Errno::from_raw(-error)) } else { Ok(options.retval == BUSY) }
+}

@@ -1,0 +1,63 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::bpf::Record;
+
+const ORIGIN: Origin<'_> = Origin { function: "prog", program_id: 12, has_queue: true };
+
+fn told(record: Record, tells: &[Tells]) -> Told<'static> {
+    let told = tells.iter().fold(0, |told, tells| told | tells.0 as u16);
+    Told { cpu: 1, record: Record { told, ..record }, bytes: b"left", arrived: b"arrived", metadata: b"" }
+}
+
+fn event(told: &Told<'static>) -> Event<'static> {
+    Event::new(told, ORIGIN, |_, ifindex| (ifindex == 2).then_some("eth0"), 1, 1000)
+}
+
+#[test]
+fn verdicts_have_the_kernels_names() {
+    let shown: Vec<String> = (0..6).map(|value| Verdict(value).to_string()).collect();
+    assert_eq!(shown, ["XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT", "5"]);
+    assert_eq!(Verdict(u32::MAX).to_string(), "4294967295");
+}
+
+#[test]
+fn an_unpaired_exit_claims_nothing_of_the_entry() {
+    let record = Record { verdict: 1, latency_ns: 99, ifindex: 2, moved: 4, ..Record::default() };
+    let event = event(&told(record, &[Tells::TOLD_EXIT, Tells::TOLD_VERDICT]));
+    assert_eq!((event.verdict, event.latency_ns, event.before), (Some(Verdict(1)), None, None));
+    assert_eq!((event.moved, event.changed), (None, None));
+    assert_eq!(event.packet(), event.after);
+    assert_eq!(event.device.unwrap().name, Some("eth0"));
+}
+
+#[test]
+fn an_unpaired_entry_knows_neither_device_nor_verdict() {
+    let event = event(&told(Record { length_before: 98, ..Record::default() }, &[Tells::TOLD_ENTRY]));
+    assert_eq!((event.device, event.queue, event.verdict, event.after), (None, None, None, None));
+    assert_eq!(event.before.unwrap(), Frame { length: Some(98), metadata: 0, bytes: b"left" });
+}
+
+#[test]
+fn both_halves_differ_only_where_they_do() {
+    let both = [Tells::TOLD_ENTRY, Tells::TOLD_EXIT];
+    let record = Record { length_before: 98, length_after: 98, time_ns: 5, ..Record::default() };
+    let changed = event(&told(record, &both));
+    assert_eq!((changed.changed, changed.time_ns), (Some(true), 1005));
+    assert_eq!((changed.before.unwrap().bytes, changed.after.unwrap().bytes), (&b"arrived"[..], &b"left"[..]));
+    let same = event(&told(record, &[both[0], both[1], Tells::TOLD_SAME]));
+    assert_eq!((same.changed, same.before), (Some(false), same.after));
+    let unread = event(&told(record, &[both[0], both[1], Tells::TOLD_SAME, Tells::TOLD_UNREAD]));
+    assert_eq!(unread.changed, None);
+    let unmeasured = event(&told(record, &[both[0], both[1], Tells::TOLD_FRAGMENTS]));
+    assert_eq!(unmeasured.before.unwrap().length, None);
+}
+
+#[test]
+fn counts_say_what_is_not_known() {
+    let mut counts = Counts { seen: 15, filtered: 2, skipped: 1, traced: 10, lost: 2, ..Counts::none() };
+    assert_eq!(counts.to_string(), "15 seen = 2 filtered + 1 skipped + 10 traced + 2 lost");
+    counts.add(&Counts { unpaired: 1, recursion_misses: Some(3), ..Counts::none() });
+    assert!(counts.to_string().ends_with("2 lost; 1 unpaired; 3 recursion misses"));
+    counts.add(&Counts::default());
+    assert!(counts.to_string().ends_with("; recursion misses: ?"));
+}

@@ -1,0 +1,229 @@
+//! Loads fentry and fexit for one target after the other and attaches them; owns their links. Prints nothing.
+//!
+//! Loading and attaching hand on nothing but plain data and file descriptors.
+
+mod aim;
+mod maps;
+mod settings;
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
+
+pub use aim::{Aim, Wanted, compile, layout};
+pub use maps::Maps;
+
+use crate::bpf::{self, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
+use crate::kernel::Lockdown;
+use crate::layout;
+use crate::passthrough;
+use crate::plan::{Probes, Selection};
+use crate::refusal;
+use crate::target::{self, Function, Place};
+
+/// fentry and fexit for one target, loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    fentry: Option<OwnedFd>,
+    fexit: Option<OwnedFd>,
+    switch: MapHandle,
+    states: MapHandle,
+    shown: String,
+}
+
+/// fentry and fexit of one target, attached until dropped.
+#[derive(Debug)]
+pub struct Probe {
+    // Only to be held: closing them detaches.
+    _links: Vec<OwnedFd>,
+    programs: Vec<OwnedFd>,
+    ids: Vec<u32>,
+    switch: MapHandle,
+    states: MapHandle,
+}
+
+impl Loaded {
+    /// Sets the target on the opened skeleton, has it share `maps`, and loads it. `program` is the target's, open.
+    ///
+    /// # Errors
+    /// What the kernel refused, with its meaning and the remedy where they are known.
+    pub fn new(aim: &Aim<'_>, program: BorrowedFd<'_>, maps: &Maps) -> Result<Self> {
+        let mut storage = MaybeUninit::uninit();
+        let skeleton = load(&mut storage, aim, program, Some(maps))?;
+        let keep = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context(refusal::NO_DESCRIPTOR);
+        let fentry = (aim.probes != Probes::Exit).then(|| keep(skeleton.progs.fentry_xdp.as_fd()));
+        let fexit = (aim.probes != Probes::Entry).then(|| keep(skeleton.progs.fexit_xdp.as_fd()));
+        let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
+        Ok(Self {
+            fentry: fentry.transpose()?,
+            fexit: fexit.transpose()?,
+            switch: handle(&skeleton.maps.bss_switch)?,
+            states: handle(&skeleton.maps.bss_states)?,
+            shown: aim.shown.clone(),
+        })
+    }
+
+    /// Attaches the probes. No run is noted before [`Probe::begin`].
+    ///
+    /// # Errors
+    /// The kernel refused, with its reason where it is known.
+    pub fn attach(self) -> Result<Probe> {
+        let (mut links, mut programs, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for (program, action) in [(self.fentry, "attach fentry to"), (self.fexit, "attach fexit to")] {
+            let Some(program) = program else { continue };
+            ids.push(target::program_id(program.as_fd()).context("failed to read a program of our own")?);
+            links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
+            programs.push(program);
+        }
+        Ok(Probe { _links: links, programs, ids, switch: self.switch, states: self.states })
+    }
+}
+
+impl Probe {
+    /// Ids of the programs that are attached.
+    pub fn programs(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// What each CPU is at, and has counted.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn states(&self) -> Result<Vec<State>> {
+        let value = self.states.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
+        Ok(bpf::read_states(&value.unwrap_or_default()))
+    }
+
+    /// How often the kernel left the probes out because one was at work on that CPU; None: it doesn't tell.
+    pub fn recursion_misses(&self) -> Option<u64> {
+        self.programs.iter().map(|program| target::recursion_misses(program.as_fd())).sum()
+    }
+
+    /// Has runs noted from now on: once both probes are attached.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn begin(&self) -> Result<()> {
+        self.set_tracing(true)
+    }
+
+    /// Has no more runs noted.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn end(&self) -> Result<()> {
+        self.set_tracing(false)
+    }
+
+    fn set_tracing(&self, tracing: bool) -> Result<()> {
+        let mut switch = vec![0; self.switch.value_size() as usize];
+        if let Some(byte) = switch.first_mut() {
+            *byte = tracing.into();
+        }
+        let set = self.switch.update(&0u32.to_ne_bytes(), &switch, MapFlags::ANY);
+        set.context("failed to set the BPF object's switch")
+    }
+}
+
+/// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
+/// fails for every program.
+///
+/// # Errors
+/// As [`Loaded::new`].
+pub fn try_load() -> Result<()> {
+    let own = passthrough::load()?;
+    let name = passthrough::FUNCTION.to_owned();
+    let function =
+        Function { name, context: Some(0), typed: true, parameters: 1, returns: true, ..Function::default() };
+    try_loading(own.as_fd(), function, "a program of our own".into())
+}
+
+/// Loads both probes for `function` of program `id`, and lets go of them again.
+///
+/// # Errors
+/// As [`Loaded::new`].
+pub fn try_function(id: u32, function: &Function) -> Result<()> {
+    let shown = format!("{}#{id}", function.name.escape_default());
+    try_loading(target::open_program(id)?.as_fd(), function.clone(), shown)
+}
+
+fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Result<()> {
+    let aim = Aim {
+        number: 0,
+        function,
+        place: Place::Device,
+        probes: Probes::Both,
+        devices: Wanted::All,
+        selection: &Selection::default(),
+        filter: &[],
+        can_read: can_read(),
+        shown,
+    };
+    load(&mut MaybeUninit::uninit(), &aim, program, None).map(drop)
+}
+
+/// Whether the kernel lets its memory be read by the helper that is made for it: lockdown may forbid that.
+pub fn can_read() -> bool {
+    Lockdown::read() != Lockdown::Confidentiality
+}
+
+/// Aims the probes and loads them, with the shared maps where there are any. `storage` is where libbpf-rs keeps the
+/// object.
+fn load<'object>(
+    storage: &'object mut MaybeUninit<OpenObject>,
+    aim: &Aim<'_>,
+    program: BorrowedFd<'_>,
+    maps: Option<&Maps>,
+) -> Result<XdptraceSkel<'object>> {
+    let mut open = open(storage)?;
+    aim.configure(&mut open)?;
+    set_autoload(&mut open, aim.probes != Probes::Exit, aim.probes != Probes::Entry);
+    open.progs.flush.set_autoload(false);
+    maps.map_or(Ok(()), |maps| maps.share(&mut open)).context("failed to share the BPF maps")?;
+    refusal::try_to(|| set_target(&mut open, program, &aim.function.name), "aim fentry and fexit at", &aim.shown)?;
+    refusal::try_to(|| open.load(), "load fentry and fexit for", &aim.shown)
+}
+
+fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
+    let mut builder = XdptraceSkelBuilder::default();
+    builder.object_builder_mut().btf_custom_path(layout::path()?)?;
+    builder.open(storage).context("failed to open the BPF object")
+}
+
+fn set_autoload(open: &mut OpenXdptraceSkel<'_>, fentry: bool, fexit: bool) {
+    open.progs.fentry_xdp.set_autoload(fentry);
+    open.progs.fexit_xdp.set_autoload(fexit);
+}
+
+fn set_target(open: &mut OpenXdptraceSkel<'_>, program: BorrowedFd<'_>, function: &str) -> libbpf_rs::Result<()> {
+    for probe in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
+        probe.set_attach_target(program.as_raw_fd(), Some(function.to_owned()))?;
+    }
+    Ok(())
+}
+
+/// By BPF_RAW_TRACEPOINT_OPEN, as libbpf attaches fentry and fexit: it is what 5.10 knows.
+fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes no name for these programs, and a descriptor that is open here.
+    target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
+}
+
+/// Waits until no run is under way that had begun before: a run on another CPU goes on, whatever is switched or closed
+/// here. Afterwards all records of probes that were ended are in the ring, and all counts in the map.
+pub fn wait_for_running_programs() {
+    // MEMBARRIER_CMD_GLOBAL is synchronize_rcu() in the kernel (kernel/sched/membarrier.c), and a BPF program runs
+    // within one RCU read side. A kernel with nohz_full refuses it; there a wait many times as long as any
+    // program runs has to do.
+    // SAFETY: membarrier(2) takes no pointer.
+    let refused = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0;
+    if refused {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
