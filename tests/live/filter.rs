@@ -72,6 +72,10 @@ const EXPRESSIONS: [&str; 44] = [
     "(udp or tcp) and (port 53 or port 80 or port 443 or port 8080) and not host 10.0.0.9 and not net 192.168.0.0/16",
 ];
 
+// What the verifier is to write.
+const NUMBERS: u32 = 4;
+const EVERYTHING: u32 = 2;
+
 /// eBPF of the harness, in the bytes of `struct bpf_insn`.
 fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> u64 {
     xdptrace::filter::Insn { code, dst, src, off, imm }.to_u64()
@@ -137,7 +141,7 @@ impl Bench {
         let code = translate(program, &LAYOUT).unwrap();
         let sled: Vec<u64> = code.fill(SLED).unwrap().into_iter().map(|insn| insn.to_u64()).collect();
         let text = || dump_code(&code, Notation::Assembly).unwrap();
-        let (fd, log) = load(&self.program(&sled));
+        let (fd, log) = load(&self.program(&sled), NUMBERS);
         assert!(fd >= 0, "{name}\n{program:?}\n{}\n{log}", text());
         let processed = log.split("processed ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
         assert!(processed < VERIFIER_LIMIT, "{name}: {processed}\n{}", text());
@@ -161,12 +165,11 @@ impl Bench {
     }
 }
 
-fn load(program: &[u64]) -> (i32, String) {
+fn load(program: &[u64], log_level: u32) -> (i32, String) {
     let mut log = vec![0_u8; 1 << 20];
     let mut options = sys::bpf_prog_load_opts {
         sz: size_of::<sys::bpf_prog_load_opts>() as sys::size_t,
-        // Only the last lines, with the numbers; and the reason of a refusal.
-        log_level: 4,
+        log_level,
         log_size: log.len() as u32,
         log_buf: log.as_mut_ptr().cast::<c_char>(),
         ..Default::default()
@@ -295,4 +298,22 @@ fn packet_that_cannot_be_read_is_rejected() {
     let packet = [7; 300];
     assert!(bench.accepts(&program, &packet, 300, 0));
     assert!(!bench.accepts(&program, &packet, 300, 8));
+}
+
+#[test]
+fn dump_is_in_the_verifiers_own_words() {
+    let bench = Bench::new();
+    for expression in ["udp port 9", "-ip[4:4] > 5 and ether[ether[0] : 4] / ip[8] != 9 and ip[2:2] << ip[9] >= 5"] {
+        let code = translate(compile(expression).unwrap().instructions(), &LAYOUT).unwrap();
+        let sled: Vec<u64> = code.fill(code.size()).unwrap().into_iter().map(|insn| insn.to_u64()).collect();
+        let program = bench.program(&sled);
+        let (fd, log) = load(&program, EVERYTHING);
+        drop(own("program", fd));
+        let before = program.len() - sled.len() - 1;
+        let seen: Vec<&str> = log.lines().flat_map(|line| line.split(';').next()).map(str::trim_end).collect();
+        for (number, line) in dump_code(&code, Notation::Assembly).unwrap().lines().enumerate() {
+            let wanted = format!("{}: {}", before + number, line.split_once(": ").unwrap().1);
+            assert!(seen.contains(&wanted.as_str()), "{wanted}\n{log}");
+        }
+    }
 }
