@@ -47,6 +47,12 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop:
     let filter = probe::compile(&plan.selection.filter)?;
     refusal::capture_messages();
     privileges::check_tracing()?;
+    if !probe::can_read() && (!filter.is_empty() || plan.selection.changed) {
+        return Err(Failure::unable(
+            "a filter and --changed take reading packets, which kernel lockdown (confidentiality) forbids: leave them out, or boot \
+             with lockdown=integrity or none",
+        ));
+    }
     let result = trace_scope(plan, filter, sink, output, stop);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
