@@ -5,15 +5,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
 use anyhow::{Context, Result};
-use libbpf_rs::libbpf_sys;
+use libbpf_rs::{MapHandle, libbpf_sys};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::bpf::Batch;
+use crate::bpf::{Batch, LONGEST_BATCH, Sample};
 use crate::event::Losses;
-use crate::probe::Maps;
+use crate::probe::{Maps, batch_size};
 
 /// What the flushing program says where it found the batch busy: who is at it sends it, then.
 const BUSY: u32 = 1;
@@ -24,7 +24,8 @@ const TRIES: u32 = 1000;
 /// The batches of all CPUs.
 #[derive(Debug)]
 pub struct Batches {
-    memory: MmapRaw,
+    first: MmapRaw,
+    second: MmapRaw,
     cpus: u32,
     /// For each CPU, how often its batch had been sent when it was looked at last and had records; None: it had none.
     seen: Vec<Option<u32>>,
@@ -37,10 +38,14 @@ impl Batches {
     /// The kernel refuses: no memory.
     pub fn new(maps: &Maps) -> Result<Self> {
         let cpus = maps.cpus();
-        let length = size_of::<Batch>() * 2 * cpus as usize;
-        let memory = MmapOptions::new().len(length).map_raw_read_only(maps.batches().as_fd().as_raw_fd());
-        let memory = memory.context("failed to map the batches: free some memory")?;
-        Ok(Self { memory, cpus, seen: vec![None; cpus as usize] })
+        let map = |batches: &MapHandle, size: u32| {
+            let length = (size * cpus) as usize;
+            let memory = MmapOptions::new().len(length).map_raw_read_only(batches.as_fd().as_raw_fd());
+            memory.context("failed to map the batches: free some memory")
+        };
+        let first = map(maps.batches(), batch_size(cpus))?;
+        let second = map(maps.second_batches(), LONGEST_BATCH)?;
+        Ok(Self { first, second, cpus, seen: vec![None; cpus as usize] })
     }
 
     /// Sends the batches whose records have been waiting since the last call; those of a busy CPU leave by themselves.
@@ -73,7 +78,8 @@ impl Batches {
 
     /// What was lost so far.
     pub fn losses(&self) -> Losses {
-        let sum = |offset| (0..2 * self.cpus).map(|batch| self.read::<u64>(batch, offset)).sum();
+        let of_both = |cpu, offset| self.read::<u64>(cpu, offset) + self.read_second::<u64>(cpu, offset);
+        let sum = |offset| (0..self.cpus).map(|cpu| of_both(cpu, offset)).sum();
         Losses {
             full: sum(offset_of!(Batch, lost_full)),
             no_ring: sum(offset_of!(Batch, lost_no_ring)),
@@ -82,18 +88,28 @@ impl Batches {
     }
 
     fn records(&self, cpu: u32) -> u32 {
-        self.read(cpu, offset_of!(Batch, records))
+        self.read(cpu, offset_of!(Batch, sample) + offset_of!(Sample, records))
     }
 
     fn sends(&self, cpu: u32) -> u32 {
         self.read(cpu, offset_of!(Batch, sends))
     }
 
-    fn read<T: Copy>(&self, batch: u32, offset: usize) -> T {
-        // SAFETY: two batches a CPU are mapped, and `offset` is an aligned integer's within one. BPF programs write to it
-        // meanwhile, so it is read as what changes by itself; it is only ever read one integer at a time.
-        unsafe { ptr::read_volatile(self.memory.as_ptr().add(batch as usize * size_of::<Batch>() + offset).cast()) }
+    fn read<T: Copy>(&self, cpu: u32, offset: usize) -> T {
+        read(&self.first, batch_size(self.cpus) as usize * cpu as usize + offset)
     }
+
+    fn read_second<T: Copy>(&self, cpu: u32, offset: usize) -> T {
+        read(&self.second, LONGEST_BATCH as usize * cpu as usize + offset)
+    }
+}
+
+/// An integer at an aligned offset.
+fn read<T: Copy>(memory: &MmapRaw, offset: usize) -> T {
+    assert!(offset + size_of::<T>() <= memory.len(), "an integer beyond the batches");
+    // SAFETY: the integer lies within what is mapped. BPF programs write to it meanwhile, so it is read as what changes by
+    // itself; it is only ever read one integer at a time.
+    unsafe { ptr::read_volatile(memory.as_ptr().add(offset).cast()) }
 }
 
 /// Runs the flushing program on `cpu`; whether it found the batch busy. It runs in an interrupt: the records stay in order, because no run can come in between.

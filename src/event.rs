@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use crate::bpf::{Fate, State, Tells, Told};
+use crate::bpf::{Counted, Record, Run, State, Tells, Told};
 
 /// What an XDP program returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +123,7 @@ impl<'a> Event<'a> {
             latency_ns: both.then_some(record.latency_ns),
             before: entered.then(|| told.arrival()),
             after: exited.then(|| told.departure()),
-            moved: both.then_some(record.moved),
+            moved: both.then(|| if told.tells(Tells::TOLD_SAME) { 0 } else { record.moved }),
             changed: told.is_changed(),
             metadata: told.metadata,
         }
@@ -136,14 +136,19 @@ impl<'a> Event<'a> {
 }
 
 impl<'a> Told<'a> {
+    /// What is told once is both: where there is no other half, or they are the same.
     fn arrival(&self) -> Frame<'a> {
-        let is_only_half = !self.tells(Tells::TOLD_EXIT);
-        let bytes = if is_only_half || self.tells(Tells::TOLD_SAME) { self.bytes } else { self.arrived };
-        Frame { length: self.whole(self.record.length_before), metadata: self.record.metadata_before, bytes }
+        let Record { length_before, metadata_before, .. } = self.record;
+        match self.tells(Tells::TOLD_EXIT) {
+            true if self.tells(Tells::TOLD_SAME) => self.departure(),
+            true => Frame { length: self.whole(length_before), metadata: metadata_before, bytes: self.arrived },
+            false => Frame { length: self.whole(length_before), metadata: metadata_before, bytes: self.bytes },
+        }
     }
 
     fn departure(&self) -> Frame<'a> {
-        Frame { length: self.whole(self.record.length_after), metadata: self.record.metadata_after, bytes: self.bytes }
+        let Record { length_after, metadata_after, .. } = self.record;
+        Frame { length: self.whole(length_after), metadata: metadata_after, bytes: self.bytes }
     }
 
     fn whole(&self, length: u32) -> Option<u32> {
@@ -199,12 +204,15 @@ impl Counts {
         let mut counts = Self { recursion_misses, ..Self::default() };
         for state in states {
             // A note that fexit never came for, and no later fentry found.
-            let left_over = u64::from(state.xdp != 0);
-            let left_out = |fate| left_over * u64::from(state.fate == fate);
-            counts.seen += state.counts.seen + left_over;
-            counts.unpaired += state.counts.unpaired + left_over;
-            counts.filtered += state.counts.filtered + left_out(Fate::FATE_FILTERED);
-            counts.skipped += state.counts.skipped + left_out(Fate::FATE_SKIPPED);
+            let Counted { kept, filtered, skipped, lost, unpaired } = state.counts;
+            // A run that fexit never came for, and no later fentry found: fentry has counted it if it has decided about it.
+            let is = |what: Run| state.run & u64::from(what.0) != 0;
+            let is_left_over = !is(Run::RUN_ENDED);
+            let is_uncounted = is_left_over && !is(Run::RUN_DECIDED);
+            counts.seen += kept + filtered + skipped + lost + u64::from(is_uncounted);
+            counts.unpaired += unpaired + u64::from(is_left_over);
+            counts.filtered += filtered;
+            counts.skipped += skipped;
         }
         counts.skipped += delivered.cut;
         counts.traced = delivered.traced;

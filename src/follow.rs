@@ -9,10 +9,9 @@ use anyhow::{Error, Result};
 
 use crate::bpf::State;
 use crate::failure::{self, Failure, Status};
-use crate::filter::Insn;
 use crate::kernel;
 use crate::plan::{Devices, Tracing};
-use crate::probe::{self, Aim, Loaded, Maps, Probe, Wanted};
+use crate::probe::{self, Aim, Filter, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};
 
 /// How long a target that could not be traced is left alone at first, and at most: each try loads programs.
@@ -23,7 +22,7 @@ const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(64);
 #[derive(Debug)]
 pub struct Follow<'plan> {
     plan: &'plan Tracing,
-    filter: Vec<Insn>,
+    filter: Option<Filter>,
     can_read: bool,
     maps: Maps,
     netns: u32,
@@ -96,7 +95,7 @@ pub struct Step {
 impl<'plan> Follow<'plan> {
     /// Begins with nothing attached, in the network namespace with this inode number. `filter` is what the plan's is in the
     /// kernel.
-    pub fn new(plan: &'plan Tracing, filter: Vec<Insn>, maps: Maps, netns: u32) -> Self {
+    pub fn new(plan: &'plan Tracing, filter: Option<Filter>, maps: Maps, netns: u32) -> Self {
         let (untraced, failed, said) = (HashMap::new(), HashMap::new(), HashSet::new());
         let can_read = probe::can_read();
         Self { plan, filter, can_read, maps, netns, traced: vec![], next: 0, untraced, vanished: None, failed, said }
@@ -217,7 +216,7 @@ impl<'plan> Follow<'plan> {
             probes: target.probes,
             devices,
             selection: &self.plan.selection,
-            filter: &self.filter,
+            filter: self.filter.as_ref(),
             can_read: self.can_read,
             shown: target.to_string(),
         };
@@ -232,10 +231,10 @@ impl<'plan> Follow<'plan> {
     }
 
     fn release(&mut self, is_over: impl Fn(&Traced) -> bool) -> Result<Vec<Released>> {
-        let (over, kept): (Vec<Traced>, Vec<Traced>) = self.traced.drain(..).partition(is_over);
+        let (mut over, kept): (Vec<Traced>, Vec<Traced>) = self.traced.drain(..).partition(is_over);
         self.traced = kept;
         if !over.is_empty() {
-            over.iter().try_for_each(|traced| traced.probe.end())?;
+            over.iter_mut().try_for_each(|traced| traced.probe.end())?;
             probe::wait_for_running_programs();
         }
         over.into_iter().map(Traced::released).collect()

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Error, Result};
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Struct;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::bpf;
@@ -29,16 +31,29 @@ static LAYOUT: OnceLock<Layout> = OnceLock::new();
 /// # Errors
 /// The kernel has no BTF, or of a kind that is not known here.
 pub fn path() -> Result<&'static Path> {
+    Ok(&layout()?.path)
+}
+
+/// Whether the running kernel's packets may have more buffers than one.
+///
+/// # Errors
+/// As [`path`].
+pub fn has_fragments() -> Result<bool> {
+    Ok(layout()?.has_fragments)
+}
+
+fn layout() -> Result<&'static Layout> {
     if let Some(known) = LAYOUT.get() {
-        return Ok(&known.path);
+        return Ok(known);
     }
     let layout = Layout::make()?;
-    Ok(&LAYOUT.get_or_init(|| layout).path)
+    Ok(LAYOUT.get_or_init(|| layout))
 }
 
 #[derive(Debug)]
 struct Layout {
     path: PathBuf,
+    has_fragments: bool,
     // Only to be held: closing it takes the path away.
     _file: File,
 }
@@ -47,14 +62,23 @@ impl Layout {
     fn make() -> Result<Self> {
         let kernel = fs::read(kernel::BTF).map_err(explain)?;
         let few = extract(&kernel, &bpf::type_names()?)?;
-        Self::keep(&few).context("failed to keep the kernel's types in memory: free some")
+        let file = keep(&few).context("failed to keep the kernel's types in memory: free some")?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let has_fragments = has_member(&path, "xdp_buff", "flags")?;
+        Ok(Self { path, has_fragments, _file: file })
     }
+}
 
-    fn keep(btf: &[u8]) -> io::Result<Self> {
-        let mut file = File::from(memfd_create("xdptrace-btf", MFdFlags::MFD_CLOEXEC)?);
-        file.write_all(btf)?;
-        Ok(Self { path: format!("/proc/self/fd/{}", file.as_raw_fd()).into(), _file: file })
-    }
+fn keep(btf: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("xdptrace-btf", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(btf)?;
+    Ok(file)
+}
+
+fn has_member(btf: &Path, of: &str, member: &str) -> Result<bool> {
+    let btf = Btf::from_path(btf).context("failed to read the kernel's types")?;
+    let of: Struct<'_> = btf.type_by_name(of).with_context(|| format!("the kernel has no struct {of}"))?;
+    Ok(of.iter().any(|one| one.name.is_some_and(|name| name == member)))
 }
 
 fn explain(error: io::Error) -> Error {

@@ -15,14 +15,13 @@ use crate::batches::Batches;
 use crate::delivery::Delivery;
 use crate::event::{Counts, Summary};
 use crate::failure::{self, Failure, Status};
-use crate::filter::Insn;
 use crate::follow::{Follow, Released, Step};
 use crate::kernel::{self, Kernel};
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Scope, Selector, Tracing};
 use crate::privileges;
-use crate::probe::{self, Maps};
+use crate::probe::{self, Filter, Maps};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
@@ -44,10 +43,10 @@ const TRIES: u32 = 20;
 /// Each with its remedy; whatever was attached is gone when this returns.
 pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
     // What is wrong with the words comes before what is wrong with the machine.
-    let filter = probe::compile(&plan.selection.filter)?;
+    let filter = Filter::compile(&plan.selection.filter)?;
     refusal::capture_messages();
     privileges::check_tracing()?;
-    if !probe::can_read() && (!filter.is_empty() || plan.selection.changed) {
+    if !probe::can_read() && (filter.is_some() || plan.selection.changed) {
         return Err(Failure::unable(
             "a filter and --changed take reading packets, which kernel lockdown (confidentiality) forbids: leave them out, or boot \
              with lockdown=integrity or none",
@@ -63,7 +62,7 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop:
 
 fn trace_scope(
     plan: &Tracing,
-    filter: Vec<Insn>,
+    filter: Option<Filter>,
     sink: &mut dyn Sink,
     output: Option<&Outlet>,
     stop: &AtomicBool,
@@ -135,7 +134,7 @@ struct Run<'plan> {
 impl<'plan> Run<'plan> {
     fn new(
         plan: &'plan Tracing,
-        filter: Vec<Insn>,
+        filter: Option<Filter>,
         guards: Guards,
         stop: &'plan AtomicBool,
         output: Option<&'plan Outlet>,

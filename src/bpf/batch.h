@@ -13,9 +13,6 @@
 #ifndef XDPTRACE_BATCH_H
 #define XDPTRACE_BATCH_H
 
-/* The longest record in a batch: its head, the packet as it left, as it arrived, and the metadata. */
-#define RECORD_ROOM (sizeof(struct record) + BATCHED_SNAP_LEN + 8 + HEAD_LEN + 8 + METADATA_LEN)
-
 #define ENOENT 2
 #define ENOSPC 28
 
@@ -25,14 +22,32 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } events SEC(".maps");
 
-/* Two a CPU; user space sets how many CPUs there may be. Mapped by user space, which looks at what is open. */
+/*
+ * One a CPU, as many as there are states: user space has it grow. It is addressed without being looked up, and mapped by
+ * user space, which looks at what is open.
+ */
+__u8 batches[LONGEST_BATCH] SEC(".bss.batches");
+
+/* Their second ones. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct batch);
-} batches SEC(".maps");
+	__type(value, __u8[LONGEST_BATCH]);
+} second_batches SEC(".maps");
+
+static __always_inline struct batch *batch_of(__u64 cpu)
+{
+	void *batch;
+
+	MASK(cpu, CPU_MASK);
+	MULTIPLY(cpu, BATCH_SIZE);
+	batch = &batches[cpu];
+	/* Keeps clang from concluding that cpu is 0. */
+	asm("" : "+r"(batch));
+	return batch;
+}
 
 static __always_inline void set_busy(struct batch *batch, bool busy)
 {
@@ -45,20 +60,20 @@ static __always_inline void set_busy(struct batch *batch, bool busy)
 static __always_inline void settle(struct batch *batch, long error)
 {
 	if (!error)
-		batch->sent += batch->records;
+		batch->sent += batch->sample.records;
 	else if (error == -ENOSPC)
-		batch->lost_full += batch->records;
+		batch->lost_full += batch->sample.records;
 	else if (error == -ENOENT)
-		batch->lost_no_ring += batch->records;
+		batch->lost_no_ring += batch->sample.records;
 	else
-		batch->lost_other += batch->records;
-	batch->records = 0;
+		batch->lost_other += batch->sample.records;
+	batch->sample.records = 0;
 	batch->sample.used = 0;
 	batch->sends++;
 }
 
 /* To be called by who has set `busy`. */
-static __noinline int send(void *ctx, struct batch *batch)
+static __noinline int send(void *ctx, struct batch *batch, __u32 cpu)
 {
 	__u64 used;
 
@@ -67,54 +82,55 @@ static __noinline int send(void *ctx, struct batch *batch)
 		return 0;
 	used = batch->sample.used;
 	/* And this all of them: can't happen. */
-	if (used > BATCH_LEN)
-		used = BATCH_LEN;
+	used = at_most(used, VALUE(BATCH_SIZE) - sizeof(*batch));
+	batch->sample.cpu = cpu;
 	settle(batch, bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &batch->sample, sizeof(batch->sample) + used));
 	return 0;
+}
+
+/* The CPU's second batch, made busy; NULL if that is busy, too. No flush looks at it: it is sent when it is closed. */
+static __noinline struct batch *open_second_batch(__u32 cpu)
+{
+	struct batch *batch = bpf_map_lookup_elem(&second_batches, &cpu);
+
+	if (!batch || batch->busy)
+		return NULL;
+	set_busy(batch, true);
+	batch->flush_wanted = true;
+	return batch;
 }
 
 /* This CPU's batch, or its second one, made busy; NULL if both are. */
 static __always_inline struct batch *open_batch(__u32 cpu)
 {
-	__u32 index = cpu;
-	struct batch *batch = bpf_map_lookup_elem(&batches, &index);
+	struct batch *batch = batch_of(cpu);
 
-	if (batch && batch->busy) {
-		index += VALUE(CPUS);
-		batch = bpf_map_lookup_elem(&batches, &index);
-		if (batch && batch->busy)
-			return NULL;
-	}
-	if (!batch)
-		return NULL;
+	if (unlikely(batch->busy))
+		return open_second_batch(cpu);
 	set_busy(batch, true);
-	batch->sample.cpu = cpu;
-	/* No flush looks at the second one: it is sent at once. */
-	if (index != cpu)
-		batch->flush_wanted = true;
 	return batch;
 }
 
 /* Lets go of the batch, and sends it if somebody waits for that. */
-static __always_inline void close_batch(void *ctx, struct batch *batch)
+static __always_inline void close_batch(void *ctx, struct batch *batch, const struct state *state)
 {
 	set_busy(batch, false);
-	if (*(volatile __u32 *)&batch->flush_wanted) {
+	if (unlikely(*(volatile __u32 *)&batch->flush_wanted)) {
 		set_busy(batch, true);
 		batch->flush_wanted = false;
-		if (batch->records)
-			send(ctx, batch);
+		if (batch->sample.records)
+			send(ctx, batch, state->cpu);
 		set_busy(batch, false);
 	}
 }
 
 /* Where the next record of the batch, which is open, begins. */
-static __always_inline struct record *next_record(void *ctx, struct batch *batch)
+static __always_inline struct record *next_record(void *ctx, struct batch *batch, const struct state *state)
 {
 	__u64 used = batch->sample.used;
 
-	if (used > BATCH_LEN - RECORD_ROOM) {
-		send(ctx, batch);
+	if (unlikely(EXCEEDS(used, BATCH_FILL))) {
+		send(ctx, batch, state->cpu);
 		used = 0;
 	}
 	return (struct record *)&batch->bytes[used];
@@ -122,26 +138,24 @@ static __always_inline struct record *next_record(void *ctx, struct batch *batch
 
 static __always_inline void keep_record(struct batch *batch, __u64 size)
 {
-	batch->sample.used += size;
-	batch->records++;
+	/* `used` and `records` in one. */
+	*(__u64 *)&batch->sample += __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? size | 1ULL << 32 : size << 32 | 1;
 }
 
 /* Run by user space on the CPU whose batch it is, or, once that is offline, on any: args[0] is the CPU. 1: busy. */
-SEC("raw_tp")
+SEC("?raw_tp")
 int flush(__u64 *args)
 {
 	__u32 cpu = args[0];
-	struct batch *batch = bpf_map_lookup_elem(&batches, &cpu);
+	struct batch *batch = batch_of(cpu);
 
-	if (!batch)
-		return 0;
 	if (batch->busy) {
 		batch->flush_wanted = true;
 		return 1;
 	}
 	set_busy(batch, true);
-	if (batch->records)
-		send(args, batch);
+	if (batch->sample.records)
+		send(args, batch, cpu);
 	set_busy(batch, false);
 	return 0;
 }

@@ -4,9 +4,10 @@
  *
  * Not by `const volatile`: the verifier drops the branches that a constant excludes, but not the loads of the constants,
  * which would be a good part of what a packet costs. Instead the places where a setting is used are instructions that user
- * space finds by a number in them and overwrites in the opened object (src/probe/settings.rs). A value is the operand of a
- * move. A flag is a comparison of a pointer that the verifier knows to be none but a valid one: with 0, which it drops
- * together with the branch that it excludes.
+ * space finds by a number in them and overwrites before load (src/probe/settings.rs). A value is the operand of a
+ * move, or of what else has a constant. A flag is a jump, which is made to be always or never taken: so, where the verifier
+ * doesn't object to what then can't be reached; elsewhere by comparing with 0 a pointer that it knows to be none but a
+ * valid one, and then it drops the branch itself.
  */
 #ifndef XDPTRACE_CONFIG_H
 #define XDPTRACE_CONFIG_H
@@ -15,6 +16,10 @@
 #define SETTING 0x7eed
 /* Added to a flag's number where the jump is taken if it is not set. */
 #define UNLESS 0x100
+/* Added to the number of a place for a filter. */
+#define PLACES 0x300
+/* Added to a value's number where it is the operand of anything but a move of 64 bits. */
+#define OPERAND 0x200
 
 enum flag {
 	/* The target. */
@@ -31,14 +36,17 @@ enum flag {
 	FLAG_IN_DEVMAP,		/* where the kernel runs it: it knows the device to leave by */
 	FLAG_IN_CPUMAP,		/* … the receive queue is forgotten */
 	/* The machine. */
+	FLAG_HAS_FRAGMENTS,	/* a packet may have more buffers than one: since Linux 5.18 */
 	FLAG_CAN_READ,		/* there is bpf_probe_read_kernel: lockdown=confidentiality takes it away */
 	/* What is told, and of which runs. */
 	FLAG_HAS_ENTRY,		/* fentry is attached */
 	FLAG_HAS_EXIT,		/* fexit is attached */
 	FLAG_TELLS_ENTRY,	/* records tell how packets arrived */
 	FLAG_TELLS_EXIT,	/* … how they left */
+	FLAG_TELLS_BOTH,
 	FLAG_FILTERS_ENTRY,
 	FLAG_FILTERS_EXIT,
+	FLAG_FILTERS_LENGTH,	/* the filter asks for the packet's whole length */
 	FLAG_LEAVES_OUT,	/* there is a sample or a rate */
 	FLAG_RATED,
 	FLAG_BY_VERDICT,
@@ -48,14 +56,19 @@ enum flag {
 	FLAG_BY_NETNS,		/* packets of the devices of one network namespace */
 	FLAG_BY_DEVICE,		/* of one device */
 	FLAG_BY_DEVICES,	/* of those in the map `devices` */
-	FLAG_LONG,		/* the snap length is more than a record in a batch holds */
+	FLAG_DIRECT,		/* packets leave by bpf_xdp_output, which reads them itself: long ones … */
+	FLAG_ALL_DIRECT,	/* … or all */
+	FLAG_SHORT,		/* … less than what is read of a packet */
 };
 
 enum value {
 	VALUE_TARGET,		/* its number */
-	VALUE_CPUS,		/* that may be */
+	VALUE_CPU_MASK,		/* one less than the states that there are, a power of two */
+	VALUE_BATCH_SIZE,	/* of a CPU's, its head included */
+	VALUE_BATCH_FILL,	/* bytes of records in it with which another one may be too many */
 	VALUE_SNAP_LEN,
 	VALUE_READ_LEN,		/* bytes of a packet that are read into a batch: those shown there, and those compared */
+	VALUE_LOOK_LEN,		/* bytes of a packet that are read for the filter, at first */
 	VALUE_VERDICTS,		/* bit 1 << action, and 1 << OTHER_VERDICT */
 	VALUE_SLOWER_NS,
 	VALUE_QUEUE,
@@ -63,6 +76,11 @@ enum value {
 	VALUE_IFINDEX,
 	VALUE_SAMPLE,		/* one in so many runs */
 	VALUE_RATE,		/* so many a second */
+};
+
+enum place {
+	PLACE_QUICK,		/* for packets that have VALUE_LOOK_LEN bytes */
+	PLACE_CLOSE,
 };
 
 /* The bit for all return values that are no XDP action. */
@@ -91,8 +109,45 @@ unset:
 #define VALUE(name)                                                                                                    \
 	({                                                                                                             \
 		__u64 value;                                                                                           \
-		asm("%0 = %1 ll" : "=r"(value) : "i"((__u64)SETTING << 48 | VALUE_##name));                            \
+		asm volatile("%0 = %1 ll" : "=r"(value) : "i"((__u64)SETTING << 48 | VALUE_##name));                            \
 		value;                                                                                                 \
+	})
+
+/* As a constant of an instruction, a value of 31 bits at most, or of 32 where 32 bits are compared. */
+#define CONSTANT(name) "i"(SETTING << 16 | OPERAND | VALUE_##name)
+#define MASK(variable, name) asm("%0 &= %1" : "+r"(variable) : CONSTANT(name))
+#define MULTIPLY(variable, name) asm("%0 *= %1" : "+r"(variable) : CONSTANT(name))
+#define LIMIT(variable, name)                                                                                          \
+	asm("if %0 <= %1 goto +1\n\t%0 = %1" : "+r"(variable) : CONSTANT(name))
+#define EXCEEDS(variable, name)                                                                                        \
+	({                                                                                                             \
+		__label__ exceeds;                                                                                     \
+		bool is_more = true;                                                                                   \
+		asm goto("if %[value] > %[setting] goto %l[exceeds]"                                                   \
+			 : : [value] "r"(variable), [setting] CONSTANT(name) : : exceeds);                             \
+		is_more = false;                                                                                       \
+	exceeds:                                                                                                       \
+		is_more;                                                                                               \
+	})
+#define FALLS_SHORT(variable, name)                                                                                    \
+	({                                                                                                             \
+		__label__ is_short;                                                                                    \
+		bool is_less = true;                                                                                   \
+		asm goto("if %[value] < %[setting] goto %l[is_short]"                                                  \
+			 : : [value] "r"(variable), [setting] CONSTANT(name) : : is_short);                            \
+		is_less = false;                                                                                       \
+	is_short:                                                                                                      \
+		is_less;                                                                                               \
+	})
+#define EQUALS(variable, name)                                                                                         \
+	({                                                                                                             \
+		__label__ differ;                                                                                      \
+		bool equal = false;                                                                                    \
+		asm goto("if %[value] != %[setting] goto %l[differ]"                                                  \
+			 : : [value] "w"(variable), [setting] CONSTANT(name) : : differ);                              \
+		equal = true;                                                                                          \
+	differ:                                                                                                        \
+		equal;                                                                                                 \
 	})
 
 /* Never used: the skeleton has the types because of these. */
@@ -100,5 +155,8 @@ const struct record *const volatile record_type = 0;
 const volatile enum flag flag_type = 0;
 const volatile enum value value_type = 0;
 const volatile enum told told_type = 0;
+const volatile enum run run_type = 0;
+const volatile enum answer answer_type = 0;
+const volatile enum place place_type = 0;
 
 #endif

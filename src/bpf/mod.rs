@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use libbpf_rs::AsRawLibbpf;
@@ -23,8 +24,9 @@ mod passthrough {
 
 pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
 pub use xdptrace::types::{
-    batch as Batch, counts as Counted, device as ListedDevice, extent as Extent, fate as Fate, flag as Flag,
-    record as Record, sample as Sample, state as State, told as Tells, value as Value, view as View,
+    answer as Answer, batch as Batch, counts as Counted, device as ListedDevice, extent as Extent, flag as Flag,
+    place as Place, record as Record, run as Run, sample as Sample, state as State, told as Tells, value as Value,
+    view as View,
 };
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 
@@ -32,17 +34,21 @@ pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 pub const HEAD_LEN: usize = 128;
 /// record.h's BATCHED_SNAP_LEN: bytes of a packet that a record in a batch holds, at most.
 pub const BATCHED_SNAP_LEN: u32 = 512;
+/// record.h's LONGEST_BATCH: a CPU's batch, in bytes, where there are not too many CPUs for that.
+pub const LONGEST_BATCH: u32 = 8192;
+/// record.h's RECORD_ROOM: the longest record in a batch, in bytes, and what is written behind it.
+pub const RECORD_ROOM: u32 = 1000;
 /// record.h's FILTER_LEN: instructions that a filter may have.
 pub const FILTER_LEN: usize = 2048;
 /// record.h's LONGEST_SNAP_LEN: bytes of a packet that a perf sample can hold.
-pub const LONGEST_SNAP_LEN: u32 = 64_000;
+pub const LONGEST_SNAP_LEN: u32 = 57_000;
 
 const _: () = assert!(size_of::<Record>() == 72, "record.h and the skeleton disagree on struct record");
-const _: () = assert!(size_of::<Sample>() == 8, "record.h and the skeleton disagree on struct sample");
-const _: () = assert!(size_of::<Batch>() == 8248, "record.h and the skeleton disagree on struct batch");
-const _: () = assert!(size_of::<Counted>() == 48, "record.h and the skeleton disagree on struct counts");
-const _: () = assert!(size_of::<View>() == 240, "record.h and the skeleton disagree on struct view");
-const _: () = assert!(size_of::<State>() == 560, "record.h and the skeleton disagree on struct state");
+const _: () = assert!(size_of::<Sample>() == 16, "record.h and the skeleton disagree on struct sample");
+const _: () = assert!(size_of::<Batch>() == 64, "record.h and the skeleton disagree on struct batch");
+const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");
+const _: () = assert!(size_of::<View>() == 264, "record.h and the skeleton disagree on struct view");
+const _: () = assert!(size_of::<State>() == 592, "record.h and the skeleton disagree on struct state");
 
 // SAFETY: integers and arrays of them without padding (asserted in record.h), so any bytes are a valid value.
 unsafe impl Plain for Record {}
@@ -140,6 +146,17 @@ fn tells(record: &Record, what: Tells) -> bool {
 /// Copies the states of all CPUs out of the value of the map that holds them.
 pub fn read_states(value: &[u8]) -> Vec<State> {
     value.chunks_exact(size_of::<State>()).filter_map(copy).collect()
+}
+
+/// The value of the map that holds the states of these CPUs, at the start.
+pub fn states(cpus: Range<u32>) -> Vec<u8> {
+    let mut value = Vec::new();
+    let run = u64::from(Run::RUN_NONE.0 | Run::RUN_ENDED.0);
+    for state in cpus.map(|cpu| State { cpu, run, ..State::default() }) {
+        // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).
+        value.extend_from_slice(unsafe { plain::as_bytes(&state) });
+    }
+    value
 }
 
 /// The bytes of a key of the map `devices`.

@@ -9,14 +9,14 @@ fn sample(records: &[(Record, &[u8])], tail: &[u8]) -> Vec<u8> {
         bytes.extend_from_slice(unsafe { plain::as_bytes(record) });
         bytes.extend_from_slice(behind);
     }
-    let head = Sample { cpu: 3, used: bytes.len() as u32 };
+    let head = Sample { cpu: 3, used: bytes.len() as u32, ..Sample::default() };
     // SAFETY: as above.
     [unsafe { plain::as_bytes(&head) }, &bytes, tail].concat()
 }
 
 #[test]
 fn a_short_sample_has_no_records() {
-    assert!(Records::new(&[0; 7]).is_none());
+    assert!(Records::new(&[0; 15]).is_none());
     let one = sample(&[(Record::default(), &[])], &[]);
     assert!(Records::new(&one[..one.len() - 1]).is_none());
 }

@@ -14,6 +14,8 @@ pub(super) enum Label {
     Local(usize),
     Accept,
     Reject,
+    /// Reject, for want of bytes.
+    Short,
     /// Behind everything.
     End,
 }
@@ -57,23 +59,24 @@ impl Assembler {
         self.items.iter().any(|item| matches!(item, Item::Step(_, Some(target)) if *target == label))
     }
 
-    /// Adds the two ends, each only if something leads there: the verifier refuses what nothing leads to.
-    pub(super) fn finish(mut self) -> Code {
-        let (accepts, rejects) = (self.is_wanted(Label::Accept), self.is_wanted(Label::Reject));
-        if accepts {
-            self.place(Label::Accept);
-            self.emit(Insn::set(0, 1));
-        }
-        if accepts && rejects {
-            self.go_to(Label::End);
-        }
-        if rejects {
-            // Last, because most packets are rejected, and the last one needs no jump.
-            self.place(Label::Reject);
-            self.emit(Insn::set(0, 0));
+    /// Adds the ends, each only if something leads there: the verifier refuses what nothing leads to. `short` is r0 for want
+    /// of bytes.
+    pub(super) fn finish(mut self, short: u32, reach: u32, asks_length: bool) -> Code {
+        // The last one needs no jump, and most packets are rejected.
+        let ends = [(Label::Accept, 1), (Label::Short, short), (Label::Reject, 0)];
+        let wanted: Vec<_> = ends.into_iter().filter(|(label, _)| self.is_wanted(*label)).collect();
+        for (number, (label, answer)) in wanted.iter().enumerate() {
+            self.place(*label);
+            if wanted.get(number + 1).is_some_and(|(_, next)| next == answer) {
+                continue;
+            }
+            self.emit(Insn::set(0, *answer));
+            if number + 1 < wanted.len() {
+                self.go_to(Label::End);
+            }
         }
         self.place(Label::End);
-        resolve(&without_detours(&self.items))
+        Code { reach, asks_length, ..resolve(&without_detours(&self.items)) }
     }
 }
 
@@ -115,16 +118,29 @@ fn resolve(items: &[Item]) -> Code {
         }
     }
     let target = |label: Option<Label>| label.and_then(|label| places.get(&label).copied());
-    Code { steps: steps.into_iter().map(|(insn, label)| (insn, target(label))).collect() }
+    let steps = steps.into_iter().map(|(insn, label)| (insn, target(label))).collect();
+    Code { steps, reach: 0, asks_length: false }
 }
 
 /// A filter as eBPF. Each instruction stands beside the number of that to which it jumps, if it jumps.
 #[derive(Debug, Clone)]
 pub struct Code {
     steps: Vec<(Insn, Option<usize>)>,
+    reach: u32,
+    asks_length: bool,
 }
 
 impl Code {
+    /// How many of a packet's first bytes usually do: with fewer it has to say that they are too few. 0: none.
+    pub fn reach(&self) -> u32 {
+        self.reach
+    }
+
+    /// Whether it asks for the packet's whole length.
+    pub fn asks_length(&self) -> bool {
+        self.asks_length
+    }
+
     /// How many instructions it is.
     pub fn size(&self) -> usize {
         self.steps.len()

@@ -21,9 +21,10 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// At the beginning, where A and X are 0 or nobody reads them.
-    pub(super) fn initial() -> Self {
-        Self { known: 0, known_from_x: 0, linear: false, pointer: false, header_length: false, a: 0, x: 0 }
+    /// At the beginning, where A and X are 0 or nobody reads them, and `LINEAR` is given, which is at least
+    /// `known`.
+    pub(super) fn initial(known: u32) -> Self {
+        Self { known, known_from_x: 0, linear: true, pointer: false, header_length: false, a: 0, x: 0 }
     }
 
     /// What holds where two ways meet.

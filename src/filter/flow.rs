@@ -80,6 +80,27 @@ pub(super) fn needs(ops: &[Op]) -> Vec<Option<u32>> {
     needs
 }
 
+/// Which instructions packets come to that are not IPv6, where the filter tells IPv4 and IPv6 apart; else all of them.
+pub(super) fn usual(ops: &[Op]) -> Vec<bool> {
+    const IPV4: u32 = 0x0800;
+    const IPV6: u32 = 0x86dd;
+    let is_test_of =
+        |op: &Op, kind| matches!(op, Op::Branch { test: Test::Equal, with: Operand::K(k), .. } if *k == kind);
+    if !ops.iter().any(|op| is_test_of(op, IPV4)) {
+        return vec![true; ops.len()];
+    }
+    let mut usual = vec![false; ops.len()];
+    usual[0] = true;
+    for (number, op) in ops.iter().enumerate() {
+        for next in op.successors(number).filter(|_| usual[number]).collect::<Vec<_>>() {
+            let is_ipv6 =
+                is_test_of(op, IPV6) && matches!(op, Op::Branch { yes, no, .. } if *yes == next && *no != next);
+            usual[next] |= !is_ipv6;
+        }
+    }
+    usual
+}
+
 /// For each instruction that loads A, or uses A as loaded: the size, where A may stay in the network's byte order.
 ///
 /// It may where every instruction that sees the value only compares it with constants for equality or for bits: those are

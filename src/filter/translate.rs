@@ -13,8 +13,8 @@ use super::flow;
 pub struct Layout {
     /// The packet's first bytes, and at least 3 more that the verifier lets be read.
     pub bytes: i16,
-    /// How many of the first bytes there is room for, a power of two; they are the packet's as far as `linear` says
-    /// that it has that many.
+    /// How many of the first bytes there is room for, a power of two; they are the packet's as far as r3 says that it has
+    /// that many.
     pub room: u32,
     /// cBPF's M[]: 16 words of 32 bits.
     pub scratch: i16,
@@ -22,10 +22,15 @@ pub struct Layout {
     pub beyond: i16,
     /// The kernel's address of the packet's first byte, 64 bits.
     pub data: i16,
-    /// How many bytes can be read from there on, 32 bits.
+    /// 32 bits to keep in how many bytes can be read from there on.
     pub linear: i16,
     /// The packet's whole length, 32 bits.
     pub length: i16,
+    /// What r0 is where the packet has too few bytes: another number than 0 and 1 for a view that may not have all of
+    /// them, else 0.
+    pub short: u32,
+    /// r3 is at least this.
+    pub least: u32,
 }
 
 /// Where the code keeps what cBPF knows.
@@ -42,6 +47,7 @@ const QUICK: Registers = Registers { view: 1, a: 0, x: 2 };
 const KEPT: Registers = Registers { view: 6, a: 7, x: 8 };
 
 // What a call doesn't leave alone, and is then made again (`Facts`).
+/// It is given here, too.
 const LINEAR: u8 = 3;
 /// The view + X.
 const POINTER: u8 = 4;
@@ -55,10 +61,14 @@ const FROM: u8 = 3;
 /// An offset into the packet until then.
 const OFFSET: u8 = COUNT;
 
+/// Bytes of an IPv4 header without options.
+const USUAL_HEADER: u32 = 20;
+
 /// Translates a filter for a view of this layout.
 ///
-/// r1 points to the view at its beginning; behind its end r0 is 0 for a packet to reject, and 1 for one to accept. It uses r0 to
-/// r8 and no stack. A packet byte that can't be read rejects the packet.
+/// At its beginning r1 points to the view, and r3 is how many of the packet's bytes can be read; behind its end r0 is 0 for a packet to reject, 1 for one to accept, and
+/// [`Layout::short`] for one to reject for want of bytes. It uses r0 to r8 and no stack. A packet byte that can't be read
+/// rejects the packet.
 ///
 /// # Errors
 /// An instruction that can't be run in the kernel, such as those of `protochain`.
@@ -66,7 +76,9 @@ pub fn translate(classic: &[Classic], layout: &Layout) -> Result<Code> {
     let ops = decode(classic)?;
     let quick = Translator::new(&ops, *layout, QUICK).run();
     let translated = if quick.calls { Translator::new(&ops, *layout, KEPT).run() } else { quick };
-    Ok(translated.out.finish())
+    let Translator { layout, out, reach, .. } = translated;
+    let asks_length = ops.iter().any(|op| matches!(op, Op::Set(_, Source::Length)));
+    Ok(out.finish(layout.short, reach, asks_length))
 }
 
 struct Translator<'ops> {
@@ -75,17 +87,32 @@ struct Translator<'ops> {
     registers: Registers,
     needs: Vec<Option<u32>>,
     unswapped: Vec<Option<Size>>,
+    /// Which instructions IPv4 packets come to, where the filter is about them at all.
+    usual: Vec<bool>,
     /// None where nothing has led so far.
     facts: Vec<Option<Facts>>,
     out: Assembler,
     calls: bool,
+    /// How many bytes a packet should have in the view for what is usual.
+    reach: u32,
 }
 
 impl<'ops> Translator<'ops> {
     fn new(ops: &'ops [Op], layout: Layout, registers: Registers) -> Self {
-        let (needs, unswapped) = (flow::needs(ops), flow::unswapped(ops));
+        let (needs, unswapped, usual) = (flow::needs(ops), flow::unswapped(ops), flow::usual(ops));
         let facts = vec![None; ops.len()];
-        Self { ops, layout, registers, needs, unswapped, facts, out: Assembler::default(), calls: false }
+        Self {
+            ops,
+            layout,
+            registers,
+            needs,
+            unswapped,
+            usual,
+            facts,
+            out: Assembler::default(),
+            calls: false,
+            reach: 0,
+        }
     }
 
     fn run(mut self) -> Self {
@@ -110,6 +137,7 @@ impl<'ops> Translator<'ops> {
         let Registers { view, a, x } = self.registers;
         if view != INTO {
             self.out.emit(Insn::copy64(view, INTO));
+            self.out.emit(Insn::store_word(view, self.layout.linear, LINEAR));
         }
         let live = flow::live(self.ops)[0];
         let memory: Vec<u32> = flow::memory_words(live).collect();
@@ -122,7 +150,7 @@ impl<'ops> Translator<'ops> {
         if flow::holds(live, Register::X) {
             self.out.emit(Insn::set(x, 0));
         }
-        self.facts[0] = Some(Facts::initial());
+        self.facts[0] = Some(Facts::initial(self.layout.least));
         self.out.go_to(self.label(0));
     }
 
@@ -253,7 +281,7 @@ impl<'ops> Translator<'ops> {
 
     fn load_into(&mut self, register: u8, number: usize, size: Size, k: u32, facts: &mut Facts) {
         let end = k + size.bytes();
-        self.require(end.max(self.needs[number].unwrap_or(0)), end, facts);
+        self.require(number, end.max(self.needs[number].unwrap_or(0)), end, facts);
         if end <= self.layout.room {
             self.out.emit(Insn::load(size, register, self.registers.view, self.layout.bytes + k as i16));
         } else {
@@ -263,13 +291,20 @@ impl<'ops> Translator<'ops> {
     }
 
     /// Rejects packets of less than `wanted` bytes, unless those that are shorter than `end` are gone already.
-    fn require(&mut self, wanted: u32, end: u32, facts: &mut Facts) {
+    fn require(&mut self, number: usize, wanted: u32, end: u32, facts: &mut Facts) {
         if facts.known >= end {
             return;
         }
         self.have_linear(facts);
-        self.out.emit_to(Insn::jump64(Condition::Less, LINEAR, wanted as i32), Label::Reject);
+        self.out.emit_to(Insn::jump64(Condition::Less, LINEAR, wanted as i32), Label::Short);
+        self.reach_to(number, wanted);
         facts.known = wanted;
+    }
+
+    fn reach_to(&mut self, number: usize, end: u32) {
+        if end <= self.layout.room && self.usual[number] {
+            self.reach = self.reach.max(end);
+        }
     }
 
     fn have_linear(&mut self, facts: &mut Facts) {
@@ -282,7 +317,7 @@ impl<'ops> Translator<'ops> {
     fn load_from_x(&mut self, number: usize, size: Size, k: u32, facts: &mut Facts) {
         let end = k + size.bytes();
         match facts.stays_within(end, self.layout.room) {
-            true if facts.header_length => self.load_behind_header(size, k, end, facts),
+            true if facts.header_length => self.load_behind_header(number, size, k, end, facts),
             true => self.load_near_x(size, k, end, facts),
             false => self.load_far_from_x(size, k, end, facts),
         }
@@ -292,7 +327,7 @@ impl<'ops> Translator<'ops> {
     }
 
     /// X is what the verifier knows to be small. It is worth a pointer, as more than one such load often follows.
-    fn load_behind_header(&mut self, size: Size, k: u32, end: u32, facts: &mut Facts) {
+    fn load_behind_header(&mut self, number: usize, size: Size, k: u32, end: u32, facts: &mut Facts) {
         let Registers { view, a, x } = self.registers;
         if !facts.pointer {
             self.have_linear(facts);
@@ -302,7 +337,8 @@ impl<'ops> Translator<'ops> {
             facts.pointer = true;
         }
         if facts.known_from_x < end {
-            self.out.emit_to(Insn::jump64(Condition::SignedLess, LEFT, end as i32), Label::Reject);
+            self.out.emit_to(Insn::jump64(Condition::SignedLess, LEFT, end as i32), Label::Short);
+            self.reach_to(number, USUAL_HEADER + end);
         }
         self.out.emit(Insn::load(size, a, POINTER, self.layout.bytes + k as i16));
     }
@@ -339,7 +375,7 @@ impl<'ops> Translator<'ops> {
             self.have_linear(facts);
             self.out.emit(Insn::copy64(spare, offset));
             self.out.emit(Insn::add64(spare, size.bytes() as i32));
-            self.out.emit_to(Insn::jump64_by(Condition::Greater, spare, LINEAR), Label::Reject);
+            self.out.emit_to(Insn::jump64_by(Condition::Greater, spare, LINEAR), Label::Short);
         }
     }
 

@@ -46,7 +46,8 @@ fn names(names: impl IntoIterator<Item = &'static str>) -> HashSet<Vec<u8>> {
 }
 
 fn parse(btf: &[u8]) -> Btf<'static> {
-    Btf::from_path(&Layout::keep(btf).unwrap().path).unwrap()
+    let file = keep(btf).unwrap();
+    Btf::from_path(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap()
 }
 
 fn composite<'btf>(btf: &'btf Btf<'_>, name: &str) -> Option<Composite<'btf>> {

@@ -2,15 +2,16 @@
 
 use std::mem::offset_of;
 
-use anyhow::{Context, Result};
-use libbpf_rs::{OpenProgramMut, libbpf_sys};
+use anyhow::Result;
+use libbpf_rs::OpenProgramMut;
 
-use super::maps::possible_cpus;
-use super::settings::{Settings, overwrite};
-use crate::bpf::{self, BATCHED_SNAP_LEN, Extent, Flag, OpenXdptraceSkel, State, Value, View};
+use super::maps::{possible_cpus, settings_for};
+use super::settings::{Settings, find_places, overwrite};
+use crate::bpf::{self, Answer, BATCHED_SNAP_LEN, Flag, OpenXdptraceSkel, Place, Value, View};
 use crate::filter::{self, Insn};
+use crate::layout;
 use crate::plan::{Probes, Selection, Side};
-use crate::target::{Function, Place};
+use crate::target::{self, Function};
 
 /// What a probe is aimed at and what it lets through.
 #[derive(Debug, Clone)]
@@ -20,15 +21,15 @@ pub struct Aim<'run> {
     /// The function.
     pub function: Function,
     /// Where the kernel runs the program.
-    pub place: Place,
+    pub place: target::Place,
     /// Which probes it gets.
     pub probes: Probes,
     /// The packets of which devices are asked for.
     pub devices: Wanted,
     /// Which of these runs are asked for, and what of them.
     pub selection: &'run Selection,
-    /// The filter, as long as its place in the object; empty: none.
-    pub filter: &'run [Insn],
+    /// The filter, if there is one.
+    pub filter: Option<&'run Filter>,
     /// Whether the kernel's memory may be read.
     pub can_read: bool,
     /// `xdp_lb#12 on eth0`, for what is to be said of it.
@@ -54,30 +55,48 @@ pub enum Wanted {
 }
 
 impl Aim<'_> {
-    /// Sets all of it on the opened object.
+    /// Sets all of it on the prepared object.
     ///
     /// # Errors
     /// None but a defect of this build.
     pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
-        let cpus = possible_cpus()?;
-        // It moves when it grows.
-        open.maps.bss_states_data = None;
-        open.maps.bss_states.set_value_size(cpus * size_of::<State>() as u32).context("failed to size the BPF maps")?;
-        open.maps.batches.set_max_entries(2 * cpus).context("failed to size the BPF maps")?;
-        let mut settings = Settings::default();
-        settings.set(Value::VALUE_CPUS, cpus.into());
+        let mut settings = settings_for(possible_cpus()?);
         settings.flag(Flag::FLAG_CAN_READ, self.can_read);
+        settings.flag(Flag::FLAG_HAS_FRAGMENTS, layout::has_fragments()?);
         self.set_target(&mut settings);
         self.set_selection(&mut settings);
+        self.set_filter(&mut settings);
         self.set_devices(&mut settings);
-        for program in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
+        for program in self.chosen(open) {
             settings.write(program);
+            if let Some(filter) = self.filter {
+                filter.place(program);
+            }
         }
-        match (self.filter.is_empty(), self.selection.filter_at) {
-            (true, _) => Ok(()),
-            (false, Side::Entry) => place_filter(&mut open.progs.fentry_xdp, self.filter),
-            (false, Side::Exit) => place_filter(&mut open.progs.fexit_xdp, self.filter),
-        }
+        Ok(())
+    }
+
+    /// The programs of the object that it takes: fentry and fexit, as far as it wants both.
+    pub(super) fn chosen<'a, 'obj>(
+        &self,
+        open: &'a mut OpenXdptraceSkel<'obj>,
+    ) -> impl Iterator<Item = &'a mut OpenProgramMut<'obj>> {
+        let progs = &mut open.progs;
+        let (fentry, fexit) = match self.is_quick() {
+            true => (&mut progs.fentry_quick, &mut progs.fexit_quick),
+            false => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
+        };
+        let fentry = (self.probes != Probes::Exit).then_some(fentry);
+        let fexit = (self.probes != Probes::Entry).then_some(fexit);
+        fentry.into_iter().chain(fexit)
+    }
+
+    /// Whether each run is asked for, and no more is needed than what quick.h does.
+    pub(super) fn is_quick(&self) -> bool {
+        let Selection { sample, rate, verdicts, changed, slower, queue, .. } = self.selection;
+        let is_asked = verdicts.is_none() && !changed && slower.is_none() && queue.is_none();
+        let is_each = self.filter.is_none() && *sample == 1 && rate.is_none() && is_asked;
+        is_each && self.function.typed && self.can_read && self.devices != Wanted::Listed
     }
 
     fn set_target(&self, settings: &mut Settings) {
@@ -95,8 +114,8 @@ impl Aim<'_> {
         settings.set(Value::VALUE_TARGET, self.number.into());
         settings.flag(Flag::FLAG_TYPED, typed);
         settings.flag(Flag::FLAG_RETURNS, returns);
-        settings.flag(Flag::FLAG_IN_DEVMAP, self.place == Place::Devmap);
-        settings.flag(Flag::FLAG_IN_CPUMAP, self.place == Place::Cpumap);
+        settings.flag(Flag::FLAG_IN_DEVMAP, self.place == target::Place::Devmap);
+        settings.flag(Flag::FLAG_IN_CPUMAP, self.place == target::Place::Cpumap);
     }
 
     fn set_selection(&self, settings: &mut Settings) {
@@ -107,9 +126,7 @@ impl Aim<'_> {
         settings.flag(Flag::FLAG_HAS_EXIT, self.probes != Probes::Entry);
         settings.flag(Flag::FLAG_TELLS_ENTRY, told != Probes::Exit);
         settings.flag(Flag::FLAG_TELLS_EXIT, told != Probes::Entry);
-        let filters = |side| !self.filter.is_empty() && selection.filter_at == side;
-        settings.flag(Flag::FLAG_FILTERS_ENTRY, filters(Side::Entry));
-        settings.flag(Flag::FLAG_FILTERS_EXIT, filters(Side::Exit));
+        settings.flag(Flag::FLAG_TELLS_BOTH, told == Probes::Both);
         settings.flag(Flag::FLAG_LEAVES_OUT, selection.sample > 1 || selection.rate.is_some());
         settings.flag(Flag::FLAG_BY_CHANGE, selection.changed);
         settings.set(Value::VALUE_SAMPLE, selection.sample.into());
@@ -120,9 +137,21 @@ impl Aim<'_> {
         settings.optional(Flag::FLAG_BY_LATENCY, Value::VALUE_SLOWER_NS, slower_ns);
         let shown = selection.snap_len.min(BATCHED_SNAP_LEN);
         let read = if told == Probes::Both { shown.max(bpf::HEAD_LEN as u32) } else { shown };
-        settings.flag(Flag::FLAG_LONG, selection.snap_len > BATCHED_SNAP_LEN);
+        // The helper takes a context that the verifier knows.
+        let is_long = selection.snap_len > BATCHED_SNAP_LEN;
+        settings.flag(Flag::FLAG_DIRECT, self.function.typed && (is_long || !self.can_read));
+        settings.flag(Flag::FLAG_ALL_DIRECT, !self.can_read);
+        settings.flag(Flag::FLAG_SHORT, shown < read);
         settings.set(Value::VALUE_SNAP_LEN, selection.snap_len.into());
         settings.set(Value::VALUE_READ_LEN, read.into());
+    }
+
+    fn set_filter(&self, settings: &mut Settings) {
+        let filters = |side| self.filter.is_some() && self.selection.filter_at == side;
+        settings.flag(Flag::FLAG_FILTERS_ENTRY, filters(Side::Entry));
+        settings.flag(Flag::FLAG_FILTERS_EXIT, filters(Side::Exit));
+        settings.flag(Flag::FLAG_FILTERS_LENGTH, self.filter.is_some_and(|filter| filter.asks_length));
+        settings.set(Value::VALUE_LOOK_LEN, self.filter.map_or(0, |filter| filter.look_len.into()));
     }
 
     fn set_devices(&self, settings: &mut Settings) {
@@ -139,44 +168,60 @@ impl Aim<'_> {
     }
 }
 
-/// Overwrites the sled in the opened program with the filter, which is as long.
-fn place_filter(program: &mut OpenProgramMut<'_>, filter: &[Insn]) -> Result<()> {
-    let sled = find_sled(program.insns(), filter.len()).context("the BPF object has no place for a filter")?;
-    for (number, insn) in filter.iter().enumerate() {
-        overwrite(program, sled + number, insn.to_u64());
-    }
-    Ok(())
+/// A filter that has its places in the object.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// For packets that have at least `look_len` bytes, as long as its place.
+    quick: Vec<Insn>,
+    /// For any packet.
+    close: Vec<Insn>,
+    /// How many of a packet's bytes are read for it at first.
+    look_len: u32,
+    asks_length: bool,
 }
 
-/// Where `length` instructions that do nothing begin.
-fn find_sled(instructions: &[libbpf_sys::bpf_insn], length: usize) -> Option<usize> {
-    /// BPF_JMP | BPF_JA, to the next instruction.
-    const GOTO: u8 = 0x05;
-    let is_nothing = |insn: &libbpf_sys::bpf_insn| insn.code == GOTO && insn.off == 0 && insn.imm == 0;
-    instructions.windows(length).position(|window| window.iter().all(is_nothing))
-}
-
-/// The filter that `expression`, in tcpdump's language, is in the kernel; nothing where that is empty.
-///
-/// # Errors
-/// It means nothing, or is too long.
-pub fn compile(expression: &str) -> Result<Vec<Insn>> {
-    if expression.is_empty() {
-        return Ok(Vec::new());
+impl Filter {
+    /// The filter that `expression`, in tcpdump's language, is in the kernel; none where that is empty.
+    ///
+    /// # Errors
+    /// It means nothing, or is too long.
+    pub fn compile(expression: &str) -> Result<Option<Self>> {
+        if expression.is_empty() {
+            return Ok(None);
+        }
+        let program = filter::compile(expression)?;
+        let close = filter::translate(program.instructions(), &layout())?;
+        // The kernel copies words of eight bytes faster than the bytes of one.
+        let look_len = close.reach().next_multiple_of(8).clamp(8, bpf::HEAD_LEN as u32);
+        let with_headers = filter::Layout { least: look_len, short: Answer::ANSWER_SHORT.0, ..layout() };
+        let quick = filter::translate(program.instructions(), &with_headers)?;
+        let fill = |code: filter::Code| code.fill(bpf::FILTER_LEN);
+        Ok(Some(Self { asks_length: close.asks_length(), quick: fill(quick)?, close: fill(close)?, look_len }))
     }
-    filter::translate(filter::compile(expression)?.instructions(), &layout())?.fill(bpf::FILTER_LEN)
+
+    /// Overwrites the places for it in a program that is about to be loaded.
+    fn place(&self, program: &mut OpenProgramMut<'_>) {
+        for (code, place) in [(&self.quick, Place::PLACE_QUICK), (&self.close, Place::PLACE_CLOSE)] {
+            for start in find_places(program.insns(), place) {
+                for (number, insn) in code.iter().enumerate() {
+                    overwrite(program, start + number, insn.to_u64());
+                }
+            }
+        }
+    }
 }
 
 /// Where the filter finds what it looks at.
 pub fn layout() -> filter::Layout {
-    let of_extent = |offset: usize| (offset_of!(View, extent) + offset) as i16;
     filter::Layout {
         bytes: offset_of!(View, bytes) as i16,
         room: bpf::HEAD_LEN as u32,
         scratch: offset_of!(View, scratch) as i16,
         beyond: offset_of!(View, beyond) as i16,
-        data: of_extent(offset_of!(Extent, data)),
-        linear: of_extent(offset_of!(Extent, linear)),
-        length: of_extent(offset_of!(Extent, length)),
+        data: offset_of!(View, data) as i16,
+        linear: offset_of!(View, linear) as i16,
+        length: offset_of!(View, length) as i16,
+        short: 0,
+        least: 0,
     }
 }

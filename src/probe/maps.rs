@@ -1,6 +1,7 @@
 //! The maps that the probes of all targets share, and the program that flushes batches.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -8,8 +9,9 @@ use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
-use super::{open, set_autoload};
-use crate::bpf::{self, ListedDevice, OpenXdptraceSkel};
+use super::settings::Settings;
+use super::{open, prepare};
+use crate::bpf::{self, Batch, ListedDevice, OpenXdptraceSkel, State, Value};
 use crate::refusal;
 
 /// The maps that the probes of all targets share.
@@ -17,6 +19,7 @@ use crate::refusal;
 pub struct Maps {
     events: MapHandle,
     batches: MapHandle,
+    second_batches: MapHandle,
     devices: MapHandle,
     brake: MapHandle,
     flush: OwnedFd,
@@ -33,13 +36,16 @@ impl Maps {
         let cpus = possible_cpus()?;
         let mut storage = MaybeUninit::uninit();
         let mut open = open(&mut storage)?;
-        set_autoload(&mut open, false, false);
-        open.maps.batches.set_max_entries(2 * cpus).context("failed to size the BPF maps")?;
+        open.progs.flush.set_autoload(true);
+        size(&mut open, cpus)?;
+        refusal::try_to(|| prepare(&mut open), "create", "the BPF maps")?;
+        settings_for(cpus).write(&mut open.progs.flush);
         let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         Ok(Self {
             events: handle(&skeleton.maps.events)?,
-            batches: handle(&skeleton.maps.batches)?,
+            batches: handle(&skeleton.maps.bss_batches)?,
+            second_batches: handle(&skeleton.maps.second_batches)?,
             devices: handle(&skeleton.maps.devices)?,
             brake: handle(&skeleton.maps.bss_brake)?,
             flush: skeleton.progs.flush.as_fd().try_clone_to_owned().context(refusal::NO_DESCRIPTOR)?,
@@ -53,9 +59,14 @@ impl Maps {
         &self.events
     }
 
-    /// The records that CPUs are gathering: two batches for each CPU that there may be.
+    /// The records that CPUs are gathering: a batch of [`batch_size`] bytes for each CPU that there may be, and for some more.
     pub fn batches(&self) -> &MapHandle {
         &self.batches
+    }
+
+    /// The CPUs' second batches, each of [`bpf::LONGEST_BATCH`] bytes.
+    pub fn second_batches(&self) -> &MapHandle {
+        &self.second_batches
     }
 
     /// The program that sends a CPU's batch.
@@ -98,17 +109,56 @@ impl Maps {
     /// Has the object of a target use these instead of its own.
     pub(super) fn share(&self, open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
         open.maps.events.reuse_fd(self.events.as_fd())?;
-        open.maps.batches.reuse_fd(self.batches.as_fd())?;
+        open.maps.bss_batches.reuse_fd(self.batches.as_fd())?;
+        open.maps.second_batches.reuse_fd(self.second_batches.as_fd())?;
         open.maps.devices.reuse_fd(self.devices.as_fd())?;
         open.maps.bss_brake.reuse_fd(self.brake.as_fd())
     }
 }
 
-/// CPUs that there may be, present or not.
+/// Has the object's maps be large enough for so many CPUs.
+pub(super) fn size(open: &mut OpenXdptraceSkel<'_>, cpus: u32) -> Result<()> {
+    // They move when they grow.
+    open.maps.bss_states_data = None;
+    open.maps.bss_batches_data = None;
+    let size_all = |open: &mut OpenXdptraceSkel<'_>| {
+        open.maps.events.set_max_entries(cpus)?;
+        open.maps.second_batches.set_max_entries(cpus)?;
+        open.maps.bss_batches.set_value_size(states(cpus) * batch_size(cpus))?;
+        open.maps.bss_states.set_value_size(states(cpus) * size_of::<State>() as u32)
+    };
+    size_all(open).context("failed to size the BPF maps")
+}
+
+/// The states that a target has for so many CPUs: the BPF side finds a CPU's by a mask.
+pub(super) fn states(cpus: u32) -> u32 {
+    cpus.next_power_of_two()
+}
+
+/// The settings that depend on nothing but how many CPUs there may be.
+pub(super) fn settings_for(cpus: u32) -> Settings {
+    let mut settings = Settings::default();
+    settings.set(Value::VALUE_CPU_MASK, u64::from(states(cpus)) - 1);
+    settings.set(Value::VALUE_BATCH_SIZE, batch_size(cpus).into());
+    let fill = batch_size(cpus) - size_of::<Batch>() as u32 - bpf::RECORD_ROOM;
+    settings.set(Value::VALUE_BATCH_FILL, fill.into());
+    settings
+}
+
+/// A CPU's batch, in bytes.
+pub fn batch_size(cpus: u32) -> u32 {
+    /// What the value of an array may be: KMALLOC_MAX_SIZE (array_map_alloc_check in kernel/bpf/arraymap.c).
+    const MOST: u32 = 4 << 20;
+    (MOST / states(cpus)).clamp(2 * bpf::RECORD_ROOM.next_power_of_two(), bpf::LONGEST_BATCH)
+}
+
+/// CPUs that there may be, present or not: one more than the highest number, as some may be left out.
 ///
 /// # Errors
 /// The kernel doesn't tell.
 pub(super) fn possible_cpus() -> Result<u32> {
-    let cpus = libbpf_rs::num_possible_cpus().context("failed to count the CPUs")?;
-    u32::try_from(cpus).context("failed to count the CPUs")
+    const FILE: &str = "/sys/devices/system/cpu/possible";
+    let ranges = fs::read_to_string(FILE).with_context(|| format!("failed to read {FILE}"))?;
+    let last = ranges.trim().rsplit(['-', ',']).next().and_then(|number| number.parse::<u32>().ok());
+    last.map(|last| last + 1).with_context(|| format!("failed to count the CPUs: {FILE} says '{}'", ranges.trim()))
 }

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
+use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
 
-pub use aim::{Aim, Wanted, compile, layout};
-pub use maps::Maps;
+pub use aim::{Aim, Filter, Wanted, layout};
+pub use maps::{Maps, batch_size};
 
 use crate::bpf::{self, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
@@ -41,8 +41,8 @@ pub struct Loaded {
 /// fentry and fexit of one target, attached until dropped.
 #[derive(Debug)]
 pub struct Probe {
-    // Only to be held: closing them detaches.
-    _links: Vec<OwnedFd>,
+    // Only to be held: closing them detaches, in this order.
+    links: Vec<OwnedFd>,
     programs: Vec<OwnedFd>,
     ids: Vec<u32>,
     switch: MapHandle,
@@ -58,14 +58,19 @@ impl Loaded {
         let mut storage = MaybeUninit::uninit();
         let skeleton = load(&mut storage, aim, program, Some(maps))?;
         let keep = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context(refusal::NO_DESCRIPTOR);
-        let fentry = (aim.probes != Probes::Exit).then(|| keep(skeleton.progs.fentry_xdp.as_fd()));
-        let fexit = (aim.probes != Probes::Entry).then(|| keep(skeleton.progs.fexit_xdp.as_fd()));
+        let progs = &skeleton.progs;
+        let (fentry, fexit) = match aim.is_quick() {
+            true => (&progs.fentry_quick, &progs.fexit_quick),
+            false => (&progs.fentry_xdp, &progs.fexit_xdp),
+        };
+        let fentry = (aim.probes != Probes::Exit).then(|| keep(fentry.as_fd()));
+        let fexit = (aim.probes != Probes::Entry).then(|| keep(fexit.as_fd()));
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         Ok(Self {
             fentry: fentry.transpose()?,
             fexit: fexit.transpose()?,
             switch: handle(&skeleton.maps.bss_switch)?,
-            states: handle(&skeleton.maps.bss_states)?,
+            states: number(handle(&skeleton.maps.bss_states)?)?,
             shown: aim.shown.clone(),
         })
     }
@@ -76,13 +81,14 @@ impl Loaded {
     /// The kernel refused, with its reason where it is known.
     pub fn attach(self) -> Result<Probe> {
         let (mut links, mut programs, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        for (program, action) in [(self.fentry, "attach fentry to"), (self.fexit, "attach fexit to")] {
+        // fentry last, and first to be taken off: no run that it sees may miss its fexit.
+        for (program, action) in [(self.fexit, "attach fexit to"), (self.fentry, "attach fentry to")] {
             let Some(program) = program else { continue };
             ids.push(target::program_id(program.as_fd()).context("failed to read a program of our own")?);
-            links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
+            links.insert(0, attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
             programs.push(program);
         }
-        Ok(Probe { _links: links, programs, ids, switch: self.switch, states: self.states })
+        Ok(Probe { links, programs, ids, switch: self.switch, states: self.states })
     }
 }
 
@@ -114,12 +120,14 @@ impl Probe {
         self.set_tracing(true)
     }
 
-    /// Has no more runs noted.
+    /// Has no more runs noted, and takes the probes off.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub fn end(&self) -> Result<()> {
-        self.set_tracing(false)
+    pub fn end(&mut self) -> Result<()> {
+        self.set_tracing(false)?;
+        self.links.clear();
+        Ok(())
     }
 
     fn set_tracing(&self, tracing: bool) -> Result<()> {
@@ -162,7 +170,7 @@ fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Re
         probes: Probes::Both,
         devices: Wanted::All,
         selection: &Selection::default(),
-        filter: &[],
+        filter: None,
         can_read: can_read(),
         shown,
     };
@@ -183,12 +191,30 @@ fn load<'object>(
     maps: Option<&Maps>,
 ) -> Result<XdptraceSkel<'object>> {
     let mut open = open(storage)?;
-    aim.configure(&mut open)?;
-    set_autoload(&mut open, aim.probes != Probes::Exit, aim.probes != Probes::Entry);
-    open.progs.flush.set_autoload(false);
+    maps::size(&mut open, maps::possible_cpus()?)?;
     maps.map_or(Ok(()), |maps| maps.share(&mut open)).context("failed to share the BPF maps")?;
-    refusal::try_to(|| set_target(&mut open, program, &aim.function.name), "aim fentry and fexit at", &aim.shown)?;
+    refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
+    refusal::try_to(|| prepare(&mut open), "prepare fentry and fexit for", &aim.shown)?;
+    aim.configure(&mut open)?;
     refusal::try_to(|| open.load(), "load fentry and fexit for", &aim.shown)
+}
+
+/// Brings the programs' instructions into the form in which they are loaded, subprograms included.
+fn prepare(open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
+    let object = open.open_object_mut().as_libbpf_object().as_ptr();
+    // SAFETY: the object is open, and nobody else has a reference to it.
+    match unsafe { libbpf_sys::bpf_object__prepare(object) } {
+        0 => Ok(()),
+        error => Err(libbpf_rs::Error::from_raw_os_error(-error)),
+    }
+}
+
+/// Has each state tell whose it is.
+fn number(states: MapHandle) -> Result<MapHandle> {
+    let count = states.value_size() / size_of::<State>() as u32;
+    let value = bpf::states(0..count);
+    states.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY).context("failed to number the CPUs")?;
+    Ok(states)
 }
 
 fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
@@ -197,16 +223,11 @@ fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
     builder.open(storage).context("failed to open the BPF object")
 }
 
-fn set_autoload(open: &mut OpenXdptraceSkel<'_>, fentry: bool, fexit: bool) {
-    open.progs.fentry_xdp.set_autoload(fentry);
-    open.progs.fexit_xdp.set_autoload(fexit);
-}
-
-fn set_target(open: &mut OpenXdptraceSkel<'_>, program: BorrowedFd<'_>, function: &str) -> libbpf_rs::Result<()> {
-    for probe in [&mut open.progs.fentry_xdp, &mut open.progs.fexit_xdp] {
-        probe.set_attach_target(program.as_raw_fd(), Some(function.to_owned()))?;
-    }
-    Ok(())
+fn take_aim(open: &mut OpenXdptraceSkel<'_>, aim: &Aim<'_>, program: BorrowedFd<'_>) -> libbpf_rs::Result<()> {
+    aim.chosen(open).try_for_each(|probe| {
+        probe.set_autoload(true);
+        probe.set_attach_target(program.as_raw_fd(), Some(aim.function.name.clone()))
+    })
 }
 
 /// By BPF_RAW_TRACEPOINT_OPEN, as libbpf attaches fentry and fexit: it is what 5.10 knows.

@@ -2,17 +2,37 @@
 
 use libbpf_rs::{AsRawLibbpf, OpenProgramMut, libbpf_sys};
 
-use crate::bpf::{Flag, Value};
+use crate::bpf::{Flag, Place, Value};
 
 /// In the upper half of an operand, says that the lower one is a setting's number.
 const SETTING: u32 = 0x7eed;
 /// Added to a flag's number where the jump is taken if it is not set.
 const UNLESS: u32 = 0x100;
 
+/// Added to a value's number where it is the operand of anything but a move of 64 bits.
+const OPERAND: u32 = 0x200;
+
+/// Added to the number of a place for a filter.
+const PLACES: u32 = 0x300;
+
 /// `if r == imm goto +off`
 const JUMP_IF_EQUAL: u8 = 0x15;
 /// `if r != imm goto +off`
 const JUMP_IF_NOT_EQUAL: u8 = 0x55;
+/// `goto +off`
+const GOTO: u8 = 0x05;
+/// `call imm`, of a subprogram where the source register is [`OF_PROGRAM`]
+const CALL: u8 = 0x85;
+const OF_PROGRAM: u8 = 1;
+const EXIT: u8 = 0x95;
+/// The bits of an instruction's class, and those of jumps that compare 64 bits, and 32.
+const CLASS: u8 = 0x07;
+const JUMPS: u8 = 0x05;
+const SHORT_JUMPS: u8 = 0x06;
+/// `r &= imm`, `r *= imm`, `r = imm`, `if w != imm goto +off`, `if r > imm …`, `if r <= imm …` and `if r < imm …`
+const WITH_OPERAND: [u8; 7] = [0x57, 0x27, MOVE, 0x56, 0x25, 0xb5, 0xa5];
+/// `r = imm`
+const MOVE: u8 = 0xb7;
 /// The first of the two instructions of `r = imm64`
 const MOVE_WIDE: u8 = 0x18;
 
@@ -41,28 +61,59 @@ impl Settings {
         self.set(value, to.unwrap_or(0));
     }
 
-    /// Writes them into an opened program.
+    /// Writes them into a program that is about to be loaded.
     pub(super) fn write(&self, program: &mut OpenProgramMut<'_>) {
+        let changes = self.changes(program.insns());
+        changes.into_iter().for_each(|(number, insn)| overwrite(program, number, insn));
+    }
+
+    /// What instructions become, by their number.
+    fn changes(&self, instructions: &[libbpf_sys::bpf_insn]) -> Vec<(usize, u64)> {
         let mut changes = Vec::new();
-        let instructions = program.insns();
+        let reached = self.reached(instructions);
         for (number, insn) in instructions.iter().enumerate() {
             let next = instructions.get(number + 1);
-            if let Some(jump) = self.jump(insn) {
-                changes.push((number, jump));
+            if let Some(is_taken) = self.is_taken(insn) {
+                let left_out = if is_taken { number + 1 } else { target(number, insn.off.into()) };
+                let is_free = reached[number] && reached.get(left_out) == Some(&true);
+                changes.push((number, jump(insn, is_taken, is_free)));
+            } else if let Some(operand) = self.operand(insn) {
+                changes.push((number, operand));
             } else if let Some((value, next)) = self.value(insn, next) {
                 changes.extend([(number, value), (number + 1, next)]);
             }
         }
-        changes.into_iter().for_each(|(number, insn)| overwrite(program, number, insn));
+        changes
     }
 
-    /// What a flag's jump becomes: one that is taken unless a valid pointer is 0, or if it is.
-    fn jump(&self, insn: &libbpf_sys::bpf_insn) -> Option<u64> {
+    /// Which instructions can be reached where each flag's jump is taken always or never.
+    fn reached(&self, instructions: &[libbpf_sys::bpf_insn]) -> Vec<bool> {
+        let mut reached = vec![false; instructions.len()];
+        let mut ways = vec![0];
+        while let Some(number) = ways.pop() {
+            let Some(insn) = instructions.get(number).filter(|_| !reached[number]) else { continue };
+            reached[number] = true;
+            match self.is_taken(insn) {
+                Some(true) => ways.push(target(number, insn.off.into())),
+                Some(false) => ways.push(number + 1),
+                None => ways.extend(successors(number, insn)),
+            }
+        }
+        reached
+    }
+
+    /// Whether a flag's jump is to be taken; None: it is none.
+    fn is_taken(&self, insn: &libbpf_sys::bpf_insn) -> Option<bool> {
         let number = setting(insn.imm).filter(|_| insn.code == JUMP_IF_EQUAL)?;
         let is_set = self.flags >> (number & !UNLESS) & 1 == 1;
-        let is_taken = is_set != (number & UNLESS != 0);
-        let code = if is_taken { JUMP_IF_NOT_EQUAL } else { JUMP_IF_EQUAL };
-        Some(encode(code, insn.dst_reg(), insn.off, 0))
+        Some(is_set != (number & UNLESS != 0))
+    }
+
+    /// A value where it is the operand of a short instruction.
+    fn operand(&self, insn: &libbpf_sys::bpf_insn) -> Option<u64> {
+        let number = setting(insn.imm).filter(|number| number & OPERAND != 0 && WITH_OPERAND.contains(&insn.code))?;
+        let value = self.values.get((number & !OPERAND) as usize)?;
+        Some(encode(insn.code, insn.dst_reg(), insn.off, *value as u32))
     }
 
     fn value(&self, insn: &libbpf_sys::bpf_insn, next: Option<&libbpf_sys::bpf_insn>) -> Option<(u64, u64)> {
@@ -70,6 +121,43 @@ impl Settings {
         let value = self.values.get(insn.imm as usize).filter(|_| is_value)?;
         Some((encode(MOVE_WIDE, insn.dst_reg(), 0, *value as u32), encode(0, 0, 0, (*value >> 32) as u32)))
     }
+}
+
+/// A flag's jump as it is loaded. Free, it costs at most the jump; but then nothing leads to what it leaves out, which the
+/// verifier refuses, unless something else does. Otherwise it is one that depends on whether a valid pointer is 0.
+fn jump(insn: &libbpf_sys::bpf_insn, is_taken: bool, is_free: bool) -> u64 {
+    match (is_free, is_taken) {
+        (true, true) => encode(GOTO, 0, insn.off, 0),
+        (true, false) => encode(GOTO, 0, 0, 0),
+        (false, true) => encode(JUMP_IF_NOT_EQUAL, insn.dst_reg(), insn.off, 0),
+        (false, false) => encode(JUMP_IF_EQUAL, insn.dst_reg(), insn.off, 0),
+    }
+}
+
+/// The instruction `off` behind the next one.
+fn target(number: usize, off: isize) -> usize {
+    (number + 1).wrapping_add_signed(off)
+}
+
+/// Where an instruction that is no flag's jump leads.
+fn successors(number: usize, insn: &libbpf_sys::bpf_insn) -> Vec<usize> {
+    let (next, near, far) = (number + 1, target(number, insn.off.into()), target(number, insn.imm as isize));
+    match insn.code {
+        EXIT => Vec::new(),
+        GOTO => vec![near],
+        CALL if insn.src_reg() == OF_PROGRAM => vec![next, far],
+        CALL => vec![next],
+        MOVE_WIDE => vec![next + 1],
+        code if matches!(code & CLASS, JUMPS | SHORT_JUMPS) => vec![next, near],
+        _ => vec![next],
+    }
+}
+
+/// Where the places for a filter begin.
+pub(super) fn find_places(instructions: &[libbpf_sys::bpf_insn], place: Place) -> Vec<usize> {
+    let is_first = |insn: &libbpf_sys::bpf_insn| insn.code == MOVE && setting(insn.imm) == Some(PLACES | place.0);
+    let numbered = instructions.iter().enumerate();
+    numbered.filter(|(_, insn)| is_first(insn)).map(|(number, _)| number).collect()
 }
 
 fn setting(imm: i32) -> Option<u32> {
@@ -112,13 +200,14 @@ mod tests {
         let mut settings = Settings::default();
         settings.flag(Flag::FLAG_TYPED, true);
         let (set, unset) = (Flag::FLAG_TYPED.0, Flag::FLAG_RETURNS.0);
-        let jump = |flag| settings.jump(&insn(0x15, 6, 7, SETTING << 16 | flag));
-        let (taken, not_taken) = (Some(encode(0x55, 6, 7, 0)), Some(encode(0x15, 6, 7, 0)));
-        assert_eq!([jump(set), jump(unset)], [taken, not_taken]);
-        assert_eq!([jump(set | UNLESS), jump(unset | UNLESS)], [not_taken, taken]);
+        let jump = |flag| settings.is_taken(&insn(0x15, 6, 7, SETTING << 16 | flag));
+        assert_eq!(
+            [jump(set), jump(unset), jump(set | UNLESS), jump(unset | UNLESS)].map(Option::unwrap),
+            [true, false, false, true]
+        );
         // Another jump, and another number.
-        assert_eq!(settings.jump(&insn(0x1d, 6, 7, SETTING << 16)), None);
-        assert_eq!(settings.jump(&insn(0x15, 6, 7, 1)), None);
+        assert_eq!(settings.is_taken(&insn(0x1d, 6, 7, SETTING << 16)), None);
+        assert_eq!(settings.is_taken(&insn(0x15, 6, 7, 1)), None);
     }
 
     #[test]

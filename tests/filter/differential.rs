@@ -1,8 +1,9 @@
 //! The translated code in our interpreter against libpcap's own.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use xdptrace::filter::{self, Classic, Insn};
+use xdptrace::filter::{self, Classic, Insn, Layout};
 
 use crate::expressions::expressions;
 use crate::interpreter::{self, Instruction};
@@ -73,6 +74,39 @@ fn expressions_agree_with_libpcap() {
         found
     });
     report("expressions", expressions.len(), packets.len(), &found);
+}
+
+/// As the kernel's two places have it: shown no more than the headers at first, and all of it where they are too few.
+#[test]
+fn first_looks_agree_with_libpcap() {
+    const SHORT: u32 = 2;
+    let (expressions, packets) = (expressions(), corpus());
+    let (answered, short) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let found = everywhere(&expressions, |expression| {
+        let own = libpcap::compile(expression, true, NETMASK_UNKNOWN).unwrap();
+        let program = filter::compile(expression).unwrap();
+        let close = filter::translate(program.instructions(), &LAYOUT).unwrap();
+        let mut found = Vec::new();
+        let look = close.reach().next_multiple_of(8).clamp(8, 128);
+        for least in [8, look, 128] {
+            let layout = Layout { least, short: SHORT, ..LAYOUT };
+            let quick = interpretable(filter::translate(program.instructions(), &layout).unwrap().fill(SLED).unwrap());
+            for packet in packets.iter().filter(|packet| packet.bytes.len() >= least as usize) {
+                let expected = u32::from(libpcap::accepts(&own, packet));
+                let said = interpreter::answer(&quick, packet, least as usize);
+                let counter = if said == Ok(SHORT) { &short } else { &answered };
+                counter.fetch_add(usize::from(least == look), Relaxed);
+                if said != Ok(SHORT) && said != Ok(expected) {
+                    found.push(format!("{expression} at {least} on {}: {said:?}", packet.name));
+                }
+            }
+        }
+        found
+    });
+    report("first looks", 3 * expressions.len(), packets.len(), &found);
+    let (answered, short) = (answered.into_inner(), short.into_inner());
+    println!("{answered} answered at a look at the headers, {short} not");
+    assert!(answered > short);
 }
 
 /// Without libpcap's optimiser, the same expressions are other programs: longer, and with more of M[].

@@ -4,7 +4,7 @@
 //! It knows what `-mcpu=v3` knows, because 5.10 knows no more.
 
 use crate::packets::Packet;
-use crate::view::{self, COPIED, DATA, SIZE, SPARE};
+use crate::view::{self, COPIED, DATA, LINEAR, SIZE, SPARE};
 
 /// `struct bpf_insn` of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,12 @@ struct Machine<'a> {
 
 /// Whether `program` accepts `packet`, or what it did that it must not.
 pub fn accepts(program: &[Instruction], packet: &Packet) -> Outcome<bool> {
-    let mut machine = Machine::new(packet);
+    answer(program, packet, packet.bytes.len()).map(|answer| answer != 0)
+}
+
+/// What `program` says of `packet`, of which it is shown so many bytes.
+pub fn answer(program: &[Instruction], packet: &Packet, shown: usize) -> Outcome<u32> {
+    let mut machine = Machine::new(packet, shown);
     let mut at = 0;
     while let Some(instruction) = program.get(at) {
         let next = match instruction.code & 7 {
@@ -49,16 +54,19 @@ pub fn accepts(program: &[Instruction], packet: &Packet) -> Outcome<bool> {
         }
         at = next;
     }
-    machine.read(0).map(|verdict| verdict as u32 != 0)
+    machine.read(0).map(|answer| answer as u32)
 }
 
 impl<'a> Machine<'a> {
-    fn new(packet: &'a Packet) -> Self {
+    fn new(packet: &'a Packet, shown: usize) -> Self {
         let mut registers = [None; 11];
         registers[1] = Some(VIEW_ADDRESS);
+        registers[3] = Some(shown as u64);
         let mut known = [true; SIZE];
-        known[packet.bytes.len().min(COPIED)..DATA].fill(false);
-        Self { registers, view: view::view(packet, PACKET_ADDRESS), known, packet: &packet.bytes }
+        known[shown.min(COPIED)..DATA].fill(false);
+        // Where the filter may keep what it was told.
+        known[LINEAR..LINEAR + 4].fill(false);
+        Self { registers, view: view::view(packet, PACKET_ADDRESS), known, packet: &packet.bytes[..shown] }
     }
 
     fn read(&self, register: u8) -> Outcome<u64> {
@@ -125,7 +133,7 @@ impl<'a> Machine<'a> {
 
     fn fill(&mut self, to: usize, bytes: &[u8]) -> Outcome<()> {
         let end = to + bytes.len();
-        if to < SPARE || end > DATA {
+        if (to < SPARE || end > DATA) && (to, end) != (LINEAR, LINEAR + 4) {
             return Err(format!("writes to {to} of the view"));
         }
         self.view[to..end].copy_from_slice(bytes);

@@ -11,7 +11,8 @@ pub const SPARE: usize = COPIED;
 /// The address of the packet's first byte.
 pub const DATA: usize = SPARE + 8 + 16 * 4 + 8;
 const CAPTURED: usize = DATA + 8;
-const LINEAR: usize = CAPTURED + 4;
+/// How many bytes of the packet there are, for who tells the filter; where the filter may keep it.
+pub const LINEAR: usize = CAPTURED + 4;
 const LENGTH: usize = LINEAR + 4;
 /// Of the whole, with the padding at its end.
 pub const SIZE: usize = (LENGTH + 4).next_multiple_of(8);
@@ -25,6 +26,8 @@ pub const LAYOUT: Layout = Layout {
     data: DATA as i16,
     linear: LINEAR as i16,
     length: LENGTH as i16,
+    short: 0,
+    least: 0,
 };
 
 /// What nobody wrote is no zero that a filter could take for a packet's.

@@ -17,7 +17,8 @@ use xdptrace::filter::{Classic, Layout, Notation, compile, dump_code, translate}
 use random::Random;
 
 /// The view, at the beginning of a map's value.
-const LAYOUT: Layout = Layout { bytes: 0, room: 128, scratch: 136, beyond: 200, data: 208, linear: 220, length: 224 };
+const LAYOUT: Layout =
+    Layout { bytes: 0, room: 128, scratch: 136, beyond: 200, data: 208, linear: 220, length: 224, short: 0, least: 0 };
 const VIEW_SIZE: usize = 232;
 const PACKET_SIZE: usize = 512;
 const SLED: usize = 2048;
@@ -126,8 +127,10 @@ impl Bench {
             insn(0x79, 2, 1, LAYOUT.data, 0),
             insn(0x55, 2, 0, 1, 0),
             insn(0x7b, 1, 9, LAYOUT.data, 0),
+            insn(0x61, 3, 1, LAYOUT.linear, 0),
             // Nothing that a filter may rely on.
             insn(0xbf, 9, 10, 0, 0),
+            insn(0x62, 1, 0, LAYOUT.linear, 7),
         ];
         let left = (sled.len() + enter.len()) as i16;
         let begin = [insn(0x62, 10, 0, -4, 0)];

@@ -73,8 +73,9 @@ fn filtering(map: &OwnedFd, sled: &[Insn]) -> OwnedFd {
         insn(0x55, 0, 0, 2, 0),
         insn(0xb7, 0, 0, 0, NO_PACKET),
         exit,
-        // r1 = r0; r1->data = r0 + SIZE
+        // r1 = r0; r3 = r1->linear, which the filter doesn't know; r1->data = r0 + SIZE
         insn(0xbf, 1, 0, 0, 0),
+        insn(0x61, 3, 1, view::LINEAR as i16, 0),
         insn(0x07, 0, 0, 0, view::SIZE as i32),
         insn(0x7b, 1, 0, view::DATA as i16, 0),
     ];

@@ -5,40 +5,39 @@ use std::process::Command;
 use super::LAYOUT;
 use crate::filter::{Notation, compile, dump, dump_code, translate};
 
-const UDP_PORT_9: &str = "   0: (61) r3 = *(u32 *)(r1 +252)
-   1: (a5) if r3 < 0x18 goto pc+31
-   2: (69) r0 = *(u16 *)(r1 +20)
-   3: (56) if w0 != 0xdd86 goto pc+9
-   4: (71) r0 = *(u8 *)(r1 +28)
-   5: (56) if w0 != 0x11 goto pc+27
-   6: (a5) if r3 < 0x38 goto pc+26
-   7: (69) r0 = *(u16 *)(r1 +62)
-   8: (16) if w0 == 0x900 goto pc+22
-   9: (a5) if r3 < 0x3a goto pc+23
-  10: (69) r0 = *(u16 *)(r1 +64)
-  11: (16) if w0 == 0x900 goto pc+19
-  12: (05) goto pc+20
-  13: (56) if w0 != 0x8 goto pc+19
-  14: (71) r0 = *(u8 *)(r1 +31)
-  15: (56) if w0 != 0x11 goto pc+17
-  16: (69) r0 = *(u16 *)(r1 +28)
-  17: (46) if w0 & 0xff1f goto pc+15
-  18: (71) r2 = *(u8 *)(r1 +22)
-  19: (54) w2 &= 15
-  20: (64) w2 <<= 2
-  21: (bf) r4 = r2
-  22: (0f) r4 += r1
-  23: (bf) r5 = r3
-  24: (1f) r5 -= r2
-  25: (c5) if r5 s< 0x10 goto pc+7
-  26: (69) r0 = *(u16 *)(r4 +22)
-  27: (16) if w0 == 0x900 goto pc+3
-  28: (c5) if r5 s< 0x12 goto pc+4
-  29: (69) r0 = *(u16 *)(r4 +24)
-  30: (56) if w0 != 0x900 goto pc+2
-  31: (b4) w0 = 1
-  32: (05) goto pc+1
-  33: (b4) w0 = 0
+const UDP_PORT_9: &str = "   0: (a5) if r3 < 0x18 goto pc+31
+   1: (69) r0 = *(u16 *)(r1 +20)
+   2: (56) if w0 != 0xdd86 goto pc+9
+   3: (71) r0 = *(u8 *)(r1 +28)
+   4: (56) if w0 != 0x11 goto pc+27
+   5: (a5) if r3 < 0x38 goto pc+26
+   6: (69) r0 = *(u16 *)(r1 +62)
+   7: (16) if w0 == 0x900 goto pc+22
+   8: (a5) if r3 < 0x3a goto pc+23
+   9: (69) r0 = *(u16 *)(r1 +64)
+  10: (16) if w0 == 0x900 goto pc+19
+  11: (05) goto pc+20
+  12: (56) if w0 != 0x8 goto pc+19
+  13: (71) r0 = *(u8 *)(r1 +31)
+  14: (56) if w0 != 0x11 goto pc+17
+  15: (69) r0 = *(u16 *)(r1 +28)
+  16: (46) if w0 & 0xff1f goto pc+15
+  17: (71) r2 = *(u8 *)(r1 +22)
+  18: (54) w2 &= 15
+  19: (64) w2 <<= 2
+  20: (bf) r4 = r2
+  21: (0f) r4 += r1
+  22: (bf) r5 = r3
+  23: (1f) r5 -= r2
+  24: (c5) if r5 s< 0x10 goto pc+7
+  25: (69) r0 = *(u16 *)(r4 +22)
+  26: (16) if w0 == 0x900 goto pc+3
+  27: (c5) if r5 s< 0x12 goto pc+4
+  28: (69) r0 = *(u16 *)(r4 +24)
+  29: (56) if w0 != 0x900 goto pc+2
+  30: (b4) w0 = 1
+  31: (05) goto pc+1
+  32: (b4) w0 = 0
 ";
 
 #[test]

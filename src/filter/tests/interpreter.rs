@@ -39,10 +39,10 @@ impl<'packet> Machine<'packet> {
         view[bytes..bytes + head].copy_from_slice(&linear[..head]);
         let mut put = |at: i16, bytes: &[u8]| view[at as usize..][..bytes.len()].copy_from_slice(bytes);
         put(LAYOUT.data, &DATA.to_ne_bytes());
-        put(LAYOUT.linear, &(linear.len() as u32).to_ne_bytes());
         put(LAYOUT.length, &length.to_ne_bytes());
         let mut registers = [Value::Nothing; 11];
         registers[1] = Value::View(0);
+        registers[3] = Value::Number(linear.len() as u64);
         Self { linear, view, registers, steps: 0, calls: 0 }
     }
 
@@ -121,7 +121,8 @@ impl<'packet> Machine<'packet> {
         assert_eq!(insn.code, 0x63);
         let range = self.range(insn.dst, insn.off.into(), 4);
         let scratch = range.start >= LAYOUT.scratch as usize && range.end <= LAYOUT.scratch as usize + 64;
-        assert!(scratch || range.start == LAYOUT.beyond as usize, "only what is ours is written");
+        let single = [LAYOUT.beyond, LAYOUT.linear].iter().any(|at| range.start == *at as usize);
+        assert!(scratch || single, "only what is ours is written");
         let word = self.number(insn.src) as u32;
         self.view[range].copy_from_slice(&word.to_le_bytes());
     }
