@@ -262,14 +262,14 @@ fn lockdown(state: &State) -> Finding {
         Lockdown::None => (Answer::Yes, "none"),
         Lockdown::Integrity => (Answer::Yes, "integrity, which lets packets be read"),
         // bpf_tracing_func_proto has no helper that reads kernel memory then.
-        Lockdown::Confidentiality => {
-            (Answer::No, "confidentiality forbids reading packets: boot with lockdown=integrity or none")
-        }
+        Lockdown::Confidentiality => (
+            Answer::Note,
+            "confidentiality: packets are shown as they left, but neither filtered nor compared with how they arrived",
+        ),
         Lockdown::Unknown => {
             (Answer::Unknown, "securityfs doesn't tell: mount -t securityfs securityfs /sys/kernel/security")
         }
     };
-    // What it forbids shows in the trial load, which stops tracing then.
     Finding::by_the_way("lockdown", answer, words)
 }
 

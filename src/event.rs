@@ -129,20 +129,25 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The packet as it arrived, or, where only fexit saw it, as it left.
+    /// The packet as it arrived, or, where only fexit saw it, or could have it read, as it left.
     pub fn packet(&self) -> Option<Frame<'a>> {
-        self.before.or(self.after)
+        self.before.filter(|before| !before.bytes.is_empty()).or(self.after).or(self.before)
     }
 }
 
 impl<'a> Told<'a> {
-    /// What is told once is both: where there is no other half, or they are the same.
+    /// What is told once is both, where there is no other half, or they are the same; but bytes that could not be read here
+    /// or there may differ.
     fn arrival(&self) -> Frame<'a> {
         let Record { length_before, metadata_before, .. } = self.record;
+        let length = self.whole(length_before);
         match self.tells(Tells::TOLD_EXIT) {
+            true if self.tells(Tells::TOLD_SAME) && self.tells(Tells::TOLD_UNREAD) => {
+                Frame { bytes: &[], ..self.departure() }
+            }
             true if self.tells(Tells::TOLD_SAME) => self.departure(),
-            true => Frame { length: self.whole(length_before), metadata: metadata_before, bytes: self.arrived },
-            false => Frame { length: self.whole(length_before), metadata: metadata_before, bytes: self.bytes },
+            true => Frame { length, metadata: metadata_before, bytes: self.arrived },
+            false => Frame { length, metadata: metadata_before, bytes: self.bytes },
         }
     }
 

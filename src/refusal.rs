@@ -25,9 +25,6 @@ pub fn capture_messages() {
 /// Says why the kernel refused to `action` (a verb phrase) `object`.
 pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     let messages = MESSAGES.lock().map(|messages| messages.clone()).unwrap_or_default();
-    if std::env::var_os("XD").is_some() {
-        eprintln!("{messages}");
-    }
     let failed = format!("failed to {action} {object}");
     match errno(error) {
         Some(libc::EPERM) => Failure::unable(format!("{failed}: {}", forbidden(&messages))),

@@ -47,7 +47,8 @@ fn both_halves_differ_only_where_they_do() {
     let same = event(&told(record, &[both[0], both[1], Tells::TOLD_SAME]));
     assert_eq!((same.changed, same.before), (Some(false), same.after));
     let unread = event(&told(record, &[both[0], both[1], Tells::TOLD_SAME, Tells::TOLD_UNREAD]));
-    assert_eq!(unread.changed, None);
+    assert_eq!((unread.changed, unread.before.unwrap().bytes), (None, &b""[..]));
+    assert_eq!(unread.packet(), unread.after);
     let unmeasured = event(&told(record, &[both[0], both[1], Tells::TOLD_FRAGMENTS]));
     assert_eq!(unmeasured.before.unwrap().length, None);
 }

@@ -177,9 +177,18 @@ fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Re
     load(&mut MaybeUninit::uninit(), &aim, program, None).map(drop)
 }
 
-/// Whether the kernel lets its memory be read by the helper that is made for it: lockdown may forbid that.
+/// Whether the kernel lets its memory be read by the helper that is made for it: lockdown may forbid that. Where it doesn't
+/// tell, whether it has the helper for programs that can be tried without being attached.
 pub fn can_read() -> bool {
-    Lockdown::read() != Lockdown::Confidentiality
+    match Lockdown::read() {
+        Lockdown::None | Lockdown::Integrity => true,
+        Lockdown::Confidentiality => false,
+        Lockdown::Unknown => {
+            let (kind, helper) = (libbpf_sys::BPF_PROG_TYPE_KPROBE, libbpf_sys::BPF_FUNC_probe_read_kernel);
+            // SAFETY: without options no pointer is followed.
+            unsafe { libbpf_sys::libbpf_probe_bpf_helper(kind, helper, ptr::null()) != 0 }
+        }
+    }
 }
 
 /// Aims the probes and loads them, with the shared maps where there are any. `storage` is where libbpf-rs keeps the

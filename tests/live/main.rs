@@ -13,6 +13,7 @@ mod following;
 mod lab;
 mod listing;
 mod loader;
+mod lockdown;
 mod output;
 mod refusals;
 mod selecting;
