@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use crate::bpf::{Counted, Record, Run, State, Tells, Told};
+use crate::bpf::{Counted, Record, State, Tells, Told};
 
 /// What an XDP program returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -210,12 +210,10 @@ impl Counts {
         for state in states {
             // A note that fexit never came for, and no later fentry found.
             let Counted { kept, filtered, skipped, lost, unpaired } = state.counts;
-            // A run that fexit never came for, and no later fentry found: fentry has counted it if it has decided about it.
-            let is = |what: Run| state.run & u64::from(what.0) != 0;
-            let is_left_over = !is(Run::RUN_ENDED);
-            let is_uncounted = is_left_over && !is(Run::RUN_DECIDED);
-            counts.seen += kept + filtered + skipped + lost + u64::from(is_uncounted);
-            counts.unpaired += unpaired + u64::from(is_left_over);
+            // A run that is noted and hasn't ended had not ended when the probes were taken off: it is nowhere counted, unless
+            // fentry had decided about it.
+            counts.seen += kept + filtered + skipped + lost;
+            counts.unpaired += unpaired;
             counts.filtered += filtered;
             counts.skipped += skipped;
         }

@@ -3,20 +3,21 @@
 #ifndef XDPTRACE_NOTE_H
 #define XDPTRACE_NOTE_H
 
-/* Notes the packet's first bytes; of what the filter has read of them, only the rest is read. */
+/* Notes the packet's first bytes; of what the filter has read at its first look, only the rest is read. */
 static __always_inline void note_bytes(struct state *state, struct view *before)
 {
 	struct extent *extent = &before->extent;
 	__u64 length = at_most(linear_length(extent), HEAD_LEN), from = 0;
 
 	before->captured = length;
+	/* What a look has read of a shorter packet ends in the words that this makes zero. */
 	set_end(before->bytes, length);
-	if (is(state, FLAG_FILTERS_ENTRY)) {
+	if (is(state, FLAG_FILTERS_ENTRY) && length >= VALUE(LOOK_LEN)) {
 		from = VALUE(LOOK_LEN);
-		if (length <= from)
+		if (length == from)
 			return;
 	}
-	/* More than `from`, which the verifier doesn't know. */
+	/* At least `from`, which the verifier doesn't know. */
 	if (likely(read_bytes(state, before->bytes, extent->data, from, at_most(length - from, HEAD_LEN))))
 		return;
 	before->captured = 0;

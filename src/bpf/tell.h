@@ -328,6 +328,8 @@ static __noinline int tell_note(void *ctx, struct state *state, bool ended)
 		state->counts.unpaired++;
 		return discard(ctx, state, batch, FATE_FILTERED);
 	}
+	if (ended && !take(state))
+		return discard(ctx, state, batch, FATE_SKIPPED);
 	keep_record(batch, size);
 	close_batch(ctx, batch, state);
 	return count(state, FATE_KEPT);

@@ -32,8 +32,8 @@ struct state states[1] SEC(".bss.states");
 
 /*
  * Set by user space once all probes are attached, cleared before they are taken off. Where there is fentry and fexit, the
- * runs that are noted are those that fentry sees: it is attached last and taken off first, so that the order makes no
- * unpaired halves.
+ * runs that are told are those that both see: fexit is attached first, and taken off first, because the kernel leaves it out
+ * of the runs that are then under way (bpf_tramp_image_put). The note that such a run has left is the last one on its CPU.
  */
 volatile bool tracing SEC(".bss.switch");
 
@@ -50,11 +50,23 @@ static __always_inline struct state *this_state(void)
 	return state;
 }
 
-/* The run that was noted last has no fexit: the kernel skipped it. */
+/*
+ * The run that was noted last has no fexit: the kernel skipped it. What depends on its end is not known to be asked for.
+ * Whether to go on: once user space is about to take the probes off, no run is noted any more that comes after such a one.
+ */
 static __noinline int end_unpaired(void *ctx, struct state *state)
 {
+	if (!tracing)
+		return false;
 	state->counts.unpaired++;
-	return state->run & RUN_DECIDED ? 0 : tell_note(ctx, state, false);
+	if (state->run & RUN_DECIDED)
+		return true;
+	if (!is_mostly(state, FLAG_TELLS_ENTRY) || is(state, FLAG_BY_VERDICT) || is(state, FLAG_BY_CHANGE) ||
+	    is(state, FLAG_BY_LATENCY) || is(state, FLAG_BY_QUEUE) || is(state, FLAG_FILTERS_EXIT))
+		count(state, FATE_FILTERED);
+	else
+		tell_note(ctx, state, false);
+	return true;
 }
 
 /* Ends what fentry has to do for a run that is not asked for. */
@@ -71,8 +83,8 @@ static __always_inline int handle_entry(void *first)
 	struct state *state = this_state();
 
 	if (is_mostly(state, FLAG_HAS_EXIT)) {
-		if (unlikely(!(state->run & RUN_ENDED)))
-			end_unpaired(ctx, state);
+		if (unlikely(!(state->run & RUN_ENDED)) && !end_unpaired(ctx, state))
+			return 0;
 	} else if (!tracing) {
 		return 0;
 	}
@@ -90,8 +102,8 @@ static __always_inline int handle_entry_quickly(void *ctx)
 
 	if (!is_mostly(state, FLAG_HAS_EXIT))
 		return tracing ? tell_entry(ctx, state) : 0;
-	if (unlikely(!(state->run & RUN_ENDED)))
-		end_unpaired(ctx, state);
+	if (unlikely(!(state->run & RUN_ENDED)) && !end_unpaired(ctx, state))
+		return 0;
 	return note_quickly(ctx, state);
 }
 
@@ -110,12 +122,15 @@ static __always_inline bool is_asked_for(void *ctx, struct state *state)
 	return !is(state, FLAG_FILTERS_EXIT) || passes_at_exit(ctx, state);
 }
 
-/* fexit without the fentry. On a CPU where none has run yet, the run had begun before the start. */
+/*
+ * fexit without the fentry. On a CPU where none has run yet, the run had begun before the start. What fentry would have decided
+ * is not known.
+ */
 static __noinline int handle_unpaired(void *ctx, struct state *state)
 {
 	if (!tracing || state->run & RUN_NONE)
 		return 0;
-	if (!is_asked_for(ctx, state)) {
+	if (is(state, FLAG_FILTERS_ENTRY) || is(state, FLAG_LEAVES_OUT) || !is_asked_for(ctx, state)) {
 		state->counts.unpaired++;
 		return count(state, FATE_FILTERED);
 	}

@@ -147,8 +147,9 @@ pub(super) fn settings_for(cpus: u32) -> Settings {
 
 /// A CPU's batch, in bytes.
 pub fn batch_size(cpus: u32) -> u32 {
-    /// What the value of an array may be: KMALLOC_MAX_SIZE (array_map_alloc_check in kernel/bpf/arraymap.c).
-    const MOST: u32 = 4 << 20;
+    /// All of them are the value of one array, which was copied in one piece when it was created before Linux 5.15, and may
+    /// have 4 MiB (KMALLOC_MAX_SIZE) before 6.0: enough for 2048 CPUs.
+    const MOST: u32 = 1 << 20;
     (MOST / states(cpus)).clamp(2 * bpf::RECORD_ROOM.next_power_of_two(), bpf::LONGEST_BATCH)
 }
 

@@ -75,17 +75,17 @@ impl Loaded {
         })
     }
 
-    /// Attaches the probes. No run is noted before [`Probe::begin`].
+    /// Attaches the probes. No run is told that had begun before.
     ///
     /// # Errors
     /// The kernel refused, with its reason where it is known.
     pub fn attach(self) -> Result<Probe> {
         let (mut links, mut programs, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        // fentry last, and first to be taken off: no run that it sees may miss its fexit.
+        // In the order in which they are taken off again, too: see `tracing` in xdptrace.bpf.c.
         for (program, action) in [(self.fexit, "attach fexit to"), (self.fentry, "attach fentry to")] {
             let Some(program) = program else { continue };
             ids.push(target::program_id(program.as_fd()).context("failed to read a program of our own")?);
-            links.insert(0, attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
+            links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
             programs.push(program);
         }
         Ok(Probe { links, programs, ids, switch: self.switch, states: self.states })

@@ -108,3 +108,26 @@ fn a_file_is_read_by_tcpdump() {
     }
     std::fs::remove_file(&file).unwrap();
 }
+
+/// A filter that looks at more than the packet has, and passes it all the same, leaves the note as the packet was.
+#[test]
+fn packets_shorter_than_a_filters_look_are_unchanged() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
+    let filter = "icmp or tcp[tcpflags] & tcp-syn != 0";
+    let tracer = Tracer::start(&nic, &["-i", "veth0", filter]);
+    for size in ["0", "1", "2", "3", "5", "7", "20"] {
+        nic.there(&["ping", "-n", "-q", "-s", size, "-c", "1", "-W", "1", "192.0.2.1"]);
+    }
+    let ended = tracer.end("INT");
+    assert_eq!((ended.stdout.len(), ended.counts().traced), (7, 7), "{ended:?}");
+    assert!(!ended.stdout.iter().any(|line| line.contains("changed")), "{ended:?}");
+}
+
+#[test]
+fn the_rate_holds_where_the_end_decides_and_the_beginning_is_told() {
+    let nic = nic_that_swaps();
+    let words = ["--probe", "entry", "--filter-at", "exit", "--rate", "2", "icmp"];
+    let (lines, counts) = trace(&nic, &words, 8);
+    assert!((2..=4).contains(&lines.len()) && counts.skipped >= 4, "{counts:?}");
+}
