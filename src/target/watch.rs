@@ -370,3 +370,22 @@ fn is_being_made(program: &Program) -> bool {
 fn signature(device: &Device, link: &Link) -> Signature {
     (device.ifindex, device.name.clone(), device.members.clone(), link.programs.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_has_gone_is_known_by_its_name_once_more() {
+        let first = Names::new(7, [(3, "eth1"), (2, "eth0"), (90, "veth0")], &Names::default());
+        for _ in 0..2 {
+            let of = [2, 3, 90, 90, 4, 2].map(|ifindex| first.of(7, ifindex));
+            assert_eq!(of, [Some("eth0"), Some("eth1"), Some("veth0"), Some("veth0"), None, Some("eth0")]);
+        }
+        assert_eq!(first.of(8, 2), None);
+        let second = Names::new(7, [(2, "lan0")], &first);
+        assert_eq!([2, 3, 4].map(|ifindex| second.of(7, ifindex)), [Some("lan0"), Some("eth1"), None]);
+        let third = Names::new(7, [], &second);
+        assert_eq!([2, 3].map(|ifindex| third.of(7, ifindex)), [Some("lan0"), None]);
+    }
+}
