@@ -2,8 +2,9 @@
 #
 #   make demo    install what is missing, build, and show the article's demo: live on this kernel, else in a VM
 #   make test    formatting, lints, unit tests, and the live tests on four kernel lines
-#   make bench   what a packet costs, what is kept of a flood, what is left of the traced program's speed, beside xdpdump
-#                and the article's demo; fails where a bar is missed. LINE=7: what a packet costs on that kernel line
+#   make bench   how fast records are read; what a packet costs, what is kept of a flood, what is left of the traced
+#                program's speed, beside xdpdump and the article's demo; the tracer's memory; fails where a bar is missed.
+#                LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make build   the release binary: target/release/xdptrace
 #   make clean

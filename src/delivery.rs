@@ -1,6 +1,6 @@
 //! From a record to the sink: what its numbers stand for, and what became of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::outlet::Outlet;
 use crate::plan::Probes;
 use crate::reader;
 use crate::sink::{Notice, Sink};
-use crate::target::{Names, Place};
+use crate::target::{Names, Place, Target};
 
 /// How long a clock that was set may go unnoticed.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ pub struct Delivery<'run> {
     output: Option<&'run Outlet>,
     names: Names,
     /// The targets that the numbers in records stand for.
-    targets: HashMap<u32, Recipient>,
+    targets: BTreeMap<u32, Recipient>,
     boot_ns: u64,
     boot_read: Instant,
     listening: bool,
@@ -33,7 +33,9 @@ pub struct Delivery<'run> {
     limit: u64,
     /// Events handed to the sink.
     handed: u64,
-    verdicts: BTreeMap<Verdict, u64>,
+    /// How many of them had which verdict: the actions, and what is none.
+    actions: [u64; Verdict::ACTIONS.len()],
+    others: BTreeMap<Verdict, u64>,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
 }
@@ -57,13 +59,14 @@ impl<'run> Delivery<'run> {
             sink,
             output,
             names: Names::default(),
-            targets: HashMap::new(),
+            targets: BTreeMap::new(),
             boot_ns: reader::boot_ns()?,
             boot_read: Instant::now(),
             listening: false,
             limit: limit.unwrap_or(u64::MAX),
             handed: 0,
-            verdicts: BTreeMap::new(),
+            actions: Default::default(),
+            others: BTreeMap::new(),
             broken: None,
         })
     }
@@ -87,7 +90,12 @@ impl<'run> Delivery<'run> {
         match self.sink.packet(&event) {
             Ok(()) => {
                 self.handed += 1;
-                event.verdict.inspect(|verdict| *self.verdicts.entry(*verdict).or_default() += 1);
+                if let Some(verdict) = event.verdict {
+                    match self.actions.get_mut(verdict.0 as usize) {
+                        Some(count) => *count += 1,
+                        None => *self.others.entry(verdict).or_default() += 1,
+                    }
+                }
                 target.delivered.traced += 1;
             }
             Err(error) => self.broken = Some(error),
@@ -118,13 +126,18 @@ impl<'run> Delivery<'run> {
     /// Records of these may come.
     pub fn take_in(&mut self, traced: &[Traced]) {
         for one in traced {
-            self.targets.entry(one.number).or_insert_with(|| Recipient {
-                function: one.target.function.name.clone(),
-                program_id: one.target.program,
-                has_queue: one.target.place == Place::Device,
-                delivered: Delivered::default(),
-            });
+            self.take_in_target(one.number, &one.target);
         }
+    }
+
+    /// Records of `target` may come, by this number.
+    pub fn take_in_target(&mut self, number: u32, target: &Target) {
+        self.targets.entry(number).or_insert_with(|| Recipient {
+            function: target.function.name.clone(),
+            program_id: target.program,
+            has_queue: target.place == Place::Device,
+            delivered: Delivered::default(),
+        });
     }
 
     /// Records of this one can't come any more: what has been delivered of it.
@@ -138,8 +151,9 @@ impl<'run> Delivery<'run> {
     }
 
     /// How many of the events handed on had which verdict.
-    pub fn verdicts(&self) -> &BTreeMap<Verdict, u64> {
-        &self.verdicts
+    pub fn verdicts(&self) -> BTreeMap<Verdict, u64> {
+        let actions = (0..).map(Verdict).zip(self.actions).filter(|(_, count)| *count > 0);
+        actions.chain(self.others.iter().map(|(verdict, count)| (*verdict, *count))).collect()
     }
 
     /// Hands on what happens to the tracer.

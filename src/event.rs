@@ -97,6 +97,7 @@ pub struct Origin<'a> {
 impl<'a> Event<'a> {
     /// An event from a record. `name` finds the name of a device by network namespace and index; `boot_ns` is what to add
     /// to CLOCK_MONOTONIC for the time of day.
+    #[inline]
     pub fn new(
         told: &Told<'a>,
         origin: Origin<'a>,

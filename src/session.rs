@@ -216,7 +216,7 @@ impl<'plan> Run<'plan> {
         let programs: Vec<(String, Counts)> =
             programs.iter().map(|one| (one.target.to_string(), counts(one, delivery))).collect();
         programs.iter().for_each(|(_, counts)| total.add(counts));
-        Summary { programs, total, verdicts: delivery.verdicts().clone(), losses: self.batches.losses() }
+        Summary { programs, total, verdicts: delivery.verdicts(), losses: self.batches.losses() }
     }
 
     fn is_blocked(&self) -> bool {

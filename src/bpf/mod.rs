@@ -115,6 +115,7 @@ impl<'a> Records<'a> {
         Some(Self { cpu: head.cpu, rest, tail })
     }
 
+    #[inline]
     fn take(&mut self, length: u16) -> Option<&'a [u8]> {
         let length = usize::from(length);
         let (taken, rest) = self.rest.split_at_checked(length.next_multiple_of(8))?;
@@ -127,6 +128,8 @@ impl<'a> Iterator for Records<'a> {
     type Item = Told<'a>;
 
     /// Ends at the first that isn't whole: a defect, which shows as a loss.
+    // Out of line, each record would be written to memory several times.
+    #[inline(always)]
     fn next(&mut self) -> Option<Told<'a>> {
         let record: Record = copy(self.rest)?;
         self.rest = &self.rest[size_of::<Record>()..];

@@ -4,7 +4,8 @@
 //! so that every NIC is asked ten times a second; and nothing tells when a map's entries or a dispatcher's components
 //! change, so that everything is read about once a second.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -52,7 +53,16 @@ pub struct View {
 
 /// The names of the devices of a network namespace. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Names(Rc<(u32, HashMap<u32, Name>)>);
+pub struct Names(Rc<Named>);
+
+#[derive(Debug, Default)]
+struct Named {
+    netns: u32,
+    /// Sorted by their index.
+    devices: Vec<(u32, Name)>,
+    /// Which of them was asked for last: mostly the next one is of the same device.
+    last: Cell<usize>,
+}
 
 #[derive(Debug, Clone)]
 struct Name {
@@ -61,19 +71,30 @@ struct Name {
 }
 
 impl Names {
-    /// The names now. A device that has gone since `before` is known by its name once more, for its last records.
-    fn new(netns: u32, links: &[Link], before: &Self) -> Self {
-        let gone = before.0.1.iter().filter(|(_, name)| !name.is_gone);
+    /// The names now, by index, in the network namespace with this inode number. A device that has gone since `before` is
+    /// known by its name once more, for its last records.
+    pub fn new<'name>(netns: u32, devices: impl IntoIterator<Item = (u32, &'name str)>, before: &Self) -> Self {
+        let gone = before.0.devices.iter().filter(|(_, name)| !name.is_gone);
         let gone = gone.map(|(ifindex, name)| (*ifindex, Name { is_gone: true, ..name.clone() }));
-        let here = links.iter().map(|link| (link.ifindex, Name { name: link.name.clone(), is_gone: false }));
-        Self(Rc::new((netns, gone.chain(here).collect())))
+        let here = devices.into_iter();
+        let here = here.map(|(ifindex, name)| (ifindex, Name { name: name.to_owned(), is_gone: false }));
+        let all: BTreeMap<u32, Name> = gone.chain(here).collect();
+        Self(Rc::new(Named { netns, devices: all.into_iter().collect(), last: Cell::new(0) }))
     }
 
     /// The name of the device with this index in the network namespace with this inode number. None where that is
     /// another namespace, or the device is gone.
+    #[inline]
     pub fn of(&self, netns: u32, ifindex: u32) -> Option<&str> {
-        let (own, names) = &*self.0;
-        names.get(&ifindex).filter(|_| *own == netns).map(|name| name.name.as_str())
+        let Named { netns: own, devices, last } = &*self.0;
+        let (_, name) = match devices.get(last.get()).filter(|(index, _)| *index == ifindex) {
+            Some(device) => device,
+            None => {
+                last.set(devices.binary_search_by_key(&ifindex, |(index, _)| *index).ok()?);
+                devices.get(last.get())?
+            }
+        };
+        (*own == netns).then_some(name.name.as_str())
     }
 }
 
@@ -173,7 +194,8 @@ impl<'plan> Watch<'plan> {
         let look_took = cpu_time().saturating_sub(began);
         let devices = self.devices(&links);
         let signature = devices.iter().map(|(device, link)| signature(device, link)).collect();
-        self.names = Names::new(self.netns, &links, &self.names);
+        let names = links.iter().map(|link| (link.ifindex, link.name.as_str()));
+        self.names = Names::new(self.netns, names, &self.names);
         let changed_after = match &mut self.seen {
             None => None,
             Some(seen) if seen.signature != signature || seen.is_read_due(now) => Some((seen.looked, seen.read)),
@@ -347,4 +369,23 @@ fn is_being_made(program: &Program) -> bool {
 
 fn signature(device: &Device, link: &Link) -> Signature {
     (device.ifindex, device.name.clone(), device.members.clone(), link.programs.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_has_gone_is_known_by_its_name_once_more() {
+        let first = Names::new(7, [(3, "eth1"), (2, "eth0"), (90, "veth0")], &Names::default());
+        for _ in 0..2 {
+            let of = [2, 3, 90, 90, 4, 2].map(|ifindex| first.of(7, ifindex));
+            assert_eq!(of, [Some("eth0"), Some("eth1"), Some("veth0"), Some("veth0"), None, Some("eth0")]);
+        }
+        assert_eq!(first.of(8, 2), None);
+        let second = Names::new(7, [(2, "lan0")], &first);
+        assert_eq!([2, 3, 4].map(|ifindex| second.of(7, ifindex)), [Some("lan0"), Some("eth1"), None]);
+        let third = Names::new(7, [], &second);
+        assert_eq!([2, 3].map(|ifindex| third.of(7, ifindex)), [Some("lan0"), None]);
+    }
 }

@@ -1,6 +1,8 @@
 //! `bench flood PACKETS DIR`: what tracers keep of more than they can take, and what they leave of the program's speed.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
@@ -13,6 +15,7 @@ use crate::tracer::{Summary, Tracer};
 const KEPT: &str = "packets kept of a flood through a program that drops them";
 const SHARE: &str = "packets/s in that flood, percent of the untraced ones";
 const START: &str = "milliseconds";
+const RESIDENT: &str = "MiB resident beside the rings, at most in that flood";
 
 /// How much more than xdpdump.
 const TIMES: f64 = 5.0;
@@ -25,6 +28,7 @@ const BRAKES: [(&str, &[&str], f64); 2] = [
     ("udp port 9, datagrams to port 7", &["udp", "port", "9"], 80.0),
 ];
 const FULL: (&str, &[&str], f64) = ("-w FILE, everything", &["-w", FILE], 60.0);
+const RESIDENT_MIB: f64 = 32.0;
 const STDOUT: &str = "/tmp/stdout";
 
 /// A program in a flood of so many packets; tracers write their files into `disk`.
@@ -49,6 +53,8 @@ pub fn run(packets: u64, disk: &str) -> Result<()> {
     for (name, words, bar) in BRAKES {
         share(name, &short.median(words), Some(bar)).emit()?;
     }
+    let resident = short.resident_mib(FULL.1);
+    Line::new(FULL.0, RESIDENT, resident).with_bar(Some(Bar::AtMost(RESIDENT_MIB))).emit()?;
     drop(target);
     let start = start_on_ten(packets);
     Line::new("attaching to ten programs in a flood", START, start).with_bar(Some(Bar::AtMost(2000.0))).emit()
@@ -121,6 +127,30 @@ impl Floods<'_> {
         let mut floods = (0..ROUNDS).map(|_| self.braked(words)).collect::<Result<Vec<_>>>()?;
         floods.sort_by(|one, other| one.share.total_cmp(&other.share));
         Ok(floods.swap_remove(floods.len() / 2))
+    }
+
+    /// The most that xdptrace holds beside its rings, asked ten times a second: in a flood of its own, which the asking slows
+    /// down.
+    fn resident_mib(&self, words: &'static [&'static str]) -> Result<f64> {
+        let tool = Tool::Xdptrace(words);
+        let words = tool.words(self.dir);
+        eprintln!("flood: {}: memory", words.join(" "));
+        let tracer = Tracer::start(&words, STDOUT)?;
+        let flood = pktgen::start(self.packets)?;
+        let mut kib = Vec::new();
+        while flood.lasts() {
+            kib.push(tracer.resident_kib()?);
+            thread::sleep(Duration::from_millis(100));
+        }
+        drop(flood);
+        kib.push(tracer.resident_kib()?);
+        let summary = tracer.end()?;
+        eprintln!("    {kib:?} KiB; {:?}", summary.0);
+        // There may be none.
+        let _ = fs::remove_file(format!("{}/{}", self.dir, tool.file()));
+        ensure!(summary.count(" traced")? > 0, "nothing was traced: {:?}", summary.0);
+        let most = kib.into_iter().max().context("never asked")?;
+        Ok((most as f64 / 102.4).round() / 10.0)
     }
 
     fn kept_by_xdpdump(&self, traced: &Result<Traced>) -> Line {

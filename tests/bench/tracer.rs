@@ -84,6 +84,13 @@ impl Tracer {
         Ok(true)
     }
 
+    /// KiB of memory that it holds now beside its rings.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let smaps = format!("/proc/{}/smaps", self.child.id());
+        let smaps = fs::read_to_string(&smaps).with_context(|| format!("failed to read {smaps}"))?;
+        resident_beside_rings(&smaps)
+    }
+
     /// What it said, for an error.
     fn first_words(&self) -> &str {
         self.stderr.iter().find(|line| !line.is_empty()).map_or("it ended without a word", String::as_str)
@@ -108,6 +115,25 @@ impl Drop for Tracer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// KiB that are resident of all mappings but those of perf rings, whose pages some kernels call resident once they have
+/// been looked at, and others never.
+fn resident_beside_rings(smaps: &str) -> Result<u64> {
+    let (mut kib, mut is_ring) = (0, false);
+    for line in smaps.lines() {
+        match line.split_whitespace().next() {
+            Some("Rss:") if !is_ring => {
+                let number = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+                kib += number.with_context(|| format!("not understood: {line}"))?;
+            }
+            // A mapping's first line: its addresses, and what is mapped.
+            Some(word) if !word.ends_with(':') => is_ring = line.ends_with("anon_inode:[perf_event]"),
+            _ => {}
+        }
+    }
+    ensure!(kib > 0, "nothing is resident");
+    Ok(kib)
 }
 
 /// What a tracer said on its standard error.

@@ -1,0 +1,318 @@
+//! The reader's side of the cost: bytes of a ring → records → events → sink, beside a copy of the same bytes. Fails where a
+//! bar is missed.
+//!
+//! The samples are made here, with a fixed seed, as the kernel writes them: full batches, most of their records of packets
+//! that the program left as they were, one in eight of changed ones, and one in thirty-two with metadata.
+
+// The benches' names are for divan alone.
+#![allow(missing_docs, clippy::expect_used)]
+
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "../tests/bench/table.rs"]
+mod table;
+
+use std::cell::RefCell;
+use std::env;
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use table::{Bar, Line};
+use xdptrace::bpf::Batch;
+use xdptrace::bpf::{BATCHED_SNAP_LEN, HEAD_LEN, LONGEST_BATCH, RECORD_ROOM, Record, Records, Sample, Tells, Told};
+use xdptrace::delivery::Delivery;
+use xdptrace::event::{Event, Origin};
+use xdptrace::plan::Probes;
+use xdptrace::sink::Sink;
+use xdptrace::target::{Function, Names, Place, Target};
+
+/// Samples of a pass: the ring of one of two CPUs by default, 32 MiB, through which the reader goes again and again.
+const SAMPLES: usize = 4096;
+/// Bytes of each packet.
+const PACKET: usize = 98;
+const NETNS: u32 = 4_026_531_840;
+/// Devices that have a name, and the one that packets come by.
+const DEVICES: u32 = 8;
+const IFINDEX: u32 = 5;
+const TARGET: u32 = 1;
+const FUNCTION: &str = "xdp_lb";
+const PROGRAM: u32 = 12;
+
+/// The bars.
+const MILLION_RECORDS: f64 = 5.0;
+const PERCENT_OF_COPY: f64 = 25.0;
+
+/// The fastest pass of each bench, in nanoseconds.
+static COPY: AtomicU64 = AtomicU64::new(u64::MAX);
+static DECODE: AtomicU64 = AtomicU64::new(u64::MAX);
+static DELIVER: AtomicU64 = AtomicU64::new(u64::MAX);
+
+static RING: LazyLock<Ring> = LazyLock::new(Ring::new);
+
+fn main() -> ExitCode {
+    divan::main();
+    // Cargo's own word for it; without, benches are only to be tried.
+    if !env::args().any(|word| word == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    match judge() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("decode: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[divan::bench]
+fn copy(bencher: Bencher<'_, '_>) {
+    let mut copied = vec![0; LONGEST_BATCH as usize];
+    time(bencher, &COPY, || {
+        for sample in RING.samples() {
+            copied[..sample.len()].copy_from_slice(black_box(sample));
+            black_box(&mut copied);
+        }
+    });
+}
+
+/// As far as the events.
+#[divan::bench]
+fn decode(bencher: Bencher<'_, '_>) {
+    let names = names();
+    let origin = Origin { function: FUNCTION, program_id: PROGRAM, has_queue: true };
+    time(bencher, &DECODE, || {
+        for records in RING.samples().filter_map(Records::new) {
+            for told in records {
+                let event = Event::new(&told, origin, |netns, ifindex| names.of(netns, ifindex), 1, 0);
+                black_box(&event);
+            }
+        }
+    });
+}
+
+/// … and on to the sink, as the tracer does.
+#[divan::bench]
+fn deliver(bencher: Bencher<'_, '_>) {
+    with_delivery(|deliver| time(bencher, &DELIVER, || RING.deliver(deliver))).expect("no clock");
+}
+
+fn time(bencher: Bencher<'_, '_>, fastest: &AtomicU64, mut pass: impl FnMut()) {
+    let bencher = bencher.counter(ItemsCount::new(RING.records)).counter(BytesCount::new(RING.bytes()));
+    bencher.bench_local(|| {
+        let began = Instant::now();
+        pass();
+        fastest.fetch_min(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    });
+}
+
+/// Prints the figures with their bars; whether these hold. With BENCH_LINES, a file, they go there as well, for the table
+/// of tests/bench/run.
+fn judge() -> Result<bool> {
+    let [copy, decode, deliver] = [&COPY, &DECODE, &DELIVER].map(|fastest| fastest.load(Ordering::Relaxed));
+    if [copy, decode, deliver].contains(&u64::MAX) {
+        eprintln!("decode: not all was measured, so nothing is compared");
+        return Ok(true);
+    }
+    let million_records = |ns: u64| RING.records as f64 * 1e3 / ns as f64;
+    let speed = |ns: u64| format!("{:.0} MB/s", RING.bytes() as f64 * 1e3 / ns as f64);
+    let percent = |ns: u64| copy as f64 * 100.0 / ns as f64;
+    let unit = "the reader natively, records of 98-byte packets";
+    let line = |case: &str, figure: f64, bar: Option<Bar>| {
+        Line::new(case, unit, Ok((figure * 10.0).round() / 10.0)).with_bar(bar)
+    };
+    let fast = Some(Bar::AtLeast(MILLION_RECORDS));
+    let lines = [
+        line("million records/s, ring to event", million_records(decode), fast),
+        line("million records/s, ring to sink", million_records(deliver), fast),
+        line("bytes/s, ring to event, percent of a copy's", percent(decode), Some(Bar::AtLeast(PERCENT_OF_COPY)))
+            .with_note(format!("{} of {}", speed(decode), speed(copy))),
+        line("bytes/s, ring to sink, percent of a copy's", percent(deliver), None).with_note(speed(deliver)),
+        line("allocations, ring to sink", allocations()? as f64, Some(Bar::AtMost(0.0)))
+            .with_note(format!("in {} records", RING.records)),
+    ];
+    let lines: Vec<String> = lines.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    let lines = lines.join("\n") + "\n";
+    if let Some(file) = env::var_os("BENCH_LINES") {
+        fs::write(&file, &lines).with_context(|| format!("failed to write {}", file.to_string_lossy()))?;
+    }
+    table::print(&lines)
+}
+
+/// … of a pass that isn't the first one: those would be for each event.
+fn allocations() -> Result<u64> {
+    with_delivery(|deliver| {
+        RING.deliver(deliver);
+        allocation_counter::measure(|| RING.deliver(deliver)).count_total
+    })
+}
+
+/// A sink that only takes events.
+struct Nowhere(u64);
+
+impl Sink for Nowhere {
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.0 += 1;
+        black_box(event);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives what the reader hands records to.
+fn with_delivery<R>(work: impl FnOnce(&mut dyn FnMut(&Told<'_>) -> bool) -> R) -> Result<R> {
+    let mut sink = Nowhere(0);
+    let mut delivery = Delivery::new(&mut sink, None, None)?;
+    delivery.refresh(names())?;
+    delivery.take_in_target(TARGET, &target());
+    let delivery = RefCell::new(delivery);
+    let result = work(&mut |told| delivery.borrow_mut().record(told));
+    drop(delivery);
+    ensure!(sink.0 > 0 && sink.0 % RING.records as u64 == 0, "{} events of {} records a pass", sink.0, RING.records);
+    Ok(result)
+}
+
+fn names() -> Names {
+    let names: Vec<String> = (1..=DEVICES).map(|ifindex| format!("eth{ifindex}")).collect();
+    Names::new(NETNS, (1..).zip(names.iter().map(String::as_str)), &Names::default())
+}
+
+fn target() -> Target {
+    let function = Function {
+        name: FUNCTION.to_owned(),
+        type_id: 1,
+        context: Some(0),
+        typed: true,
+        parameters: 1,
+        returns: true,
+        is_static: false,
+    };
+    Target {
+        program: PROGRAM,
+        function,
+        devices: vec![format!("eth{IFINDEX}")],
+        probes: Probes::Both,
+        place: Place::Device,
+        loaded_ns: 0,
+        is_devices_own: true,
+    }
+}
+
+/// Perf samples as they lie in a ring, each behind its header and its size.
+struct Ring {
+    memory: Vec<u64>,
+    /// Where each of them begins, and its length.
+    samples: Vec<(usize, usize)>,
+    records: usize,
+}
+
+impl Ring {
+    /// struct perf_event_header, and the sample's size behind it.
+    const HEADER: usize = 8 + 4;
+
+    fn new() -> Self {
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        let (mut bytes, mut samples, mut records) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..SAMPLES {
+            let (sample, count) = sample(&mut random);
+            bytes.resize(bytes.len() + Self::HEADER, 0);
+            samples.push((bytes.len(), sample.len()));
+            bytes.extend(sample);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            records += count;
+        }
+        let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")));
+        Self { memory: words.collect(), samples, records }
+    }
+
+    fn samples(&self) -> impl Iterator<Item = &[u8]> {
+        // SAFETY: integers, all of them initialised.
+        let bytes = unsafe { plain::as_bytes(&self.memory[..]) };
+        self.samples.iter().map(|(start, length)| &bytes[*start..start + length])
+    }
+
+    fn bytes(&self) -> usize {
+        self.samples.iter().map(|(_, length)| length).sum()
+    }
+
+    /// What the reader does with what libbpf gives it.
+    fn deliver(&self, deliver: &mut dyn FnMut(&Told<'_>) -> bool) {
+        for records in self.samples().filter_map(Records::new) {
+            for told in records {
+                assert!(deliver(&told));
+            }
+        }
+    }
+}
+
+/// A full batch, and how many records are in it.
+fn sample(random: &mut Random) -> (Vec<u8>, usize) {
+    let fill = LONGEST_BATCH as usize - size_of::<Batch>() - RECORD_ROOM as usize;
+    let (mut records, mut count) = (Vec::new(), 0);
+    while records.len() <= fill {
+        add_record(&mut records, random);
+        count += 1;
+    }
+    let head = Sample { used: records.len() as u32, records: count, cpu: 1, ..Sample::default() };
+    // SAFETY: there is no padding (asserted in record.h).
+    let head = unsafe { plain::as_bytes(&head) };
+    ([head, &records].concat(), count as usize)
+}
+
+fn add_record(bytes: &mut Vec<u8>, random: &mut Random) {
+    const { assert!(PACKET <= HEAD_LEN && PACKET <= BATCHED_SNAP_LEN as usize) };
+    let is_changed = random.below(8) == 0;
+    let metadata = if random.below(32) == 0 { 4 * (1 + random.below(8)) } else { 0 };
+    let told = Tells::TOLD_ENTRY.0 | Tells::TOLD_EXIT.0 | Tells::TOLD_VERDICT.0;
+    let told = if is_changed { told } else { told | Tells::TOLD_SAME.0 };
+    let record = Record {
+        time_ns: random.next(),
+        latency_ns: random.below(10_000).into(),
+        target: TARGET,
+        verdict: 1 + random.below(3),
+        netns: NETNS,
+        ifindex: IFINDEX,
+        queue: random.below(4),
+        length_before: PACKET as u32,
+        length_after: PACKET as u32,
+        metadata_after: metadata as u16,
+        captured: PACKET as u16,
+        told: told as u16,
+        arrived: if is_changed { PACKET as u16 } else { 0 },
+        metadata: metadata as u16,
+        ..Record::default()
+    };
+    // SAFETY: there is no padding (asserted in record.h).
+    bytes.extend_from_slice(unsafe { plain::as_bytes(&record) });
+    for length in [record.captured, record.arrived, record.metadata] {
+        bytes.extend((0..length).map(|_| random.below(256) as u8));
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+    }
+}
+
+/// xorshift64
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        (self.next() % u64::from(bound)) as u32
+    }
+}
