@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod capture;
 mod checking;
 mod endings;
 mod fields;
@@ -14,6 +15,7 @@ mod lab;
 mod listing;
 mod loader;
 mod output;
+mod packets;
 mod refusals;
 mod selecting;
 mod setups;
