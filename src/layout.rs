@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Error, Result};
-use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::Struct;
+use libbpf_rs::btf::types::Composite;
+use libbpf_rs::btf::{Btf, BtfType};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::bpf;
@@ -64,7 +64,9 @@ impl Layout {
         let few = extract(&kernel, &bpf::type_names()?)?;
         let file = keep(&few).context("failed to keep the kernel's types in memory: free some")?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        let has_fragments = has_member(&path, "xdp_buff", "flags")?;
+        let btf = Btf::from_path(&path).context("failed to read the kernel's types")?;
+        let buff: Composite<'_> = btf.type_by_name("xdp_buff").context("the kernel has no struct xdp_buff")?;
+        let has_fragments = has_member(&btf, &buff, "flags");
         Ok(Self { path, has_fragments, _file: file })
     }
 }
@@ -75,10 +77,15 @@ fn keep(btf: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn has_member(btf: &Path, of: &str, member: &str) -> Result<bool> {
-    let btf = Btf::from_path(btf).context("failed to read the kernel's types")?;
-    let of: Struct<'_> = btf.type_by_name(of).with_context(|| format!("the kernel has no struct {of}"))?;
-    Ok(of.iter().any(|one| one.name.is_some_and(|name| name == member)))
+/// Also in what has no name: 7.3 has `flags` in a struct in a union.
+fn has_member(btf: &Btf<'_>, of: &Composite<'_>, member: &str) -> bool {
+    of.iter().any(|one| match one.name {
+        Some(name) => name == member,
+        None => {
+            let inner = btf.type_by_id::<BtfType<'_>>(one.ty).and_then(|ty| Composite::try_from(ty).ok());
+            inner.is_some_and(|inner| has_member(btf, &inner, member))
+        }
+    })
 }
 
 fn explain(error: io::Error) -> Error {

@@ -160,6 +160,16 @@ fn a_type_comes_with_what_it_holds_and_without_what_it_points_to() {
 }
 
 #[test]
+fn a_member_is_found_in_what_has_no_name() {
+    let mut nested = small_btf();
+    // Member x of struct b is called a, and only the struct that b holds has an x.
+    nested[24 + 16 * 4] = 5;
+    let btf = parse(&nested);
+    let b = composite(&btf, "b").unwrap();
+    assert!(has_member(&btf, &b, "a") && has_member(&btf, &b, "x") && !has_member(&btf, &b, "int"));
+}
+
+#[test]
 fn what_is_no_btf_or_has_an_unknown_kind_is_refused() {
     let good = small_btf();
     for length in 0..good.len() {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::Sink;
 use super::localtime::LocalTime;
 use crate::bpf::HEAD_LEN;
-use crate::event::Event;
+use crate::event::{Event, Frame};
 use crate::packet::Headers;
 
 /// `06:56:58.123456 eth0 xdp_lb#12 XDP_TX 412ns IP 192.168.1.12 > 192.168.1.138: ICMP`; `?` for what is not known.
@@ -52,7 +52,7 @@ impl<W: Write> Sink for Text<W> {
     }
 }
 
-/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, or `[changed in the first 128 bytes]`.
+/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, `[metadata pushed 8]`, or `[changed in the first 128 bytes]`.
 struct Change<'event>(&'event Event<'event>);
 
 impl Display for Change<'_> {
@@ -60,7 +60,16 @@ impl Display for Change<'_> {
         let lengths = self.0.before.and_then(|frame| frame.length).zip(self.0.after.and_then(|frame| frame.length));
         let moved = i64::from(self.0.moved.unwrap_or(0));
         let cut = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after) - moved);
-        let parts = [("pushed", -moved), ("popped", moved), ("cut", cut), ("grown", -cut)];
+        let metadata = |frame: Option<Frame<'_>>| frame.map_or(0, |frame| i64::from(frame.metadata));
+        let marked = metadata(self.0.after) - metadata(self.0.before);
+        let parts = [
+            ("pushed", -moved),
+            ("popped", moved),
+            ("cut", cut),
+            ("grown", -cut),
+            ("metadata pushed", marked),
+            ("metadata popped", -marked),
+        ];
         let words: Vec<String> =
             parts.iter().filter(|(_, by)| *by > 0).map(|(word, by)| format!("{word} {by}")).collect();
         match words.is_empty() {
@@ -74,7 +83,7 @@ impl Display for Change<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::event::{Device, Frame, Verdict};
+    use crate::event::{Device, Verdict};
 
     const NOTHING_KNOWN: Event<'_> = Event {
         time_ns: 0,
@@ -140,6 +149,12 @@ mod tests {
         assert!(changed(98, 94, 0).ends_with(" [cut 4]\n"));
         assert!(changed(98, 118, -20).ends_with(" [pushed 20]\n"));
         assert!(changed(98, 100, 4).ends_with(" [popped 4, grown 6]\n"));
+        // Nothing of the packet itself is then known to differ.
+        let [none, some] = [0, 8].map(|metadata| Some(Frame { length: Some(98), metadata, bytes: &[] }));
+        let marked =
+            |before, after| line(&Event { before, after, moved: Some(0), changed: Some(true), ..NOTHING_KNOWN });
+        assert!(marked(none, some).ends_with(" [metadata pushed 8]\n"));
+        assert!(marked(some, none).ends_with(" [metadata popped 8]\n"));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::lab::{Nic, run, wait_for};
 pub const COMPONENTS: &str = concat!(env!("OUT_DIR"), "/components.bpf.o");
 /// The programs of tests/progs/chains.bpf.c.
 pub const CHAINS: &str = concat!(env!("OUT_DIR"), "/chains.bpf.o");
+/// The programs of tests/progs/packets.bpf.c.
+pub const PACKETS: &str = concat!(env!("OUT_DIR"), "/packets.bpf.o");
 
 /// FIRST_PORT and PORTS of tests/progs/ports.h.
 pub const FIRST_PORT: u16 = 20_000;
@@ -51,7 +53,7 @@ fn returned(what: &str, value: c_int) -> c_int {
 }
 
 /// Runs `call` in a network namespace; in a thread of its own, because setns moves the thread that calls it.
-fn inside<T: Send>(netns: Option<&str>, call: impl FnOnce() -> T + Send) -> T {
+pub fn inside<T: Send>(netns: Option<&str>, call: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let done = scope.spawn(|| {
             if let Some(netns) = netns {
@@ -168,6 +170,14 @@ impl Programs {
     /// Loads these programs of an object, and no others. Each loading has its own maps.
     pub fn load(object: &str, names: &[&str]) -> Self {
         Self::load_with(object, names, None)
+    }
+
+    /// As `load`, where the kernel may refuse a program: whether it took it.
+    pub fn loads(object: &str, name: &str) -> bool {
+        libbpf_rs::set_print(None);
+        let mut open = ObjectBuilder::default().open_file(object).unwrap();
+        open.progs_mut().for_each(|mut program| program.set_autoload(program.name() == name));
+        open.load().is_ok()
     }
 
     /// Loads others_fentry of tests/progs/chains.bpf.c for a function of a program.
@@ -380,6 +390,28 @@ pub fn send(nic: &Nic, ports: impl IntoIterator<Item = u16>) {
     for port in ports {
         socket.send_to(b"xdptrace", (nic.address.as_str(), port)).unwrap();
     }
+}
+
+/// Sends a frame, of which every byte is the caller's, from the other end, a NIC itself.
+pub fn send_frame(other_end: &Nic, frame: &[u8]) {
+    let to = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_ifindex: ifindex(other_end),
+        // SAFETY: all of its members are numbers, which may be zero.
+        ..unsafe { std::mem::zeroed() }
+    };
+    let length = size_of_val(&to) as u32;
+    inside(other_end.netns.as_deref(), || {
+        // SAFETY: the call takes no pointer, and what it returns is ours.
+        let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+        assert!(socket >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: as above.
+        let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+        let to = (&raw const to).cast();
+        // SAFETY: the kernel reads the frame and the address, no more than their lengths, which it is given.
+        let sent = unsafe { libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, to, length) };
+        assert_eq!(sent, frame.len() as isize, "{}", io::Error::last_os_error());
+    });
 }
 
 fn socket(nic: &Nic) -> UdpSocket {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod capture;
 mod checking;
 mod endings;
 mod fields;
@@ -15,6 +16,7 @@ mod listing;
 mod loader;
 mod lockdown;
 mod output;
+mod packets;
 mod refusals;
 mod selecting;
 mod setups;
