@@ -299,6 +299,13 @@ static __noinline int tell_pair(void *ctx, struct state *state, __u64 now)
 	return end(ctx, state, batch, record, size, whole_length(&extent));
 }
 
+/* Whether a run is asked for by what only its end tells: one that never came to it is not known to be. */
+static __always_inline bool depends_on_exit(struct state *state)
+{
+	return is(state, FLAG_BY_VERDICT) || is(state, FLAG_BY_LATENCY) || is(state, FLAG_BY_CHANGE) ||
+	       is(state, FLAG_FILTERS_EXIT);
+}
+
 /*
  * Ends a run: puts a record that tells how the packet arrived, from the note, and no more, into the batch. Of a run that
  * never came to its exit it isn't known where the packet came from.
@@ -310,6 +317,8 @@ static __noinline int tell_note(void *ctx, struct state *state, bool ended)
 	struct batch *batch;
 	__u64 size;
 
+	if (!ended && depends_on_exit(state))
+		return count(state, FATE_FILTERED);
 	if (ended && is(state, FLAG_BY_LATENCY) && bpf_ktime_get_ns() - state->time_ns < VALUE(SLOWER_NS))
 		return count(state, FATE_FILTERED);
 	batch = open_batch(state->cpu);
