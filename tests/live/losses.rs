@@ -13,7 +13,7 @@ use crate::flood::Flood;
 use crate::following::{between, microseconds, printed, wait_for_line};
 use crate::lab::{Nic, kernel};
 use crate::loader::{COUNTED, Dispatcher, Mode, Programs, Runs, detach, inside};
-use crate::tracer::{Counts, Ended, Tracer, number_of};
+use crate::tracer::{Counts, Ended, Tracer, XDPTRACE, number_of};
 
 /// Why a record didn't come through a full ring, as the last words have it.
 const NO_ROOM: &str = "lost for want of room in a ring (-B)";
@@ -248,21 +248,9 @@ fn stay_on(cpu: usize) {
 /// program as well as at the probes, which the kernel then leaves out (since 5.12), or lets interrupt themselves.
 #[test]
 fn runs_that_interrupt_others_are_counted() {
-    let nic = quiet_nic();
-    let counted = Counted::load("counted_drop");
-    counted.programs.attach(&nic, Mode::Generic, "counted_drop");
-    // What is sent on one CPU is received on the other one, in an interrupt.
-    let script = "for file in /sys/class/net/veth0/queues/rx-*/rps_cpus; do echo 2 >$file; done";
-    let done = nic.other_end("veth1").there(&["bash", "-ec", script]);
-    assert!(done.status.success(), "{done:?}");
+    let (nic, counted) = interrupted_program();
     let tracer = Tracer::start(&nic, &["-i", "veth0"]);
-    let is_over = AtomicBool::new(false);
-    let tested = thread::scope(|scope| {
-        let tester = scope.spawn(|| test_run_until(&is_over, &counted.programs));
-        send_triples(&nic);
-        is_over.store(true, Ordering::Relaxed);
-        tester.join().unwrap()
-    });
+    let tested = interrupt_test_runs(&nic, &counted);
     let runs = counted.runs.settle();
     let ended = tracer.end("INT");
     let last = ended.stderr.last().unwrap();
@@ -277,6 +265,46 @@ fn runs_that_interrupt_others_are_counted() {
     let asked_for = runs - tested;
     let (least, most) = (asked_for, asked_for + unpaired);
     assert!((least..=most).contains(&(counts.traced + counts.lost)), "{runs} runs, {tested} of them tests: {last}");
+}
+
+/// One half of a run doesn't tell whether the whole was asked for.
+#[test]
+fn halves_are_not_shown_where_the_other_one_decides() {
+    let (nic, counted) = interrupted_program();
+    let id = counted.programs.id("counted_drop").to_string();
+    // From another namespace than the NIC's: wherever it runs, also for a process.
+    let words = [XDPTRACE, "-p", &id, "--verdict", "aborted"].map(str::to_owned);
+    let tracer = Tracer::start_command(&words);
+    interrupt_test_runs(&nic, &counted);
+    counted.runs.settle();
+    let ended = tracer.end("INT");
+    let last = ended.stderr.last().unwrap();
+    eprintln!("{last}");
+    assert_eq!(number_of("unpaired", last) > 0, kernel() < (6, 11), "{last}");
+    let counts = counts(&ended);
+    assert_eq!((counts.traced, counts.lost), (0, 0), "{ended:#?}");
+}
+
+/// A program at which what is sent on the first CPU is received on the second one, in an interrupt.
+fn interrupted_program() -> (Nic, Counted) {
+    let nic = quiet_nic();
+    let counted = Counted::load("counted_drop");
+    counted.programs.attach(&nic, Mode::Generic, "counted_drop");
+    let script = "for file in /sys/class/net/veth0/queues/rx-*/rps_cpus; do echo 2 >$file; done";
+    let done = nic.other_end("veth1").there(&["bash", "-ec", script]);
+    assert!(done.status.success(), "{done:?}");
+    (nic, counted)
+}
+
+/// Test runs of the program while packets come at it on the same CPU; how many.
+fn interrupt_test_runs(nic: &Nic, counted: &Counted) -> u64 {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let tester = scope.spawn(|| test_run_until(&is_over, &counted.programs));
+        send_triples(nic);
+        is_over.store(true, Ordering::Relaxed);
+        tester.join().unwrap()
+    })
 }
 
 /// Has the kernel run the program on the second CPU until it is told to stop; how often.
