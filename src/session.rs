@@ -177,8 +177,9 @@ impl<'plan> Run<'plan> {
             if !self.wait(&reader)? {
                 break;
             }
-            self.drain(&reader, &delivery)?;
+            // First, so that what it flushes is read now: too little to wake anybody, it would wait for the next time.
             self.tick()?;
+            self.drain(&reader, &delivery)?;
             ended = self.keep_up(&reader, &delivery)?;
         }
         let programs = self.follow.end()?;

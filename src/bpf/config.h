@@ -37,6 +37,7 @@ enum flag {
 	FLAG_IN_CPUMAP,		/* … the receive queue is forgotten */
 	/* The machine. */
 	FLAG_HAS_FRAGMENTS,	/* a packet may have more buffers than one: since Linux 5.18 */
+	FLAG_NESTS,		/* a program may run within itself: before Linux 5.12 */
 	FLAG_CAN_READ,		/* there is bpf_probe_read_kernel: lockdown=confidentiality takes it away */
 	/* What is told, and of which runs. */
 	FLAG_HAS_ENTRY,		/* fentry is attached */

@@ -24,22 +24,40 @@ static __always_inline void note_bytes(struct state *state, struct view *before)
 	extent->flaws |= TOLD_UNREAD;
 }
 
+/*
+ * Before Linux 5.12 (ca06f55b9002) nothing keeps a program from running within itself: then the run is marked as this one
+ * while the note is made, and is no longer if another one has come in between.
+ */
+static __always_inline void begin_note(void *ctx, struct state *state)
+{
+	if (is(state, FLAG_NESTS))
+		state->run = (__u64)context_of(ctx, state) + RUN_ENDED;
+}
+
+static __always_inline int end_note(void *ctx, struct state *state)
+{
+	if (is(state, FLAG_NESTS) && *(volatile __u64 *)&state->run != (__u64)context_of(ctx, state) + RUN_ENDED)
+		return 0;
+	state->run = (__u64)context_of(ctx, state);
+	/* Last, so that what fentry itself costs is not in the latency. */
+	state->time_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
 /* Notes how the packet arrived. */
 static __noinline int note(void *ctx, struct state *state)
 {
 	const struct xdp_buff *xdp = context_of(ctx, state);
 	struct view *before = &state->before;
 
+	begin_note(ctx, state);
 	if (is_mostly(state, FLAG_TELLS_ENTRY)) {
 		before->extent = locate(state, xdp);
 		if (has_fragments(state, xdp))
 			measure_fragments(state, &before->extent, xdp);
 		note_bytes(state, before);
 	}
-	state->run = (__u64)xdp;
-	/* Last, so that what fentry itself costs is not in the latency. */
-	state->time_ns = bpf_ktime_get_ns();
-	return 0;
+	return end_note(ctx, state);
 }
 
 #endif

@@ -24,6 +24,7 @@ static __always_inline int note_quickly(void *ctx, struct state *state)
 	__u64 length = at_most(linear_length(&extent), HEAD_LEN);
 	void *bytes = before->bytes;
 
+	begin_note(ctx, state);
 	before->extent = extent;
 	if (is_fragmented(state, xdp))
 		return note(ctx, state);
@@ -33,9 +34,7 @@ static __always_inline int note_quickly(void *ctx, struct state *state)
 	asm("" : "+r"(bytes));
 	if (unlikely(!read_bytes(state, bytes, extent.data, 0, length)))
 		return note(ctx, state);
-	state->run = (__u64)context_of(ctx, state);
-	state->time_ns = bpf_ktime_get_ns();
-	return 0;
+	return end_note(ctx, state);
 }
 
 /* As trace_back, of one device, or of those of one network namespace. */
@@ -93,8 +92,8 @@ static __always_inline __u64 compare_quickly(struct state *state, struct record 
 	return size;
 }
 
-/* At the end of a run. `halves`: TOLD_EXIT, or BOTH where it was noted. */
-static __always_inline int tell_quickly(void *ctx, struct state *state, const __u32 halves)
+/* At the end of a run. `halves`: TOLD_EXIT, or BOTH where it was noted, at `since`. */
+static __always_inline int tell_quickly(void *ctx, struct state *state, __u64 since, const __u32 halves)
 {
 	__u64 now = bpf_ktime_get_ns(), used, size;
 	struct batch *batch = batch_of(state->cpu);
@@ -114,8 +113,8 @@ static __always_inline int tell_quickly(void *ctx, struct state *state, const __
 		goto left;
 	record->time_ns = now;
 	if (halves == BOTH) {
-		record->time_ns = state->time_ns;
-		record->latency_ns = now - state->time_ns;
+		record->time_ns = since;
+		record->latency_ns = now - since;
 	}
 	record->target = VALUE(TARGET);
 	if (is_mostly(state, FLAG_RETURNS))
@@ -143,9 +142,11 @@ static __always_inline int tell_quickly(void *ctx, struct state *state, const __
 	if (unlikely(!read_bytes(state, record + 1, extent.data, 0, used)))
 		goto left;
 	size = compare_quickly(state, record, used, halves);
-	if (halves == BOTH && unlikely(*(volatile __u64 *)&state->run != (__u64)context_of(ctx, state) + RUN_ENDED))
+	if (halves == BOTH && unlikely(!is_still_noted(state, since)))
 		goto left;
 	count(state, FATE_KEPT);
+	/* Keeps clang from keeping the addresses of its members, too. */
+	asm("" : "+r"(batch));
 	if (leaves_directly_quickly(state, record))
 		send_directly(state, context_of(ctx, state), batch, record, size, record->length_after);
 	else
@@ -155,7 +156,7 @@ static __always_inline int tell_quickly(void *ctx, struct state *state, const __
 left:
 	set_busy(batch, false);
 left_busy:
-	return halves == BOTH ? tell_pair(ctx, state, now) : tell_exit(ctx, state, now);
+	return halves == BOTH ? tell_pair(ctx, state, now, since) : tell_exit(ctx, state, now);
 }
 
 #endif

@@ -263,32 +263,32 @@ static __always_inline __u64 compare(struct state *state, struct record *record,
 	return append_metadata(state, record, size, now);
 }
 
-/* If not, a run has interrupted this one, and the note is that one's. */
-static __always_inline bool is_still_noted(void *ctx, const struct state *state)
+/* Whether the note is still that of the run that was noted at `since`: another one may have interrupted it. */
+static __always_inline bool is_still_noted(const struct state *state, __u64 since)
 {
-	return *(const volatile __u64 *)&state->run == (__u64)context_of(ctx, state) + RUN_ENDED;
+	return likely(*(const volatile __u64 *)&state->time_ns == since);
 }
 
-/* At the end of a run that was noted, at the time `now`. */
-static __noinline int tell_pair(void *ctx, struct state *state, __u64 now)
+/* At the end of a run that was noted at `since`, at the time `now`. */
+static __noinline int tell_pair(void *ctx, struct state *state, __u64 now, __u64 since)
 {
 	struct record *record;
 	struct extent extent;
 	struct batch *batch;
 	__u64 size;
 
-	if (is(state, FLAG_BY_LATENCY) && now - state->time_ns < VALUE(SLOWER_NS))
+	if (is(state, FLAG_BY_LATENCY) && now - since < VALUE(SLOWER_NS))
 		return count(state, FATE_FILTERED);
 	batch = open_batch(state->cpu);
 	if (!batch)
 		return count(state, FATE_LOST);
 	record = next_record(ctx, batch, state);
-	record->latency_ns = now - state->time_ns;
-	if (!begin(ctx, state, record, state->time_ns, BOTH))
+	record->latency_ns = now - since;
+	if (!begin(ctx, state, record, since, BOTH))
 		return discard(ctx, state, batch, FATE_FILTERED);
 	extent = measure(state, context_of(ctx, state));
 	size = compare(state, record, &extent);
-	if (!is_still_noted(ctx, state)) {
+	if (!is_still_noted(state, since)) {
 		close_batch(ctx, batch, state);
 		return tell_unpaired(ctx, state, now);
 	}
@@ -299,36 +299,45 @@ static __noinline int tell_pair(void *ctx, struct state *state, __u64 now)
 	return end(ctx, state, batch, record, size, whole_length(&extent));
 }
 
+/* Whether a run is asked for by what only its end tells, or is told by that: one that never came to it is not known to be. */
+static __always_inline bool depends_on_exit(struct state *state)
+{
+	return !is_mostly(state, FLAG_TELLS_ENTRY) || is(state, FLAG_BY_VERDICT) || is(state, FLAG_BY_LATENCY) ||
+	       is(state, FLAG_BY_CHANGE) || is(state, FLAG_BY_QUEUE) || is(state, FLAG_FILTERS_EXIT);
+}
+
 /*
- * Ends a run: puts a record that tells how the packet arrived, from the note, and no more, into the batch. Of a run that
- * never came to its exit it isn't known where the packet came from.
+ * Ends a run: puts a record that tells how the packet arrived, from the note, and no more, into the batch. `since` is when it
+ * was noted, 0 for a run that never came to its exit: then it isn't known where the packet came from.
  */
-static __noinline int tell_note(void *ctx, struct state *state, bool ended)
+static __noinline int tell_note(void *ctx, struct state *state, __u64 since)
 {
 	const struct view *before = &state->before;
 	struct record *record;
 	struct batch *batch;
 	__u64 size;
 
-	if (ended && is(state, FLAG_BY_LATENCY) && bpf_ktime_get_ns() - state->time_ns < VALUE(SLOWER_NS))
+	if (!since && depends_on_exit(state))
+		return count(state, FATE_FILTERED);
+	if (since && is(state, FLAG_BY_LATENCY) && bpf_ktime_get_ns() - since < VALUE(SLOWER_NS))
 		return count(state, FATE_FILTERED);
 	batch = open_batch(state->cpu);
 	if (!batch)
 		return count(state, FATE_LOST);
 	record = next_record(ctx, batch, state);
 	record->ifindex = 0;
-	if (ended && !trace_back(state, record, context_of(ctx, state)))
+	if (since && !trace_back(state, record, context_of(ctx, state)))
 		return discard(ctx, state, batch, FATE_FILTERED);
 	record->target = VALUE(TARGET);
 	record->time_ns = state->time_ns;
 	seal(record, at_most(before->captured, HEAD_LEN), TOLD_ENTRY | before->extent.flaws, 0);
 	fill_before(record, &before->extent);
 	size = append_arrived(record, sizeof(*record), before);
-	if (ended && !is_still_noted(ctx, state)) {
+	if (since && !is_still_noted(state, since)) {
 		state->counts.unpaired++;
 		return discard(ctx, state, batch, FATE_FILTERED);
 	}
-	if (ended && !take(state))
+	if (since && !take(state))
 		return discard(ctx, state, batch, FATE_SKIPPED);
 	keep_record(batch, size);
 	close_batch(ctx, batch, state);

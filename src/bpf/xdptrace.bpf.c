@@ -51,21 +51,15 @@ static __always_inline struct state *this_state(void)
 }
 
 /*
- * The run that was noted last has no fexit: the kernel skipped it. What depends on its end is not known to be asked for.
- * Whether to go on: once user space is about to take the probes off, no run is noted any more that comes after such a one.
+ * The run that was noted last has no fexit: the kernel skipped it. Whether to go on: once user space is about to take the probes off, no run is noted any more that comes after such a one.
  */
 static __noinline int end_unpaired(void *ctx, struct state *state)
 {
 	if (!tracing)
 		return false;
 	state->counts.unpaired++;
-	if (state->run & RUN_DECIDED)
-		return true;
-	if (!is_mostly(state, FLAG_TELLS_ENTRY) || is(state, FLAG_BY_VERDICT) || is(state, FLAG_BY_CHANGE) ||
-	    is(state, FLAG_BY_LATENCY) || is(state, FLAG_BY_QUEUE) || is(state, FLAG_FILTERS_EXIT))
-		count(state, FATE_FILTERED);
-	else
-		tell_note(ctx, state, false);
+	if (!(state->run & RUN_DECIDED))
+		tell_note(ctx, state, 0);
 	return true;
 }
 
@@ -90,9 +84,11 @@ static __always_inline int handle_entry(void *first)
 	}
 	if (is_left_out(state))
 		return pass_over(ctx, state, FATE_SKIPPED);
-	/* A run that this one has interrupted finds its note gone by `run`. */
-	if (is(state, FLAG_FILTERS_ENTRY) && likely(!passes_filter(&ctx, &state->before)))
+	if (is(state, FLAG_FILTERS_ENTRY) && likely(!passes_filter(&ctx, &state->before))) {
+		/* A run that this one has interrupted has no note any more. */
+		state->time_ns = 0;
 		return pass_over(ctx, state, FATE_FILTERED);
+	}
 	return is_mostly(state, FLAG_HAS_EXIT) ? note(ctx, state) : tell_entry(ctx, state);
 }
 
@@ -146,32 +142,59 @@ static __always_inline int handle_lone_exit(void *ctx, struct state *state, cons
 		return count(state, FATE_SKIPPED);
 	if (!is_asked_for(ctx, state))
 		return count(state, FATE_FILTERED);
-	return quick ? tell_quickly(ctx, state, TOLD_EXIT) : tell_exit(ctx, state, bpf_ktime_get_ns());
+	return quick ? tell_quickly(ctx, state, 0, TOLD_EXIT) : tell_exit(ctx, state, bpf_ktime_get_ns());
 }
 
-/* `quick`: each run is asked for, and the verifier knows the context's type. */
-static __always_inline int handle_exit(void *ctx, const bool quick)
+/*
+ * Whether the run is the one that is noted, and since when. In this order: if a run comes in between, this one is not the one
+ * that is noted, or is not when it is told.
+ */
+static __always_inline bool is_noted(void *ctx, struct state *state, __u64 *since)
 {
-	struct state *state = this_state();
-	__u64 run;
+	*since = *(volatile __u64 *)&state->time_ns;
+	return likely(*(volatile __u64 *)&state->run == (__u64)context_of(ctx, state));
+}
 
-	if (!is_mostly(state, FLAG_HAS_ENTRY))
-		return handle_lone_exit(ctx, state, quick);
-	run = state->run;
-	if (!quick && likely(run == (__u64)context_of(ctx, state) + RUN_DECIDED)) {
-		state->run = RUN_ENDED;
-		return 0;
-	}
-	if (unlikely(run != (__u64)context_of(ctx, state)))
+/* With fentry, which hasn't decided about the run. */
+static __noinline int handle_noted(void *ctx, struct state *state)
+{
+	__u64 since;
+
+	if (!is_noted(ctx, state, &since))
 		return handle_unpaired(ctx, state);
-	state->run = run + RUN_ENDED;
+	state->run = RUN_ENDED;
 	if (!is_asked_for(ctx, state))
 		return count(state, FATE_FILTERED);
 	if (!is_mostly(state, FLAG_TELLS_EXIT))
-		return tell_note(ctx, state, true);
+		return tell_note(ctx, state, since);
 	if (!is_mostly(state, FLAG_TELLS_BOTH))
 		return tell_exit(ctx, state, bpf_ktime_get_ns());
-	return quick ? tell_quickly(ctx, state, BOTH) : tell_pair(ctx, state, bpf_ktime_get_ns());
+	return tell_pair(ctx, state, bpf_ktime_get_ns(), since);
+}
+
+static __always_inline int handle_exit(void *ctx)
+{
+	struct state *state = this_state();
+
+	if (!is_mostly(state, FLAG_HAS_ENTRY))
+		return handle_lone_exit(ctx, state, false);
+	if (unlikely(state->run != (__u64)context_of(ctx, state) + RUN_DECIDED))
+		return handle_noted(ctx, state);
+	state->run = RUN_ENDED;
+	return 0;
+}
+
+static __always_inline int handle_exit_quickly(void *ctx)
+{
+	struct state *state = this_state();
+	__u64 since;
+
+	if (!is_mostly(state, FLAG_HAS_ENTRY))
+		return handle_lone_exit(ctx, state, true);
+	if (!is_noted(ctx, state, &since))
+		return handle_unpaired(ctx, state);
+	state->run = RUN_ENDED;
+	return tell_quickly(ctx, state, since, BOTH);
 }
 
 /* User space chooses a pair, and loads of it what a target gets. */
@@ -185,7 +208,7 @@ int BPF_PROG(fentry_xdp)
 SEC("?fexit/xdp")
 int BPF_PROG(fexit_xdp)
 {
-	return handle_exit(ctx, false);
+	return handle_exit(ctx);
 }
 
 SEC("?fentry/xdp")
@@ -197,5 +220,5 @@ int BPF_PROG(fentry_quick)
 SEC("?fexit/xdp")
 int BPF_PROG(fexit_quick)
 {
-	return handle_exit(ctx, true);
+	return handle_exit_quickly(ctx);
 }

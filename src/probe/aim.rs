@@ -55,12 +55,13 @@ pub enum Wanted {
 }
 
 impl Aim<'_> {
-    /// Sets all of it on the prepared object.
+    /// Sets all of it on the prepared object. `nests`: a program may run within itself on this kernel.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
+    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, nests: bool) -> Result<()> {
         let mut settings = settings_for(possible_cpus()?);
+        settings.flag(Flag::FLAG_NESTS, nests);
         settings.flag(Flag::FLAG_CAN_READ, self.can_read);
         settings.flag(Flag::FLAG_HAS_FRAGMENTS, layout::has_fragments()?);
         self.set_target(&mut settings);

@@ -13,6 +13,7 @@ use super::settings::Settings;
 use super::{open, prepare};
 use crate::bpf::{self, Batch, ListedDevice, OpenXdptraceSkel, State, Value};
 use crate::refusal;
+use crate::target;
 
 /// The maps that the probes of all targets share.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Maps {
     devices: MapHandle,
     brake: MapHandle,
     flush: OwnedFd,
+    nests: bool,
     cpus: u32,
     listed: BTreeSet<(u32, u32)>,
 }
@@ -42,7 +44,10 @@ impl Maps {
         settings_for(cpus).write(&mut open.progs.flush);
         let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
+        // Whether programs are kept from running within themselves came with the count of how often they were.
+        let nests = target::recursion_misses(skeleton.progs.flush.as_fd()).is_none();
         Ok(Self {
+            nests,
             events: handle(&skeleton.maps.events)?,
             batches: handle(&skeleton.maps.bss_batches)?,
             second_batches: handle(&skeleton.maps.second_batches)?,
@@ -72,6 +77,11 @@ impl Maps {
     /// The program that sends a CPU's batch.
     pub fn flush(&self) -> BorrowedFd<'_> {
         self.flush.as_fd()
+    }
+
+    /// Whether a program may run within itself on this kernel.
+    pub(super) fn nests(&self) -> bool {
+        self.nests
     }
 
     /// CPUs that there may be.

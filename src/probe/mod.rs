@@ -204,7 +204,7 @@ fn load<'object>(
     maps.map_or(Ok(()), |maps| maps.share(&mut open)).context("failed to share the BPF maps")?;
     refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
     refusal::try_to(|| prepare(&mut open), "prepare fentry and fexit for", &aim.shown)?;
-    aim.configure(&mut open)?;
+    aim.configure(&mut open, maps.is_some_and(Maps::nests))?;
     refusal::try_to(|| open.load(), "load fentry and fexit for", &aim.shown)
 }
 

@@ -16,7 +16,7 @@ const NOTICED: Duration = Duration::from_millis(200);
 const RELEASED: Duration = Duration::from_secs(1);
 
 /// A wall clock time as the tracer prints it: `HH:MM:SS.ffffff`.
-fn printed(time: SystemTime) -> String {
+pub fn printed(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap();
     let seconds = since.as_secs() as libc::time_t;
     // SAFETY: a `tm` may hold zeros; localtime_r fills in the one that it is given.
@@ -29,7 +29,7 @@ fn printed(time: SystemTime) -> String {
 }
 
 /// Microseconds of the day.
-fn microseconds(time: &str) -> i64 {
+pub fn microseconds(time: &str) -> i64 {
     let bytes = time.as_bytes();
     assert!(bytes.len() == 15 && bytes[2] == b':' && bytes[5] == b':' && bytes[8] == b'.', "no time of day: {time}");
     let number = |from: usize, to: usize| time[from..to].parse::<i64>().unwrap_or_else(|_| panic!("{time}"));
@@ -37,7 +37,7 @@ fn microseconds(time: &str) -> i64 {
 }
 
 /// `later - earlier`, across midnight too.
-fn between(earlier: i64, later: i64) -> i64 {
+pub fn between(earlier: i64, later: i64) -> i64 {
     const DAY: i64 = 86_400_000_000;
     (later - earlier + DAY / 2).rem_euclid(DAY) - DAY / 2
 }
@@ -113,7 +113,7 @@ impl Account<'_> {
 }
 
 /// Waits for a line of the standard error; how long that took.
-fn wait_for_line(tracer: &mut Tracer, start: &str) -> Duration {
+pub fn wait_for_line(tracer: &mut Tracer, start: &str) -> Duration {
     let begun = Instant::now();
     tracer.wait_until(&format!("'{start}'"), |tracer| tracer.stderr.iter().any(|line| line.starts_with(start)));
     begun.elapsed()

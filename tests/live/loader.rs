@@ -23,6 +23,8 @@ pub const COMPONENTS: &str = concat!(env!("OUT_DIR"), "/components.bpf.o");
 pub const CHAINS: &str = concat!(env!("OUT_DIR"), "/chains.bpf.o");
 /// The programs of tests/progs/packets.bpf.c.
 pub const PACKETS: &str = concat!(env!("OUT_DIR"), "/packets.bpf.o");
+/// The programs of tests/progs/counted.bpf.c.
+pub const COUNTED: &str = concat!(env!("OUT_DIR"), "/counted.bpf.o");
 
 /// FIRST_PORT and PORTS of tests/progs/ports.h.
 pub const FIRST_PORT: u16 = 20_000;
@@ -119,8 +121,17 @@ impl Known {
 
     /// What it counts datagrams in, which outlives it.
     pub fn ports(&self) -> Ports {
-        let maps = self.maps.iter().map(|id| MapHandle::from_map_id(*id).unwrap());
-        Ports(maps.into_iter().find(|map| map.name() == "ports").expect("a map of ports"))
+        Ports(self.map("ports"))
+    }
+
+    /// What it counts its runs in, which outlives it.
+    pub fn runs(&self) -> Runs {
+        Runs(self.map("runs"))
+    }
+
+    fn map(&self, name: &str) -> MapHandle {
+        let mut maps = self.maps.iter().map(|id| MapHandle::from_map_id(*id).unwrap());
+        maps.find(|map| map.name() == name).unwrap_or_else(|| panic!("no map {name}"))
     }
 }
 
@@ -160,6 +171,31 @@ impl Ports {
             u32::from_ne_bytes(value.try_into().unwrap())
         };
         (0..PORTS).filter(|number| count((*number).into()) > 0).map(|number| FIRST_PORT + number).collect()
+    }
+}
+
+/// How often a program ran, by its own count.
+pub struct Runs(MapHandle);
+
+impl Runs {
+    /// So far.
+    pub fn now(&self) -> u64 {
+        let value = self.0.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
+        u64::from_ne_bytes(value.try_into().unwrap())
+    }
+
+    /// Waits until there were so many.
+    pub fn wait_for(&self, runs: u64) {
+        wait_for(&format!("{runs} runs"), || (self.now() >= runs).then_some(()));
+    }
+
+    /// Waits until there are no more, after the last packet was sent: some may still lie in a queue.
+    pub fn settle(&self) -> u64 {
+        let mut before = u64::MAX;
+        wait_for("end of the runs", || {
+            let now = self.now();
+            (std::mem::replace(&mut before, now) == now).then_some(now)
+        })
     }
 }
 
@@ -220,6 +256,19 @@ impl Programs {
     pub fn ports(&self) -> Ports {
         let map = self.0.maps().find(|map| map.name() == "ports").unwrap();
         Ports(MapHandle::try_from(&map).unwrap())
+    }
+
+    /// Runs a program `times` on a frame that came by no device that is traced, and not in a softirq.
+    pub fn test_run(&self, name: &str, frame: &[u8], times: u32) {
+        let mut options = sys::bpf_test_run_opts {
+            sz: size_of::<sys::bpf_test_run_opts>() as sys::size_t,
+            data_in: frame.as_ptr().cast(),
+            data_size_in: frame.len() as u32,
+            repeat: times as c_int,
+            ..Default::default()
+        };
+        // SAFETY: the kernel reads the frame, and writes nothing but the options.
+        returned("test run", unsafe { sys::bpf_prog_test_run_opts(self.fd(name), &mut options) });
     }
 
     /// The id of a map.
@@ -346,12 +395,24 @@ impl<'nic> Dispatcher<'nic> {
         dispatcher
     }
 
+    /// Loads ten programs that count their runs, of which the last one drops.
+    pub fn load_counted(nic: &'nic Nic) -> Self {
+        let dispatcher = Self(nic);
+        dispatcher.add_of(COUNTED, "counted_pass", 10, "XDP_PASS", 9);
+        dispatcher.add_of(COUNTED, "counted_drop", 20, "XDP_PASS", 1);
+        dispatcher
+    }
+
     /// Adds a program of this priority, `count` times; the next one runs after the verdicts `actions`.
     pub fn add(&self, program: &str, priority: u32, actions: &str, count: usize) {
+        self.add_of(COMPONENTS, program, priority, actions, count);
+    }
+
+    fn add_of(&self, object: &str, program: &str, priority: u32, actions: &str, count: usize) {
         let priority = priority.to_string();
         let mut words = vec!["xdp-loader", "load", "-m", "native", &self.0.name];
         words.extend(["-n", program, "-P", &priority, "-A", actions]);
-        words.extend(vec![COMPONENTS; count]);
+        words.extend(vec![object; count]);
         self.0.output(&words);
     }
 

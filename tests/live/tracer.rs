@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::lab::{LIMIT, Nic, wait_for};
 
@@ -17,9 +17,11 @@ pub const ENDINGS: [&str; 3] = ["INT", "TERM", "KILL"];
 /// A running xdptrace.
 pub struct Tracer {
     child: Child,
-    lines: Receiver<(Stream, String)>,
+    lines: Receiver<(Stream, String, SystemTime)>,
     /// Lines of its standard output so far.
     pub stdout: Vec<String>,
+    /// When each of those came.
+    pub came: Vec<SystemTime>,
     /// Lines of its standard error so far.
     pub stderr: Vec<String>,
 }
@@ -74,11 +76,11 @@ impl Tracer {
             let sender = sender.clone();
             thread::spawn(move || {
                 for line in BufReader::new(from).lines().map_while(Result::ok) {
-                    let _ = sender.send((stream, line));
+                    let _ = sender.send((stream, line, SystemTime::now()));
                 }
             });
         }
-        Self { child, lines, stdout: Vec::new(), stderr: Vec::new() }
+        Self { child, lines, stdout: Vec::new(), came: Vec::new(), stderr: Vec::new() }
     }
 
     /// Waits until `so_far` holds of the lines printed.
@@ -133,9 +135,12 @@ impl Tracer {
         Ended { status, stdout: std::mem::take(&mut self.stdout), stderr: std::mem::take(&mut self.stderr) }
     }
 
-    fn keep(&mut self, (stream, line): (Stream, String)) {
+    fn keep(&mut self, (stream, line, came): (Stream, String, SystemTime)) {
         match stream {
-            Stream::Out => self.stdout.push(line),
+            Stream::Out => {
+                self.stdout.push(line);
+                self.came.push(came);
+            }
             Stream::Err => self.stderr.push(line),
         }
     }
@@ -163,12 +168,13 @@ pub struct Ended {
 impl Ended {
     /// What became of the runs seen, by the last words, which must add up.
     pub fn counts(&self) -> Counts {
-        let line = self.stderr.last().expect("no summary");
-        let numbers: Vec<u64> =
-            line.split(' ').filter_map(|word| word.trim_end_matches(';').parse().ok()).take(5).collect();
-        let [seen, filtered, skipped, traced, lost] = numbers[..] else { panic!("no summary: {line}") };
-        assert_eq!(seen, filtered + skipped + traced + lost, "{line}");
-        Counts { seen, filtered, skipped, traced, lost }
+        Counts::of(self.stderr.last().expect("no summary"))
+    }
+
+    /// What became of each program's runs, by the lines that begin with this; they must add up.
+    pub fn counts_of(&self, start: &str) -> Vec<Counts> {
+        let lines = self.stderr.iter().filter_map(|line| line.strip_prefix(start)?.strip_prefix(": "));
+        lines.filter(|line| line.contains(" seen = ")).map(Counts::of).collect()
     }
 }
 
@@ -180,4 +186,21 @@ pub struct Counts {
     pub skipped: u64,
     pub traced: u64,
     pub lost: u64,
+}
+
+impl Counts {
+    fn of(line: &str) -> Self {
+        let numbers: Vec<u64> =
+            line.split(' ').filter_map(|word| word.trim_end_matches(';').parse().ok()).take(5).collect();
+        let [seen, filtered, skipped, traced, lost] = numbers[..] else { panic!("no summary: {line}") };
+        assert_eq!(seen, filtered + skipped + traced + lost, "{line}");
+        Self { seen, filtered, skipped, traced, lost }
+    }
+}
+
+/// The number in front of these words in a line; 0 without them.
+pub fn number_of(words: &str, line: &str) -> u64 {
+    let number =
+        line.split("; ").find_map(|part| part.strip_suffix(words)?.trim_end().rsplit(' ').next()?.parse().ok());
+    number.unwrap_or(0)
 }

@@ -1,0 +1,444 @@
+//! What is promised of every run: `seen = filtered + skipped + traced + lost`, exactly, whatever happens to the tracer, to
+//! its rings and to the programs. The runs are those that the programs counted themselves, the traced ones the lines or
+//! packets that came out. Nothing but what a test sends arrives at its NIC.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::flood::Flood;
+use crate::following::{between, microseconds, printed, wait_for_line};
+use crate::lab::{Nic, kernel};
+use crate::loader::{COUNTED, Dispatcher, Mode, Programs, Runs, detach, inside};
+use crate::tracer::{Counts, Ended, Tracer, XDPTRACE, number_of};
+
+/// Why a record didn't come through a full ring, as the last words have it.
+const NO_ROOM: &str = "lost for want of room in a ring (-B)";
+/// The least memory for the rings: each CPU has 64 KiB, whatever is asked for.
+const SMALL_RINGS: [&str; 4] = ["-i", "veth0", "-B", "1"];
+/// More runs than such a ring and a batch hold: a run takes a hundred bytes at least.
+const TOO_MANY: u64 = 2000;
+
+/// A NIC at which nothing arrives by itself: the neighbours are known, and there is no IPv6 at the other end.
+fn quiet_nic() -> Nic {
+    let nic = Nic::veth();
+    inside(nic.peer_netns(), || fs::write("/proc/sys/net/ipv6/conf/veth1/disable_ipv6", "1").unwrap());
+    nic
+}
+
+/// A program that counts its runs, loaded for this test alone.
+struct Counted {
+    programs: Programs,
+    runs: Runs,
+    called: String,
+}
+
+impl Counted {
+    fn load(name: &str) -> Self {
+        let programs = Programs::load(COUNTED, &[name]);
+        let known = programs.known(name);
+        Self { programs, runs: known.runs(), called: known.called(name) }
+    }
+
+    /// One that drops, on the NIC.
+    fn drop_on(nic: &Nic) -> Self {
+        let counted = Self::load("counted_drop");
+        counted.programs.attach(nic, Mode::Native, "counted_drop");
+        counted
+    }
+}
+
+/// The last words, of which the traced runs are the lines that were printed.
+fn counts(ended: &Ended) -> Counts {
+    assert!(ended.status.success(), "{:?}: {:#?}", ended.status, ended.stderr);
+    let counts = ended.counts();
+    assert_eq!(counts.traced, ended.stdout.len() as u64, "{:#?}", ended.stderr);
+    counts
+}
+
+/// Every run was seen, asked for, and traced or lost for want of room, which some were.
+fn assert_overflow(ended: &Ended, runs: u64) -> Counts {
+    let counts = counts(ended);
+    let last = ended.stderr.last().unwrap();
+    assert_eq!((counts.seen, counts.filtered, counts.skipped), (runs, 0, 0), "{last}");
+    assert!(counts.lost > 0 && counts.traced > 0, "{last}");
+    assert_eq!(number_of(NO_ROOM, last), counts.lost, "{last}");
+    assert_eq!(number_of("unpaired", last), 0, "{last}");
+    eprintln!("{last}");
+    counts
+}
+
+#[test]
+fn a_tracer_stopped_in_a_flood_counts_what_it_loses() {
+    let nic = quiet_nic();
+    let counted = Counted::drop_on(&nic);
+    let mut tracer = Tracer::start(&nic, &SMALL_RINGS);
+    let flood = Flood::start(&nic, 100_000);
+    tracer.wait_for_lines(100, " counted_drop#");
+    tracer.send("STOP");
+    counted.runs.wait_for(counted.runs.now() + TOO_MANY);
+    tracer.send("CONT");
+    // It goes on where it was.
+    let lines = tracer.stdout.len();
+    tracer.wait_for_lines(lines + 1000, " counted_drop#");
+    drop(flood);
+    let runs = counted.runs.settle();
+    assert_overflow(&tracer.end("INT"), runs);
+}
+
+/// The kernel tells of a loss in a ring in front of the next record only: here there is none.
+#[test]
+fn the_last_runs_are_the_lost_ones() {
+    let nic = quiet_nic();
+    let counted = Counted::drop_on(&nic);
+    let tracer = Tracer::start(&nic, &SMALL_RINGS);
+    tracer.send("STOP");
+    Flood::send(&nic, 2 * TOO_MANY);
+    let runs = counted.runs.settle();
+    assert!(runs >= TOO_MANY, "{runs} of {} sent arrived", 2 * TOO_MANY);
+    // Pending until it goes on.
+    tracer.send("INT");
+    tracer.send("CONT");
+    assert_overflow(&tracer.wait(), runs);
+}
+
+#[test]
+fn enough_in_a_flood() {
+    let nic = quiet_nic();
+    let counted = Counted::drop_on(&nic);
+    let flood = Flood::start(&nic, 50_000);
+    counted.runs.wait_for(100);
+    let before = counted.runs.now();
+    let ended = Tracer::start(&nic, &["-i", "veth0", "-c", "500"]).wait();
+    let runs = counted.runs.now() - before;
+    drop(flood);
+    let counts = counts(&ended);
+    assert_eq!((counts.traced, counts.filtered), (500, 0), "{counts:?}");
+    assert!(counts.seen >= 500 && counts.seen <= runs, "{counts:?}, {runs} runs");
+    eprintln!("{counts:?}, {runs} runs");
+}
+
+#[test]
+fn ten_components_and_their_dispatcher_add_up() {
+    let nic = quiet_nic();
+    let dispatcher = Dispatcher::load_counted(&nic);
+    let components = dispatcher.components();
+    assert_eq!(components.len(), 10);
+    let tracer = Tracer::start(&nic, &["-i", "veth0", "-p", "all", "-B", "1"]);
+    // Some is lost, in whichever program.
+    tracer.send("STOP");
+    Flood::send(&nic, 500);
+    tracer.send("CONT");
+    let runs: Vec<u64> = components.iter().map(|component| component.runs().settle()).collect();
+    let ended = tracer.end("INT");
+    let total = counts(&ended);
+    let whole = dispatcher.known().called("xdp_dispatcher");
+    // Each packet that the dispatcher got, it gave to the first one.
+    let mut sum = of_program(&ended, &whole, runs[0]);
+    for (component, runs) in components.iter().zip(&runs) {
+        sum = add(sum, of_program(&ended, &component.called(&component.name), *runs));
+    }
+    assert_eq!(sum, total, "{:#?}", ended.stderr);
+    assert_eq!(total.seen, runs[0] + runs.iter().sum::<u64>());
+    assert!(total.lost > 0 && total.traced > 0, "{total:?}");
+    eprintln!("{runs:?}, {total:?}");
+}
+
+/// What its own line says of a program that was traced to the end.
+fn of_program(ended: &Ended, called: &str, runs: u64) -> Counts {
+    let found = ended.counts_of(&format!("{called} on veth0"));
+    let [counts] = found[..] else { panic!("not one line of {called}: {:#?}", ended.stderr) };
+    assert_eq!((counts.seen, counts.filtered, counts.skipped), (runs, 0, 0), "{called}: {:#?}", ended.stderr);
+    assert_eq!(counts.traced, lines_of(ended, called), "{called}: {:#?}", ended.stderr);
+    counts
+}
+
+fn lines_of(ended: &Ended, called: &str) -> u64 {
+    let called = format!(" {called} ");
+    ended.stdout.iter().filter(|line| line.contains(&called)).count() as u64
+}
+
+fn add(one: Counts, other: Counts) -> Counts {
+    Counts {
+        seen: one.seen + other.seen,
+        filtered: one.filtered + other.filtered,
+        skipped: one.skipped + other.skipped,
+        traced: one.traced + other.traced,
+        lost: one.lost + other.lost,
+    }
+}
+
+/// A program that was put into another's place, or into none, while packets came.
+struct Successor {
+    counted: Counted,
+    /// Its runs when the tracer had said that it was attached.
+    untraced: u64,
+}
+
+#[test]
+fn programs_that_come_and_go_in_a_flood_add_up() {
+    let nic = quiet_nic();
+    let mut all = vec![Successor { counted: Counted::drop_on(&nic), untraced: 0 }];
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let flood = Flood::start(&nic, 500_000);
+    for round in 0..4 {
+        let last = &all.last().unwrap().counted;
+        last.runs.wait_for(last.runs.now() + 50);
+        let told = format!("{} on veth0: ", last.called);
+        // Replaced, or detached and another attached.
+        if round % 2 == 1 {
+            detach(&nic, Mode::Native);
+            wait_for_line(&mut tracer, &told);
+        }
+        let counted = Counted::drop_on(&nic);
+        wait_for_line(&mut tracer, &format!("attached to {} on veth0: ", counted.called));
+        let untraced = counted.runs.now();
+        wait_for_line(&mut tracer, &told);
+        all.push(Successor { counted, untraced });
+    }
+    let last = &all.last().unwrap().counted;
+    last.runs.wait_for(last.runs.now() + 50);
+    detach(&nic, Mode::Native);
+    wait_for_line(&mut tracer, &format!("{} on veth0: ", last.called));
+    drop(flood);
+    let ended = tracer.end("INT");
+    let mut sum = Counts { seen: 0, filtered: 0, skipped: 0, traced: 0, lost: 0 };
+    for one in &all {
+        sum = add(sum, one.told(&ended));
+    }
+    assert_eq!(counts(&ended), sum, "{:#?}", ended.stderr);
+    eprintln!("{sum:?}");
+}
+
+impl Successor {
+    /// What was said of it when it was let go of.
+    fn told(&self, ended: &Ended) -> Counts {
+        let Counted { runs, called, .. } = &self.counted;
+        let found = ended.counts_of(&format!("{called} on veth0"));
+        let [counts] = found[..] else { panic!("not one line of {called}: {:#?}", ended.stderr) };
+        let runs = runs.now();
+        // The first one was traced before there were packets: no run of it was missed.
+        assert!(
+            counts.seen <= runs && counts.seen >= runs - self.untraced,
+            "{called}: {runs} runs, {} before it was traced: {:#?}",
+            self.untraced,
+            ended.stderr
+        );
+        assert_eq!(counts.traced, lines_of(ended, called), "{called}: {:#?}", ended.stderr);
+        assert_eq!((counts.filtered, counts.skipped), (0, 0), "{counts:?}");
+        assert!(ended.stderr.iter().all(|line| !line.contains("unpaired")), "{:#?}", ended.stderr);
+        counts
+    }
+}
+
+/// Has this thread run on one processor only.
+fn stay_on(cpu: usize) {
+    // SAFETY: a `cpu_set_t` may hold zeros; sched_setaffinity(2) reads the one that it is given.
+    unsafe {
+        let mut cpus: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut cpus);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&cpus), &cpus), 0);
+    }
+}
+
+/// A process has the kernel run the program (BPF_PROG_TEST_RUN), and packets come in between on the same CPU: at the
+/// program as well as at the probes, which the kernel then leaves out (since 5.12), or lets interrupt themselves.
+#[test]
+fn runs_that_interrupt_others_are_counted() {
+    let (nic, counted) = interrupted_program();
+    let tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    let tested = interrupt_test_runs(&nic, &counted);
+    let runs = counted.runs.settle();
+    let ended = tracer.end("INT");
+    let last = ended.stderr.last().unwrap();
+    let (counts, unpaired) = (counts(&ended), number_of("unpaired", last));
+    eprintln!("{runs} runs, {tested} of them tests: {last}");
+    // From 6.11 on, BPF_PROG_TEST_RUN keeps softirqs away.
+    assert_eq!(unpaired > 0, kernel() < (6, 11), "{last}");
+    // Those that came by no device that is traced.
+    assert_eq!(counts.filtered, tested, "{last}");
+    // None is missed. Of one that was interrupted between the probes, each half is told as it comes, because neither knows
+    // of the other.
+    let asked_for = runs - tested;
+    let (least, most) = (asked_for, asked_for + unpaired);
+    assert!((least..=most).contains(&(counts.traced + counts.lost)), "{runs} runs, {tested} of them tests: {last}");
+}
+
+/// One half of a run doesn't tell whether the whole was asked for; nor are halves of two runs put together, which would show
+/// as changes of a program that changes nothing.
+#[test]
+fn halves_are_not_shown_where_the_other_one_decides() {
+    for narrowing in [&["--verdict", "aborted"][..], &["--changed"]] {
+        let (nic, counted) = interrupted_program();
+        let id = counted.programs.id("counted_drop").to_string();
+        // From another namespace than the NIC's: wherever it runs, also for a process.
+        let words: Vec<String> = [&[XDPTRACE, "-p", &id], narrowing].concat().into_iter().map(str::to_owned).collect();
+        let tracer = Tracer::start_command(&words);
+        interrupt_test_runs(&nic, &counted);
+        counted.runs.settle();
+        let ended = tracer.end("INT");
+        let last = ended.stderr.last().unwrap();
+        eprintln!("{last}");
+        assert_eq!(number_of("unpaired", last) > 0, kernel() < (6, 11), "{last}");
+        let counts = counts(&ended);
+        assert_eq!((counts.traced, counts.lost), (0, 0), "{ended:#?}");
+    }
+}
+
+/// A program at which what is sent on the first CPU is received on the second one, in an interrupt.
+fn interrupted_program() -> (Nic, Counted) {
+    let nic = quiet_nic();
+    let counted = Counted::load("counted_drop");
+    counted.programs.attach(&nic, Mode::Generic, "counted_drop");
+    let script = "for file in /sys/class/net/veth0/queues/rx-*/rps_cpus; do echo 2 >$file; done";
+    let done = nic.other_end("veth1").there(&["bash", "-ec", script]);
+    assert!(done.status.success(), "{done:?}");
+    (nic, counted)
+}
+
+/// Test runs of the program while packets come at it on the same CPU; how many.
+fn interrupt_test_runs(nic: &Nic, counted: &Counted) -> u64 {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let tester = scope.spawn(|| test_run_until(&is_over, &counted.programs));
+        send_triples(nic);
+        is_over.store(true, Ordering::Relaxed);
+        tester.join().unwrap()
+    })
+}
+
+/// Has the kernel run the program on the second CPU until it is told to stop; how often.
+fn test_run_until(is_over: &AtomicBool, programs: &Programs) -> u64 {
+    stay_on(1);
+    let mut tested = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        programs.test_run("counted_drop", &[0; 60], 100);
+        tested += 100;
+    }
+    tested
+}
+
+/// Sends datagrams from the first CPU, with pauses in between, in which the emulator turns to the second one.
+fn send_triples(nic: &Nic) {
+    let send = || {
+        let socket = inside(nic.peer_netns(), || UdpSocket::bind("0.0.0.0:0").unwrap());
+        stay_on(0);
+        for _ in 0..1000 {
+            for _ in 0..3 {
+                socket.send_to(b"xdptrace", (nic.address.as_str(), 9)).unwrap();
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    // This thread goes on wherever it likes.
+    thread::scope(|scope| scope.spawn(send).join().unwrap());
+}
+
+/// The tracer looks at what CPUs have gathered every 40 ms.
+#[test]
+fn a_line_comes_at_most_100_ms_after_its_packet() {
+    let nic = quiet_nic();
+    let counted = Counted::load("counted_pass");
+    counted.programs.attach(&nic, Mode::Native, "counted_pass");
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0", "icmp"]);
+    let done = nic.there(&["ping", "-n", "-q", "-i", "0.3", "-c", "12", "192.0.2.1"]);
+    assert!(done.status.success(), "{done:?}");
+    tracer.wait_for_lines(12, "ICMP");
+    let mut late: Vec<i64> = tracer.stdout.iter().zip(&tracer.came).map(|(line, came)| lateness(line, *came)).collect();
+    late.sort_unstable();
+    eprintln!("microseconds late: {late:?}");
+    assert_eq!(late.len(), 12);
+    assert!(late[0] >= 0, "before its packet: {late:?}");
+    // Not the maximum: an emulated CPU may be put aside by the machine for as long as it likes.
+    assert!(late[late.len() / 2] <= 100_000, "{late:?}");
+    assert_eq!(counts(&tracer.end("INT")).lost, 0);
+}
+
+/// Microseconds from the time that a line begins with until it came.
+fn lateness(line: &str, came: std::time::SystemTime) -> i64 {
+    between(microseconds(line.split(' ').next().unwrap()), microseconds(&printed(came)))
+}
+
+/// Datagrams of each sender.
+const DATAGRAMS: u32 = 2500;
+
+/// What is in the datagram of this number: the number, again and again; as long as a record holds, or longer.
+fn payload(number: u32) -> Vec<u8> {
+    number.to_be_bytes().repeat(2 + (number as usize * 7) % 300)
+}
+
+/// Sends them on one CPU, in bursts with pauses in between, so that flushes find batches in every state. Its port.
+fn send_numbered(nic: &Nic, cpu: usize) -> u16 {
+    let socket = inside(nic.peer_netns(), || UdpSocket::bind("0.0.0.0:0").unwrap());
+    stay_on(cpu);
+    let (mut burst, mut left) = (0_u32, 0);
+    for number in 0..DATAGRAMS {
+        if left == 0 {
+            burst += 1;
+            left = 1 + burst * 7 % 23;
+            thread::sleep(Duration::from_millis(u64::from(burst * 5 % 13)));
+        }
+        left -= 1;
+        socket.send_to(&payload(number), (nic.address.as_str(), 9)).unwrap();
+    }
+    socket.local_addr().unwrap().port()
+}
+
+#[test]
+fn bursts_between_flushes_are_told_whole_and_in_order() {
+    let nic = quiet_nic();
+    let counted = Counted::drop_on(&nic);
+    // Each CPU has a queue of its own, which it serves itself.
+    let script = "cd /sys/class/net/veth1/queues; echo 1 >tx-0/xps_cpus; echo 2 >tx-1/xps_cpus";
+    let done = nic.there(&["bash", "-ec", script]);
+    assert!(done.status.success(), "{done:?}");
+    let file = format!("/run/xdptrace-{}-bursts.pcapng", std::process::id());
+    let tracer = Tracer::start(&nic, &["-i", "veth0", "-w", &file]);
+    let ports = thread::scope(|scope| {
+        let senders = [0, 1].map(|cpu| {
+            let nic = &nic;
+            scope.spawn(move || send_numbered(nic, cpu))
+        });
+        senders.map(|sender| sender.join().unwrap())
+    });
+    let runs = counted.runs.settle();
+    assert_eq!(runs, 2 * u64::from(DATAGRAMS), "the NIC dropped some");
+    let ended = tracer.end("INT");
+    let counts = ended.counts();
+    assert_eq!((counts.seen, counts.traced, counts.lost), (runs, runs, 0), "{:#?}", ended.stderr);
+    let found = numbers(&fs::read(&file).unwrap());
+    fs::remove_file(&file).unwrap();
+    let keys: Vec<(u32, u16)> = found.keys().copied().collect();
+    let mut expected = [(0, ports[0]), (0, ports[1]), (1, ports[0]), (1, ports[1])];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    for (key, numbers) in found {
+        assert!(numbers.iter().copied().eq(0..DATAGRAMS), "interface and port {key:?}: {numbers:?}");
+    }
+    eprintln!("{counts:?}");
+}
+
+/// The numbers of the datagrams in a pcapng of this machine's byte order, by interface and sender, in the file's order.
+fn numbers(file: &[u8]) -> BTreeMap<(u32, u16), Vec<u32>> {
+    const ENHANCED_PACKET: u32 = 6;
+    const HEADERS: usize = 14 + 20 + 8;
+    let word = |at: usize| u32::from_ne_bytes(file[at..at + 4].try_into().unwrap());
+    let mut found: BTreeMap<(u32, u16), Vec<u32>> = BTreeMap::new();
+    let mut at = 0;
+    while at < file.len() {
+        if word(at) == ENHANCED_PACKET {
+            let (interface, captured, length) = (word(at + 8), word(at + 20), word(at + 24));
+            let frame = &file[at + 28..at + 28 + captured as usize];
+            let port = u16::from_be_bytes([frame[34], frame[35]]);
+            let number = u32::from_be_bytes(frame[HEADERS..HEADERS + 4].try_into().unwrap());
+            assert_eq!(captured, length, "datagram {number} was cut");
+            assert_eq!(frame[HEADERS..], payload(number), "datagram {number} is torn");
+            found.entry((interface, port)).or_default().push(number);
+        }
+        at += word(at + 4) as usize;
+    }
+    found
+}
