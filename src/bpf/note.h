@@ -25,22 +25,27 @@ static __always_inline void note_bytes(struct state *state, struct view *before)
 }
 
 /*
- * Before Linux 5.12 (ca06f55b9002) nothing keeps a program from running within itself: then the run is marked as this one
- * while the note is made, and is no longer if another one has come in between.
+ * Before Linux 5.12 (ca06f55b9002) nothing keeps a program from running within itself. Then the note is dropped if another run
+ * has left its time meanwhile; one that comes later finds this one noted, and takes its place.
  */
-static __always_inline void begin_note(void *ctx, struct state *state)
+static __always_inline void begin_note(struct state *state)
 {
 	if (is(state, FLAG_NESTS))
-		state->run = (__u64)context_of(ctx, state) + RUN_ENDED;
+		*(volatile __u64 *)&state->time_ns = TIME_NONE;
 }
 
 static __always_inline int end_note(void *ctx, struct state *state)
 {
-	if (is(state, FLAG_NESTS) && *(volatile __u64 *)&state->run != (__u64)context_of(ctx, state) + RUN_ENDED)
-		return 0;
-	state->run = (__u64)context_of(ctx, state);
+	__u64 now;
+
+	*(volatile __u64 *)&state->run = (__u64)context_of(ctx, state);
 	/* Last, so that what fentry itself costs is not in the latency. */
-	state->time_ns = bpf_ktime_get_ns();
+	now = bpf_ktime_get_ns();
+	if (is(state, FLAG_NESTS) && *(volatile __u64 *)&state->time_ns != TIME_NONE) {
+		state->run = RUN_ENDED;
+		return 0;
+	}
+	*(volatile __u64 *)&state->time_ns = now;
 	return 0;
 }
 
@@ -50,7 +55,7 @@ static __noinline int note(void *ctx, struct state *state)
 	const struct xdp_buff *xdp = context_of(ctx, state);
 	struct view *before = &state->before;
 
-	begin_note(ctx, state);
+	begin_note(state);
 	if (is_mostly(state, FLAG_TELLS_ENTRY)) {
 		before->extent = locate(state, xdp);
 		if (has_fragments(state, xdp))

@@ -24,7 +24,7 @@ static __always_inline int note_quickly(void *ctx, struct state *state)
 	__u64 length = at_most(linear_length(&extent), HEAD_LEN);
 	void *bytes = before->bytes;
 
-	begin_note(ctx, state);
+	begin_note(state);
 	before->extent = extent;
 	if (is_fragmented(state, xdp))
 		return note(ctx, state);

@@ -141,6 +141,12 @@ enum run {
 	RUN_NONE = 4,		/* fentry hasn't run on this CPU since the start: set by user space, beside RUN_ENDED */
 };
 
+/* A state's `time_ns` where it is no time. */
+enum no_time {
+	TIME_NONE,		/* the note is being made */
+	TIME_OVERWRITTEN,	/* a filter that rejected its packet has overwritten it */
+};
+
 /* The run that a CPU is in, and what it has counted so far. */
 struct state {
 	struct view before;	/* first, so that a pointer to it is one to the whole */

@@ -86,7 +86,7 @@ static __always_inline int handle_entry(void *first)
 		return pass_over(ctx, state, FATE_SKIPPED);
 	if (is(state, FLAG_FILTERS_ENTRY) && likely(!passes_filter(&ctx, &state->before))) {
 		/* A run that this one has interrupted has no note any more. */
-		state->time_ns = 0;
+		state->time_ns = TIME_OVERWRITTEN;
 		return pass_over(ctx, state, FATE_FILTERED);
 	}
 	return is_mostly(state, FLAG_HAS_EXIT) ? note(ctx, state) : tell_entry(ctx, state);
