@@ -51,7 +51,8 @@ static __always_inline struct state *this_state(void)
 }
 
 /*
- * The run that was noted last has no fexit: the kernel skipped it. Whether to go on: once user space is about to take the probes off, no run is noted any more that comes after such a one.
+ * The run that was noted last has no fexit: the kernel skipped it. Returns whether to go on: once user space is about to take
+ * the probes off, no run is noted any more that comes after such a one.
  */
 static __noinline int end_unpaired(void *ctx, struct state *state)
 {
