@@ -164,7 +164,8 @@ impl<'a> Told<'a> {
     /// None where there is nothing to compare, or what could be compared is the same and the rest could not be read.
     fn is_changed(&self) -> Option<bool> {
         let both = self.tells(Tells::TOLD_ENTRY) && self.tells(Tells::TOLD_EXIT);
-        let is_in_doubt = self.tells(Tells::TOLD_SAME) && self.tells(Tells::TOLD_UNREAD);
+        let is_half_known = self.tells(Tells::TOLD_UNREAD) || self.tells(Tells::TOLD_FRAGMENTS);
+        let is_in_doubt = self.tells(Tells::TOLD_SAME) && is_half_known;
         (both && !is_in_doubt).then(|| !self.tells(Tells::TOLD_SAME))
     }
 }

@@ -50,7 +50,9 @@ fn both_halves_differ_only_where_they_do() {
     assert_eq!((unread.changed, unread.before.unwrap().bytes), (None, &b""[..]));
     assert_eq!(unread.packet(), unread.after);
     let unmeasured = event(&told(record, &[both[0], both[1], Tells::TOLD_FRAGMENTS]));
-    assert_eq!(unmeasured.before.unwrap().length, None);
+    assert_eq!((unmeasured.before.unwrap().length, unmeasured.changed), (None, Some(true)));
+    let as_far_as_known = event(&told(record, &[both[0], both[1], Tells::TOLD_SAME, Tells::TOLD_FRAGMENTS]));
+    assert_eq!(as_far_as_known.changed, None);
 }
 
 #[test]
