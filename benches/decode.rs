@@ -89,7 +89,7 @@ fn copy(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decode(bencher: Bencher<'_, '_>) {
     let names = names();
-    let origin = Origin { function: FUNCTION, program_id: PROGRAM, has_queue: true };
+    let origin = Origin { function: FUNCTION, program_id: PROGRAM, program_name: FUNCTION, has_queue: true };
     time(bencher, &DECODE, || {
         for records in RING.samples().filter_map(Records::new) {
             for told in records {
@@ -207,6 +207,7 @@ fn target() -> Target {
         place: Place::Device,
         loaded_ns: 0,
         is_devices_own: true,
+        program_name: FUNCTION.to_owned(),
     }
 }
 

@@ -2,16 +2,27 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+mod letters;
+mod show;
+
+pub use letters::Letters;
+pub use show::{Color, Output, Precision, Show};
 
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
 #[derive(Debug, Parser)]
 #[command(name = "xdptrace", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(disable_version_flag = true)]
 #[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       \
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \
-                            xdptrace check [-i DEV | -p PROG] [--json]")]
+                            xdptrace check [-i DEV | -p PROG] [--json]\n       \
+                            xdptrace schema")]
 pub struct Cli {
+    /// Print version: tcpdump's -V is another
+    #[arg(long, action = ArgAction::Version)]
+    pub version: Option<bool>,
     /// What to do; without it, `trace`.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -31,6 +42,8 @@ pub enum Command {
     List(List),
     /// What this kernel and this user can do, with a remedy for each no
     Check(Check),
+    /// The JSON schema of what --output json prints
+    Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)
     #[command(hide = true)]
     RestoreFeatures(RestoreFeatures),
@@ -77,7 +90,7 @@ pub struct Trace {
     #[arg(long, value_name = "N")]
     pub rate: Option<u64>,
     /// Stop after so many
-    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// Stop after this time: 10s, 5m
     #[arg(long, value_name = "DURATION")]
@@ -103,9 +116,24 @@ pub struct Trace {
     /// Where the NIC has no XDP program, attach one that passes everything [generic, native; default: the kernel's choice]
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub passthrough: Option<Passthrough>,
-    /// text: one line a packet; classic: the article's two
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
+    /// Only what comes in, which is all that an XDP program sees
+    #[arg(short = 'Q', long, value_name = "in", hide = true)]
+    pub direction: Option<Direction>,
+    /// Ethernet, which is all that an XDP program sees
+    #[arg(short = 'y', long, value_name = "EN10MB", hide = true)]
+    pub linktype: Option<String>,
+    /// Don't optimise the filter
+    #[arg(short = 'O', long)]
+    pub no_optimize: bool,
+    /// Read the filter from this file; what the command line says of one is ignored
+    #[arg(short = 'F', value_name = "FILE")]
+    pub filter_file: Option<PathBuf>,
+    /// How packets are shown
+    #[command(flatten)]
+    pub show: Show,
+    /// Letters of tcpdump's that are refused
+    #[command(flatten)]
+    pub letters: Letters,
     /// Which packets, in tcpdump's language: see pcap-filter(7)
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
@@ -213,11 +241,13 @@ pub enum Side {
     Exit,
 }
 
-/// How events are written.
+/// tcpdump's directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// One line a packet
-    Text,
-    /// The article's lines: one at fentry, one at fexit
-    Classic,
+pub enum Direction {
+    /// What comes in
+    In,
+    /// What goes out
+    Out,
+    /// Both
+    Inout,
 }

@@ -45,6 +45,7 @@ pub struct Delivery<'run> {
 struct Recipient {
     function: String,
     program_id: u32,
+    program_name: String,
     has_queue: bool,
     delivered: Delivered,
 }
@@ -83,8 +84,8 @@ impl<'run> Delivery<'run> {
             target.delivered.cut += 1;
             return true;
         }
-        let Recipient { function, program_id, has_queue, .. } = &*target;
-        let origin = Origin { function, program_id: *program_id, has_queue: *has_queue };
+        let Recipient { function, program_id, program_name, has_queue, .. } = &*target;
+        let origin = Origin { function, program_id: *program_id, program_name, has_queue: *has_queue };
         let name = |netns, ifindex| self.names.of(netns, ifindex);
         let event = Event::new(told, origin, name, self.handed + 1, self.boot_ns);
         match self.sink.packet(&event) {
@@ -135,6 +136,7 @@ impl<'run> Delivery<'run> {
         self.targets.entry(number).or_insert_with(|| Recipient {
             function: target.function.name.clone(),
             program_id: target.program,
+            program_name: target.program_name.clone(),
             has_queue: target.place == Place::Device,
             delivered: Delivered::default(),
         });

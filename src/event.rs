@@ -67,6 +67,8 @@ pub struct Event<'a> {
     pub function: &'a str,
     /// Program id.
     pub program_id: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: Option<&'a str>,
     /// What the function returned; None also of one that returns nothing.
     pub verdict: Option<Verdict>,
     /// Nanoseconds between fentry and fexit.
@@ -90,6 +92,8 @@ pub struct Origin<'a> {
     pub function: &'a str,
     /// Program id.
     pub program_id: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: &'a str,
     /// Whether its packets' receive queue is known.
     pub has_queue: bool,
 }
@@ -120,6 +124,7 @@ impl<'a> Event<'a> {
             cpu: told.cpu,
             function: origin.function,
             program_id: origin.program_id,
+            program_name: Some(origin.program_name),
             verdict: told.tells(Tells::TOLD_VERDICT).then_some(Verdict(record.verdict)),
             latency_ns: both.then_some(record.latency_ns),
             before: entered.then(|| told.arrival()),

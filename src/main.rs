@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Outlet};
-use xdptrace::plan::{Listing, Output, Plan, Tracing};
+use xdptrace::plan::{Filter, Listing, Output, Plan, Tracing};
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -39,6 +39,7 @@ fn run(plan: Plan) -> Result<()> {
         }
         Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
         Plan::Dump { filter, form } => print(&dump(&filter, form)?),
+        Plan::Schema => print(sink::SCHEMA),
         Plan::Print(text) => print(&text),
     }
 }
@@ -47,8 +48,8 @@ fn print(text: &str) -> Result<()> {
     outlet::written(write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()))
 }
 
-fn dump(expression: &str, form: u8) -> Result<String> {
-    let program = filter::compile(expression)?;
+fn dump(filter: &Filter, form: u8) -> Result<String> {
+    let program = filter::compile_with(&filter.words, !filter.unoptimised)?;
     let notation = match form {
         1 => Notation::Assembly,
         2 => Notation::C,

@@ -12,10 +12,12 @@ use clap::error::ErrorKind;
 use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Trace};
 use crate::failure::Failure;
 
+mod look;
 mod selection;
 
+pub use look::{Dump, Look, Times};
 use selection::parse_duration;
-pub use selection::{Probes, Selection, Side};
+pub use selection::{Filter, Probes, Selection, Side};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,10 +42,12 @@ pub enum Plan {
         /// Feature bits as the kernel numbers them, 32 a word.
         features: Vec<u32>,
     },
+    /// Print the JSON schema of what `--output json` prints.
+    Schema,
     /// Print a filter.
     Dump {
-        /// The filter, in tcpdump's language.
-        filter: String,
+        /// The filter.
+        filter: Filter,
         /// How often -d was said: 1 to 3.
         form: u8,
     },
@@ -141,11 +145,12 @@ pub struct Tracing {
 }
 
 /// How events are written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// One line a packet.
-    #[default]
-    Text,
+    Text(Look),
+    /// One JSON object a packet.
+    Json,
     /// The article's lines: one at fentry, one at fexit.
     Classic,
     /// pcapng, to this file; `-`: the standard output.
@@ -198,18 +203,20 @@ impl Plan {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
             Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
+            Some(Command::Schema) => Ok(Self::Schema),
             Some(Command::RestoreFeatures(restore)) => Self::restore_features(restore),
         }
     }
 
     fn trace(trace: Trace) -> Result<Self> {
+        refuse_letters(&trace)?;
         let scope = Scope::new(trace.scope.clone())?;
         if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };
             return Ok(Self::List(Listing { scope, ..Listing::default() }));
         }
         if trace.dump > 0 {
-            return Ok(Self::Dump { filter: trace.filter.join(" "), form: trace.dump.min(3) });
+            return Ok(Self::Dump { filter: Filter::new(&trace)?, form: trace.dump.min(3) });
         }
         if scope.devices == Devices::Unnamed && scope.narrowing.is_empty() {
             return Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
@@ -251,10 +258,33 @@ impl From<cli::Passthrough> for Passthrough {
     }
 }
 
+impl Default for Output {
+    fn default() -> Self {
+        Self::Text(Look::default())
+    }
+}
+
+/// tcpdump's letters mean what they mean there, or nothing.
+fn refuse_letters(trace: &Trace) -> Result<()> {
+    if let Some(letter) = trace.letters.first() {
+        return Err(Failure::usage(format!("{} is not for XDP programs: {}", letter.name(), letter.why())));
+    }
+    match (trace.direction, trace.linktype.as_deref()) {
+        (Some(cli::Direction::Out | cli::Direction::Inout), _) => {
+            Err(Failure::usage("-Q: an XDP program sees what comes in, and nothing else: leave it out"))
+        }
+        (_, Some(name)) if !name.eq_ignore_ascii_case("EN10MB") => {
+            Err(Failure::usage("-y: an XDP program sees Ethernet frames (EN10MB), and nothing else: leave it out"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Output {
     fn of(trace: &Trace) -> Result<Self> {
-        match (&trace.write, trace.output) {
-            (None, cli::Output::Text) => Ok(Self::Text),
+        match (&trace.write, trace.show.output) {
+            (None, cli::Output::Text) => Ok(Self::Text(Look::new(&trace.show))),
+            (None, cli::Output::Json) => Ok(Self::Json),
             (None, cli::Output::Classic) => Ok(Self::Classic),
             (Some(file), _) if file.as_os_str().is_empty() => Err(Failure::usage("-w wants the name of a file, or -")),
             (Some(file), _) => Ok(Self::Pcapng(file.clone())),

@@ -62,7 +62,7 @@ fn options_may_follow_the_filter() {
 
 #[test]
 fn passthrough_takes_its_mode_after_an_equals_sign_only() {
-    assert_eq!(tracing("-i eth0 --passthrough icmp").selection.filter, "icmp");
+    assert_eq!(tracing("-i eth0 --passthrough icmp").selection.filter.words, "icmp");
     assert_eq!(tracing("-i eth0 --passthrough=generic").passthrough, Some(Passthrough::Generic));
     assert_eq!(tracing("-i eth0 --passthrough=native").passthrough, Some(Passthrough::Native));
 }
@@ -71,6 +71,9 @@ fn passthrough_takes_its_mode_after_an_equals_sign_only() {
 fn every_wrong_word_is_refused_in_one_line() {
     for words in [
         "-o text",
+        "-i eth0 -Q out",
+        "-i eth0 -y RAW",
+        "-i eth0 -I",
         "-p ,",
         "-p 0",
         "-p 99999999999",
@@ -114,5 +117,5 @@ fn the_snap_length_is_the_lines_or_the_whole_frame() {
 #[test]
 fn filter_words_are_one_expression() {
     let selection = tracing("-i eth0 udp port 9 or icmp -s 64").selection;
-    assert_eq!(selection.filter, "udp port 9 or icmp");
+    assert_eq!(selection.filter.words, "udp port 9 or icmp");
 }

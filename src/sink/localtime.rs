@@ -61,6 +61,15 @@ impl LocalTime {
 }
 
 impl LocalTime {
+    /// `06:56:58`, or `2023-07-15 06:56:58` with the date, as tcpdump prints them.
+    pub fn to_the_second(&self, with_date: bool) -> String {
+        let Self { year, month, day, hour, minute, second, .. } = self;
+        match with_date {
+            true => format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"),
+            false => format!("{hour:02}:{minute:02}:{second:02}"),
+        }
+    }
+
     /// `2023-07-15T06:56:58+02:00`
     pub fn rfc3339(&self) -> impl Display {
         let time = *self;

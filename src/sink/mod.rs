@@ -1,8 +1,10 @@
 //! Events → lines, or packets of a file. A sink knows [`Event`] and `Write`, and nothing of BPF.
 
+mod bytes;
 mod classic;
 mod localtime;
 mod pcapng;
+mod stamp;
 mod text;
 
 use std::io::{self, Write};
@@ -11,6 +13,9 @@ pub use localtime::LocalTime;
 
 use crate::event::{Counts, Event, Summary};
 use crate::plan::Output;
+
+/// The JSON schema of what `--output json` prints.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// What happens to the tracer itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +89,8 @@ fn span((from, to): (u64, u64)) -> String {
 /// The sink for `output`, writing to `out`; `snap_len` is how many bytes of a packet its events hold, at most.
 pub fn open<'out>(output: &Output, snap_len: u32, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
     match output {
-        Output::Text => Box::new(text::Text::new(out)),
+        Output::Text(look) => Box::new(text::Text::new(out, look.clone())),
+        Output::Json => Box::new(text::Text::new(out, Default::default())),
         Output::Classic => Box::new(classic::Classic::new(out)),
         Output::Pcapng(_) => Box::new(pcapng::Pcapng::new(out, snap_len)),
     }

@@ -4,51 +4,109 @@ use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 
 use super::Sink;
-use super::localtime::LocalTime;
+use super::bytes::{digits, name, padded};
+use super::stamp::Stamp;
 use crate::bpf::HEAD_LEN;
-use crate::event::{Event, Frame};
+use crate::event::{Event, Frame, Verdict};
 use crate::packet::Headers;
+use crate::plan::Look;
 
 /// `06:56:58.123456 eth0 xdp_lb#12 XDP_TX 412ns IP 192.168.1.12 > 192.168.1.138: ICMP`; `?` for what is not known.
 #[derive(Debug)]
-pub struct Text<W>(W);
+pub struct Text<W> {
+    out: W,
+    look: Look,
+    stamp: Stamp,
+    line: Vec<u8>,
+    /// Lines so far.
+    count: u64,
+}
 
 impl<W: Write> Text<W> {
-    pub fn new(out: W) -> Self {
-        Self(out)
+    pub fn new(out: W, look: Look) -> Self {
+        let stamp = Stamp::new(look.times, look.nanoseconds);
+        Self { out, look, stamp, line: Vec::new(), count: 0 }
+    }
+
+    /// What stands in front of the packet.
+    fn write_head(&mut self, event: &Event<'_>) {
+        let line = &mut self.line;
+        if self.look.numbered {
+            number(line, self.count);
+        }
+        self.stamp.write(line, event.time_ns);
+        match event.device.and_then(|device| device.name) {
+            Some(device) => name(line, device),
+            None => line.push(b'?'),
+        }
+        line.push(b' ');
+        name(line, event.function);
+        line.push(b'#');
+        digits(line, event.program_id.into());
+        line.push(b' ');
+        write_verdict(line, event.verdict, self.look.colored);
+        line.push(b' ');
+        match event.latency_ns {
+            Some(latency) => {
+                digits(line, latency);
+                line.extend(b"ns");
+            }
+            None => line.push(b'?'),
+        }
+        line.push(b' ');
     }
 }
 
 impl<W: Write> Sink for Text<W> {
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush()
     }
 
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let out = &mut self.0;
-        match LocalTime::new(event.time_ns) {
-            Some(time) => write!(out, "{}", time.time_of_day())?,
-            None => write!(out, "?")?,
-        }
-        // Names may hold anything but blanks and slashes, and go to a terminal.
-        let device = event.device.and_then(|device| device.name).unwrap_or("?").escape_default();
-        write!(out, " {device} {}#{}", event.function.escape_default(), event.program_id)?;
-        match event.verdict {
-            Some(verdict) => write!(out, " {verdict}")?,
-            None => write!(out, " ?")?,
-        }
-        match event.latency_ns {
-            Some(latency) => write!(out, " {latency}ns")?,
-            None => write!(out, " ?")?,
-        }
+        self.line.clear();
+        self.count += 1;
+        self.write_head(event);
         match event.packet() {
-            Some(frame) => write!(out, " {}", Headers::parse(frame.bytes))?,
-            None => write!(out, " ?")?,
+            Some(frame) => write!(self.line, "{}", Headers::parse(frame.bytes))?,
+            None => self.line.push(b'?'),
         }
         if event.changed == Some(true) {
-            write!(out, " {}", Change(event))?;
+            write!(self.line, " {}", Change(event))?;
         }
-        writeln!(out)
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
+    }
+}
+
+/// `    1  `, as tcpdump's -# has it.
+fn number(line: &mut Vec<u8>, number: u64) {
+    const WIDTH: u32 = 5;
+    let width = number.checked_ilog10().map_or(1, |log| log + 1);
+    line.extend(&b"     "[..WIDTH.saturating_sub(width) as usize]);
+    padded(line, number, 1);
+    line.extend(b"  ");
+}
+
+/// The verdict, or `?`; in the colour of a light: it passes, it is dropped, it goes elsewhere, something is wrong.
+fn write_verdict(line: &mut Vec<u8>, verdict: Option<Verdict>, colored: bool) {
+    /// SGR parameters, by the action.
+    const COLORS: [&[u8]; 5] = [b"1;31", b"31", b"32", b"36", b"34"];
+    const UNKNOWN: &[u8] = b"35";
+    let Some(verdict) = verdict else {
+        line.push(b'?');
+        return;
+    };
+    if colored {
+        line.extend(b"\x1b[");
+        line.extend(*COLORS.get(verdict.0 as usize).unwrap_or(&UNKNOWN));
+        line.push(b'm');
+    }
+    match Verdict::ACTIONS.get(verdict.0 as usize) {
+        Some(action) => line.extend(action.as_bytes()),
+        None => digits(line, verdict.0.into()),
+    }
+    if colored {
+        line.extend(b"\x1b[0m");
     }
 }
 
@@ -95,6 +153,7 @@ mod tests {
         cpu: 0,
         function: "xdp_lb",
         program_id: 12,
+        program_name: Some("xdp_lb"),
         verdict: None,
         latency_ns: None,
         before: None,
@@ -111,7 +170,7 @@ mod tests {
     /// The line without its time, which depends on the time zone.
     fn line(event: &Event<'_>) -> String {
         let mut out = Vec::new();
-        Text::new(&mut out).packet(event).unwrap();
+        Text::new(&mut out, Look::default()).packet(event).unwrap();
         let line = String::from_utf8(out).unwrap();
         line.split_once(' ').unwrap().1.to_owned()
     }

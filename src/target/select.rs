@@ -35,6 +35,8 @@ pub enum Place {
 pub struct Target {
     /// Program id.
     pub program: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: String,
     /// The function: the program's entry function, or another one that was asked for.
     pub function: Function,
     /// The devices on whose path it was found, by name; none where it was named without a device.
@@ -206,6 +208,7 @@ impl Selection {
         match found {
             Ok((probes, function)) => self.take(Target {
                 program: node.program.id,
+                program_name: node.program.name.clone(),
                 function,
                 devices: tree.device.iter().map(|device| device.name.clone()).collect(),
                 probes,

@@ -25,6 +25,7 @@ const EVENT: Event<'_> = Event {
     cpu: 0,
     function: "xdp_lb",
     program_id: 12,
+    program_name: Some("xdp_lb"),
     verdict: Some(Verdict(3)),
     latency_ns: Some(412),
     before: frame(Some(42)),
