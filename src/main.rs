@@ -60,10 +60,10 @@ fn dump(filter: &Filter, form: u8) -> Result<String> {
 }
 
 fn trace(tracing: &Tracing) -> Result<()> {
-    let stop = stop::on_signals()?;
+    let signals = stop::on_signals(false)?;
     let outlet = open_outlet(&tracing.output)?;
     let mut sink = sink::open(&tracing.output, tracing.selection.snap_len, &outlet);
-    session::trace(tracing, sink.as_mut(), Some(&outlet), &stop)
+    session::trace(tracing, sink.as_mut(), Some(&outlet), &signals)
 }
 
 fn open_outlet(output: &Output) -> Result<Outlet> {

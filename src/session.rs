@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +24,7 @@ use crate::probe::{self, Filter, Maps};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
+use crate::stop::Signals;
 use crate::target::{self, Depth, Device, Guards, Refused, View, Watch};
 
 /// How long to sleep at most before looking at the stop flag, at the devices, at the clock and at what CPUs have gathered.
@@ -36,12 +36,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 const TRIES: u32 = 20;
 
-/// Traces until `stop` is set or the reader of `output`, which the sink writes to, has gone away; then tells the sink
+/// Traces until a signal ends it or the reader of `output`, which the sink writes to, has gone away; then tells the sink
 /// where every run of the programs went. Without `output`, the sink never blocks.
 ///
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
-pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
+pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, signals: &Signals) -> Result<()> {
     // What is wrong with the words comes before what is wrong with the machine.
     let filter = Filter::compile(&plan.selection.filter)?;
     refusal::capture_messages();
@@ -52,7 +52,7 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop:
              with lockdown=integrity or none",
         ));
     }
-    let result = trace_scope(plan, filter, sink, output, stop);
+    let result = trace_scope(plan, filter, sink, output, signals);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
         probe::try_load()?;
@@ -65,13 +65,13 @@ fn trace_scope(
     filter: Option<Filter>,
     sink: &mut dyn Sink,
     output: Option<&Outlet>,
-    stop: &AtomicBool,
+    signals: &Signals,
 ) -> Result<()> {
     let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, &plan.selection)?;
     target::enter_netns(plan.scope.netns.as_deref())?;
     let mut passthrough = Vec::new();
     let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
-        let mut run = Run::new(plan, filter, guards, stop, output)?;
+        let mut run = Run::new(plan, filter, guards, signals, output)?;
         run.trace(sink)
     });
     // Also when tracing failed: the NICs are to be as they were.
@@ -109,7 +109,7 @@ fn attach_where_none(plan: &Tracing, attached: &mut Vec<Attached>, sink: &mut dy
 /// A run, from the first look at the devices to the last record.
 struct Run<'plan> {
     plan: &'plan Tracing,
-    stop: &'plan AtomicBool,
+    signals: &'plan Signals,
     output: Option<&'plan Outlet>,
     watch: Watch<'plan>,
     follow: Follow<'plan>,
@@ -136,7 +136,7 @@ impl<'plan> Run<'plan> {
         plan: &'plan Tracing,
         filter: Option<Filter>,
         guards: Guards,
-        stop: &'plan AtomicBool,
+        signals: &'plan Signals,
         output: Option<&'plan Outlet>,
     ) -> Result<Self> {
         let watch = Watch::new(&plan.scope, guards, Depth::Needed)?;
@@ -144,7 +144,7 @@ impl<'plan> Run<'plan> {
         let batches = Batches::new(&maps)?;
         Ok(Self {
             plan,
-            stop,
+            signals,
             output,
             follow: Follow::new(plan, filter, maps, watch.netns()),
             watch,
@@ -167,7 +167,7 @@ impl<'plan> Run<'plan> {
         self.start(&delivery)?;
         let ends = self.plan.duration.and_then(|duration| Instant::now().checked_add(duration));
         let is_over = |delivery: &Delivery<'_>| {
-            self.stop.load(Ordering::Relaxed)
+            self.signals.stop()
                 || delivery.is_broken()
                 || delivery.is_complete()
                 || ends.is_some_and(|ends| Instant::now() >= ends)
@@ -184,7 +184,7 @@ impl<'plan> Run<'plan> {
         }
         let programs = self.follow.end()?;
         self.drain_all(&reader, &delivery)?;
-        while self.more && !self.stop.load(Ordering::Relaxed) && self.wait(&reader)? {
+        while self.more && !self.signals.stop() && self.wait(&reader)? {
             self.drain_all(&reader, &delivery)?;
         }
         drop(reader);
