@@ -32,7 +32,11 @@ impl<W: Write> Sink for Text<W> {
         }
         // Names may hold anything but blanks and slashes, and go to a terminal.
         let device = event.device.and_then(|device| device.name).unwrap_or("?").escape_default();
-        write!(out, " {device} {}#{}", event.function.escape_default(), event.program_id)?;
+        write!(out, " {device} {}", event.function.unwrap_or("?").escape_default())?;
+        match event.program_id {
+            Some(id) => write!(out, "#{id}")?,
+            None => write!(out, "#?")?,
+        }
         match event.verdict {
             Some(verdict) => write!(out, " {verdict}")?,
             None => write!(out, " ?")?,
@@ -87,14 +91,14 @@ mod tests {
 
     const NOTHING_KNOWN: Event<'_> = Event {
         time_ns: 0,
-        monotonic_ns: 0,
-        packet_id: 1,
+        monotonic_ns: Some(0),
+        packet_id: Some(1),
         device: None,
         queue: None,
         egress: None,
-        cpu: 0,
-        function: "xdp_lb",
-        program_id: 12,
+        cpu: Some(0),
+        function: Some("xdp_lb"),
+        program_id: Some(12),
         verdict: None,
         latency_ns: None,
         before: None,
