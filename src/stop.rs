@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn a_wish_is_told_once() {
         let signals = on_signals(true).unwrap();
-        let table: [(_, fn(&Signals) -> bool); 3] = [
+        type Take = fn(&Signals) -> bool;
+        let table: [(_, Take); 3] = [
             (libc::SIGUSR1, Signals::take_summary),
             (libc::SIGUSR2, Signals::take_flush),
             (libc::SIGHUP, Signals::take_reopen),
