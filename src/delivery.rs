@@ -10,7 +10,6 @@ use crate::bpf::Told;
 use crate::event::{Delivered, Event, Origin, Verdict};
 use crate::follow::Traced;
 use crate::outlet::Outlet;
-use crate::plan::Probes;
 use crate::reader;
 use crate::sink::{Notice, Sink};
 use crate::target::{Names, Place, Target};
@@ -162,16 +161,6 @@ impl<'run> Delivery<'run> {
     pub fn notice(&mut self, notice: &Notice) {
         if self.broken.is_none() {
             self.broken = self.sink.notice(notice).err();
-        }
-    }
-
-    /// Says that the probes of `traced` are on.
-    pub fn notice_attached(&mut self, traced: &Traced) {
-        if traced.target.probes != Probes::Exit {
-            self.notice(&Notice::AttachedFentry);
-        }
-        if traced.target.probes != Probes::Entry {
-            self.notice(&Notice::AttachedFexit);
         }
     }
 

@@ -176,6 +176,28 @@ impl<'a> Told<'a> {
     }
 }
 
+/// A function of a program that is traced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Program id.
+    pub program_id: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: String,
+    /// The function's name, whole.
+    pub function: String,
+    /// The devices on whose path it was found, by name; none where it was named without a device.
+    pub devices: Vec<String>,
+}
+
+impl Display for Subject {
+    /// `xdp_lb#12 on eth0`, such that it cannot command a terminal.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.function.escape_default(), self.program_id)?;
+        let devices: Vec<String> = self.devices.iter().map(|device| device.escape_default().to_string()).collect();
+        if devices.is_empty() { Ok(()) } else { write!(f, " on {}", devices.join(", ")) }
+    }
+}
+
 /// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -257,8 +279,8 @@ pub struct Losses {
 /// The last words of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// The programs that were traced to the end, `xdp_lb#12 on eth0`, each with its own.
-    pub programs: Vec<(String, Counts)>,
+    /// The programs that were traced to the end, each with its own.
+    pub programs: Vec<(Subject, Counts)>,
     /// Those of all programs.
     pub total: Counts,
     /// How many of the traced had which verdict.

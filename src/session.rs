@@ -12,9 +12,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::batches::Batches;
 use crate::delivery::Delivery;
-use crate::event::{Counts, Summary};
+use crate::event::{Counts, Subject, Summary};
 use crate::failure::{self, Failure, Status};
-use crate::follow::{Follow, Released, Step};
+use crate::follow::{Follow, Released, Step, Traced};
 use crate::kernel::{self, Kernel};
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
@@ -214,8 +214,8 @@ impl<'plan> Run<'plan> {
         for released in self.released.drain(..) {
             total.add(&counts(&released, delivery));
         }
-        let programs: Vec<(String, Counts)> =
-            programs.iter().map(|one| (one.target.to_string(), counts(one, delivery))).collect();
+        let programs: Vec<(Subject, Counts)> =
+            programs.iter().map(|one| (one.target.subject(), counts(one, delivery))).collect();
         programs.iter().for_each(|(_, counts)| total.add(counts));
         Summary { programs, total, verdicts: delivery.verdicts(), losses: self.batches.losses() }
     }
@@ -310,7 +310,7 @@ impl<'plan> Run<'plan> {
             return Ok(());
         }
         for traced in self.follow.traced() {
-            delivery.notice_attached(traced);
+            delivery.notice(&attached(traced, false));
         }
         for (refused, _) in refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -402,7 +402,7 @@ impl<'plan> Run<'plan> {
         for released in self.released.drain(..) {
             let counts = counts(&released, &mut delivery.borrow_mut());
             self.past.add(&counts);
-            delivery.borrow_mut().notice(&Notice::Told(released.target.to_string(), counts));
+            delivery.borrow_mut().notice(&Notice::Told(released.target.subject(), counts));
         }
         Ok(())
     }
@@ -410,12 +410,10 @@ impl<'plan> Run<'plan> {
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
-            delivery.notice_attached(new);
-            let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(new.traced_since)));
-            delivery.notice(&Notice::Attached { target: new.target.to_string(), missed });
+            delivery.notice(&attached(new, true));
         }
         for old in &step.detached {
-            delivery.notice(&Notice::Detached(old.target.to_string()));
+            delivery.notice(&Notice::Detached(old.target.subject()));
         }
         for (refused, _) in &step.refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -424,6 +422,11 @@ impl<'plan> Run<'plan> {
             delivery.notice_listening();
         }
     }
+}
+
+fn attached(traced: &Traced, is_late: bool) -> Notice {
+    let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
+    Notice::Attached { subject: traced.target.subject(), probes: traced.target.probes, is_late, missed }
 }
 
 fn counts(released: &Released, delivery: &mut Delivery<'_>) -> Counts {

@@ -8,6 +8,7 @@ use super::localtime::LocalTime;
 use super::{Notice, Sink, tell};
 use crate::event::{Event, Frame};
 use crate::packet::Headers;
+use crate::plan::Probes;
 
 /// `2023/07/15 06:56:58 Tracing packet: 192.168.1.12 -> 192.168.1.138 (fexit: XDP_PASS)`
 #[derive(Debug)]
@@ -46,8 +47,16 @@ impl<W: Write> Sink for Classic<W> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos() as u64);
         match notice {
             Notice::AttachedXdp(device) => self.log(now, format_args!("Attached xdp to {}", device.escape_default())),
-            Notice::AttachedFentry => self.log(now, "Attached fentry(xdp)"),
-            Notice::AttachedFexit => self.log(now, "Attached fexit(xdp)"),
+            Notice::Attached { probes, .. } => {
+                if *probes != Probes::Exit {
+                    self.log(now, "Attached fentry(xdp)")?;
+                }
+                if *probes != Probes::Entry {
+                    self.log(now, "Attached fexit(xdp)")?;
+                }
+                tell(notice);
+                Ok(())
+            }
             Notice::Listening => self.log(now, "Listening events..."),
             _ => {
                 tell(notice);

@@ -11,8 +11,8 @@ use std::io::{self, Write};
 
 pub use localtime::LocalTime;
 
-use crate::event::{Counts, Event, Summary};
-use crate::plan::Output;
+use crate::event::{Counts, Event, Subject, Summary};
+use crate::plan::{Output, Probes};
 
 /// The JSON schema of what `--output json` prints.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -22,21 +22,21 @@ pub const SCHEMA: &str = include_str!("schema.json");
 pub enum Notice {
     /// A pass-through program was attached to this device.
     AttachedXdp(String),
-    /// fentry was attached.
-    AttachedFentry,
-    /// fexit was attached.
-    AttachedFexit,
-    /// A program was attached to after the start.
+    /// A program was attached to.
     Attached {
-        /// `xdp_lb#12 on eth0`
-        target: String,
+        /// Which.
+        subject: Subject,
+        /// By which probes.
+        probes: Probes,
+        /// After the start.
+        is_late: bool,
         /// Between these two times, in nanoseconds since the Unix epoch, it may have run without being traced.
         missed: Option<(u64, u64)>,
     },
-    /// A program runs no longer where it was traced, and was let go of: `xdp_lb#12 on eth0`.
-    Detached(String),
+    /// A program runs no longer where it was traced, and was let go of.
+    Detached(Subject),
     /// … and where its runs went.
-    Told(String, Counts),
+    Told(Subject, Counts),
     /// Something that was asked for is not traced: what, and why.
     NotTraced(String),
     /// There is nothing to trace yet; what is waited for: `an XDP program on eth0`.
@@ -68,15 +68,16 @@ fn tell(notice: &Notice) {
     let _ = match notice {
         Notice::Listening => writeln!(io::stderr(), "Listening events..."),
         Notice::Ended(summary) => writeln!(io::stderr(), "{summary}"),
-        Notice::Told(target, counts) => writeln!(io::stderr(), "{target}: {counts}"),
-        Notice::Attached { target, missed: None } => writeln!(io::stderr(), "attached to {target}"),
-        Notice::Attached { target, missed: Some(missed) } => {
-            writeln!(io::stderr(), "attached to {target}: not traced {}", span(*missed))
+        Notice::Told(subject, counts) => writeln!(io::stderr(), "{subject}: {counts}"),
+        Notice::Attached { is_late: false, .. } => Ok(()),
+        Notice::Attached { subject, missed: None, .. } => writeln!(io::stderr(), "attached to {subject}"),
+        Notice::Attached { subject, missed: Some(missed), .. } => {
+            writeln!(io::stderr(), "attached to {subject}: not traced {}", span(*missed))
         }
-        Notice::Detached(target) => writeln!(io::stderr(), "detached from {target}"),
+        Notice::Detached(subject) => writeln!(io::stderr(), "detached from {subject}"),
         Notice::NotTraced(what) => writeln!(io::stderr(), "not traced: {what}"),
         Notice::Waiting(what) => writeln!(io::stderr(), "waiting for {what}"),
-        Notice::AttachedXdp(_) | Notice::AttachedFentry | Notice::AttachedFexit => Ok(()),
+        Notice::AttachedXdp(_) => Ok(()),
     };
 }
 

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::block::{Block, Kind};
 use super::{Notice, Sink, tell};
-use crate::event::{Counts, Event, Frame};
+use crate::event::{Counts, Event, Frame, Subject};
 
 /// Writes a pcapng file of one section: `eth0:xdp_lb()@fentry` is an interface of it, and so is `eth0:xdp_lb()@fexit`.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Pcapng<W> {
     /// Those that are described in the file, by their number there.
     interfaces: Vec<Interface>,
     /// What came of targets that were let go of before the end.
-    told: Vec<(String, Counts)>,
+    told: Vec<(Subject, Counts)>,
 }
 
 /// One end of a function on a device.
@@ -126,14 +126,14 @@ impl<W: Write> Pcapng<W> {
     }
 
     /// Where the runs went, for each interface; `targets` are those that were traced to the end.
-    fn add_statistics(&mut self, targets: &[(String, Counts)]) {
+    fn add_statistics(&mut self, subjects: &[(Subject, Counts)]) {
         if self.interfaces.is_empty() {
             // libpcap reads no file without any.
             self.describe(None);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos() as u64);
         for (number, interface) in (0_u32..).zip(&self.interfaces) {
-            let counts = interface.counts(self.told.iter().chain(targets));
+            let counts = interface.counts(self.told.iter().chain(subjects));
             Block::new(&mut self.blocks, Kind::InterfaceStatistics)
                 .u32(number)
                 .time(now)
@@ -169,8 +169,8 @@ impl<W: Write> Sink for Pcapng<W> {
 
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
         let written = match notice {
-            Notice::Told(target, counts) => {
-                self.told.push((target.clone(), counts.clone()));
+            Notice::Told(subject, counts) => {
+                self.told.push((subject.clone(), counts.clone()));
                 Ok(())
             }
             Notice::Ended(summary) => {
@@ -203,23 +203,19 @@ impl Interface {
         format!("{}:{function}()@{end}", device.as_deref().unwrap_or("?"))
     }
 
-    /// Those of its function on its device, added up from those of the targets. None where a target's are of several
-    /// devices, or where there is none.
-    fn counts<'a>(&self, targets: impl Iterator<Item = &'a (String, Counts)>) -> Option<Counts> {
-        // Targets are called by names that were made fit for a terminal.
-        let function = self.function.escape_default().to_string();
-        let device = self.device.as_ref()?.escape_default().to_string();
+    /// Those of its function on its device, added up from those of all. None where one of them is of several devices, or
+    /// where there is none.
+    fn counts<'a>(&self, all: impl Iterator<Item = &'a (Subject, Counts)>) -> Option<Counts> {
+        let device = self.device.as_ref()?;
         let mut sum = None;
-        for (target, counts) in targets {
-            let Some((program, devices)) = target.split_once(" on ") else { continue };
-            if program.rsplit_once('#').is_none_or(|(name, _)| name != function) {
+        for (subject, counts) in all {
+            if subject.function != self.function || !subject.devices.contains(device) {
                 continue;
             }
-            if devices == device {
-                sum.get_or_insert_with(Counts::none).add(counts);
-            } else if devices.split(", ").any(|one| one == device) {
+            if subject.devices.len() > 1 {
                 return None;
             }
+            sum.get_or_insert_with(Counts::none).add(counts);
         }
         sum
     }

@@ -84,9 +84,20 @@ fn kinds(file: &[u8]) -> Vec<u32> {
     blocks(file).iter().map(|(kind, _)| *kind).collect()
 }
 
+/// `xdp_lb#12 on eth0, eth1`
+fn subject(name: &str) -> Subject {
+    let (program, devices) = name.split_once(" on ").unwrap();
+    let (function, id) = program.split_once('#').unwrap();
+    let devices = devices.split(", ").map(str::to_owned).collect();
+    let subject =
+        Subject { program_id: id.parse().unwrap(), function: function.to_owned(), devices, ..Subject::default() };
+    assert_eq!(subject.to_string(), name);
+    subject
+}
+
 fn ended(programs: &[(&str, u64, u64)]) -> Notice {
     let counts = |seen, lost| Counts { seen, lost, ..Counts::default() };
-    let programs = programs.iter().map(|(target, seen, lost)| ((*target).to_owned(), counts(*seen, *lost))).collect();
+    let programs = programs.iter().map(|(name, seen, lost)| (subject(name), counts(*seen, *lost))).collect();
     let (total, verdicts, losses) = Default::default();
     Notice::Ended(Summary { programs, total, verdicts, losses })
 }
@@ -172,7 +183,7 @@ fn no_more_is_captured_than_the_snap_length_or_the_packet_has() {
 #[test]
 fn statistics_are_of_the_targets_that_are_the_interfaces_own() {
     let statistics = |programs: &[(&str, u64, u64)]| {
-        let told = Notice::Told("xdp_lb#11 on eth0".into(), Counts { seen: 1, ..Counts::default() });
+        let told = Notice::Told(subject("xdp_lb#11 on eth0"), Counts { seen: 1, ..Counts::default() });
         let file = file(64, &[Event { before: None, ..EVENT }], &[told, ended(programs)]);
         assert_eq!(kinds(&file)[1..], [1, 6, 5]);
         let statistics = &blocks(&file)[3].1;
