@@ -30,6 +30,11 @@ impl Signals {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Ends the run, as a signal does.
+    pub fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Whether to say how things stand: SIGUSR1 has come since the last call.
     pub fn take_summary(&self) -> bool {
         self.summary.swap(false, Ordering::Relaxed)
@@ -106,8 +111,9 @@ mod tests {
 
     #[test]
     fn a_wish_is_told_once() {
+        type Take = fn(&Signals) -> bool;
         let signals = on_signals(true).unwrap();
-        let table: [(_, fn(&Signals) -> bool); 3] = [
+        let table: [(_, Take); 3] = [
             (libc::SIGUSR1, Signals::take_summary),
             (libc::SIGUSR2, Signals::take_flush),
             (libc::SIGHUP, Signals::take_reopen),
