@@ -27,9 +27,9 @@ impl Display for Verdict {
 /// A network device. An index says nothing without its network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device<'a> {
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace; 0, which none has, where it is not known.
     pub netns: u32,
-    /// Its index there.
+    /// Its index there; 0, which none has, where it is not known.
     pub ifindex: u32,
     /// Its name; None where it is one of another network namespace, or the index is no longer in use.
     pub name: Option<&'a str>,
@@ -51,22 +51,23 @@ pub struct Frame<'a> {
 pub struct Event<'a> {
     /// When the program began (when it ended if only fexit tells of the run): nanoseconds since the Unix epoch.
     pub time_ns: u64,
-    /// The same by CLOCK_MONOTONIC.
-    pub monotonic_ns: u64,
-    /// Tells it from all others of the tracer's run; in the order in which they were read.
-    pub packet_id: u64,
+    /// The same by CLOCK_MONOTONIC; a file doesn't tell.
+    pub monotonic_ns: Option<u64>,
+    /// Tells it from all others of the tracer's run; in the order in which they were read. None for a file's packet that
+    /// was traced by nobody.
+    pub packet_id: Option<u64>,
     /// Receiving device.
     pub device: Option<Device<'a>>,
     /// Receive queue; None also in programs of a devmap or cpumap, where the kernel has forgotten it.
     pub queue: Option<u32>,
     /// The device that the packet is to leave by; known in programs of a devmap only.
     pub egress: Option<Device<'a>>,
-    /// CPU that ran the program.
-    pub cpu: u32,
-    /// Name of the traced function.
-    pub function: &'a str,
-    /// Program id.
-    pub program_id: u32,
+    /// CPU that ran the program; a file doesn't tell.
+    pub cpu: Option<u32>,
+    /// Name of the traced function; None for a file's packet that was traced by nobody.
+    pub function: Option<&'a str>,
+    /// Program id; None for packets of a file that doesn't tell it, as xdpdump's don't.
+    pub program_id: Option<u32>,
     /// The kernel's name for the program: at most 15 characters.
     pub program_name: Option<&'a str>,
     /// What the function returned; None also of one that returns nothing.
@@ -116,14 +117,14 @@ impl<'a> Event<'a> {
         let receiving = (record.ifindex != 0).then(|| device(record.netns, record.ifindex));
         Self {
             time_ns: boot_ns.wrapping_add(record.time_ns),
-            monotonic_ns: record.time_ns,
-            packet_id,
+            monotonic_ns: Some(record.time_ns),
+            packet_id: Some(packet_id),
             device: receiving,
             queue: (receiving.is_some() && origin.has_queue).then_some(record.queue),
             egress: told.tells(Tells::TOLD_EGRESS).then(|| device(record.egress_netns, record.egress_ifindex)),
-            cpu: told.cpu,
-            function: origin.function,
-            program_id: origin.program_id,
+            cpu: Some(told.cpu),
+            function: Some(origin.function),
+            program_id: Some(origin.program_id),
             program_name: Some(origin.program_name),
             verdict: told.tells(Tells::TOLD_VERDICT).then_some(Verdict(record.verdict)),
             latency_ns: both.then_some(record.latency_ns),

@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn a_wish_is_told_once() {
-        type Take = fn(&Signals) -> bool;
         let signals = on_signals(true).unwrap();
+        type Take = fn(&Signals) -> bool;
         let table: [(_, Take); 3] = [
             (libc::SIGUSR1, Signals::take_summary),
             (libc::SIGUSR2, Signals::take_flush),

@@ -94,7 +94,7 @@ impl<W: Write> Pcapng<W> {
             .u32(frame.length.unwrap_or(captured.len() as u32))
             .padded(captured)
             .option(code::EPB_FLAGS, &INBOUND.to_ne_bytes())
-            .option(code::EPB_PACKETID, &event.packet_id.to_ne_bytes())
+            .option_if_known(code::EPB_PACKETID, event.packet_id.map(u64::to_ne_bytes))
             .option_if_known(code::EPB_QUEUE, event.queue.map(u32::to_ne_bytes))
             .option_if_known(code::EPB_VERDICT, verdict.map(|verdict| verdict_value(verdict.0)))
             .option(code::COMMENT, comment(event).as_bytes())
@@ -104,9 +104,10 @@ impl<W: Write> Pcapng<W> {
     /// The number of the interface for this end of the event, which is described first if it is a new one.
     fn interface(&mut self, event: &Event<'_>, end: End) -> u32 {
         let device = event.device.and_then(|device| device.name);
-        let known = self.interfaces.iter().position(|one| one.is(device, event.function, end));
+        let function = event.function.unwrap_or("?");
+        let known = self.interfaces.iter().position(|one| one.is(device, function, end));
         let number = known.unwrap_or_else(|| {
-            let interface = Interface { device: device.map(str::to_owned), function: event.function.to_owned(), end };
+            let interface = Interface { device: device.map(str::to_owned), function: function.to_owned(), end };
             self.describe(Some(interface.name()));
             self.interfaces.push(interface);
             self.interfaces.len() - 1
@@ -231,9 +232,10 @@ fn verdict_value(verdict: u32) -> [u8; 9] {
 }
 
 fn comment(event: &Event<'_>) -> String {
+    let program = event.program_id.map_or_else(|| "?".into(), |id| id.to_string());
     match event.latency_ns {
-        Some(latency) => format!("latency {latency} ns, program {}", event.program_id),
-        None => format!("program {}", event.program_id),
+        Some(latency) => format!("latency {latency} ns, program {program}"),
+        None => format!("program {program}"),
     }
 }
 

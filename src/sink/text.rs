@@ -35,25 +35,27 @@ impl<W: Write> Text<W> {
             number(line, self.count);
         }
         self.stamp.write(line, event.time_ns);
-        match event.device.and_then(|device| device.name) {
-            Some(device) => name(line, device),
-            None => line.push(b'?'),
-        }
+        or_unknown(line, event.device.and_then(|device| device.name), name);
         line.push(b' ');
-        name(line, event.function);
+        or_unknown(line, event.function, name);
         line.push(b'#');
-        digits(line, event.program_id.into());
+        or_unknown(line, event.program_id, |line, id| digits(line, id.into()));
         line.push(b' ');
         write_verdict(line, event.verdict, self.look.colored);
         line.push(b' ');
-        match event.latency_ns {
-            Some(latency) => {
-                digits(line, latency);
-                line.extend(b"ns");
-            }
-            None => line.push(b'?'),
-        }
+        or_unknown(line, event.latency_ns, |line, latency| {
+            digits(line, latency);
+            line.extend(b"ns");
+        });
         line.push(b' ');
+    }
+}
+
+/// What is known, or `?`.
+fn or_unknown<T>(line: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    match value {
+        Some(value) => write(line, value),
+        None => line.push(b'?'),
     }
 }
 
@@ -145,14 +147,14 @@ mod tests {
 
     const NOTHING_KNOWN: Event<'_> = Event {
         time_ns: 0,
-        monotonic_ns: 0,
-        packet_id: 1,
+        monotonic_ns: Some(0),
+        packet_id: Some(1),
         device: None,
         queue: None,
         egress: None,
-        cpu: 0,
-        function: "xdp_lb",
-        program_id: 12,
+        cpu: Some(0),
+        function: Some("xdp_lb"),
+        program_id: Some(12),
         program_name: Some("xdp_lb"),
         verdict: None,
         latency_ns: None,
