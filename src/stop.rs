@@ -30,6 +30,11 @@ impl Signals {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Ends the run, as a signal does.
+    pub fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Whether to say how things stand: SIGUSR1 has come since the last call.
     pub fn take_summary(&self) -> bool {
         self.summary.swap(false, Ordering::Relaxed)
