@@ -174,7 +174,7 @@ impl Sink for Nowhere {
 /// Gives what the reader hands records to.
 fn with_delivery<R>(work: impl FnOnce(&mut dyn FnMut(&Told<'_>) -> bool) -> R) -> Result<R> {
     let mut sink = Nowhere(0);
-    let mut delivery = Delivery::new(&mut sink, None, None)?;
+    let mut delivery = Delivery::new(&mut sink, &[], None)?;
     delivery.refresh(names())?;
     delivery.take_in_target(TARGET, &target());
     let delivery = RefCell::new(delivery);

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod files;
 mod letters;
 mod show;
 
+pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
 
@@ -101,6 +103,9 @@ pub struct Trace {
     /// Write packets to this file in pcapng format; -: the standard output
     #[arg(short = 'w', long, value_name = "FILE")]
     pub write: Option<PathBuf>,
+    /// How files are written
+    #[command(flatten)]
+    pub files: Files,
     /// Memory of the rings in all, in KiB [default: 65536, at most 5 % of what is available]
     #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub buffer_size: Option<u64>,

@@ -274,30 +274,53 @@ pub struct Losses {
     pub no_ring: u64,
     /// Anything else that the kernel refused for.
     pub other: u64,
+    /// The output took no more.
+    pub unwritten: u64,
+}
+
+/// A function that was traced, and where its runs went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Which.
+    pub subject: Subject,
+    /// Where its runs went.
+    pub counts: Counts,
+}
+
+impl Display for Account {
+    /// `xdp_lb#12 on eth0: 3 seen = …`
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.counts)
+    }
 }
 
 /// The last words of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The programs that were traced to the end, each with its own.
-    pub programs: Vec<(Subject, Counts)>,
+    pub programs: Vec<Account>,
     /// Those of all programs.
     pub total: Counts,
     /// How many of the traced had which verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
     /// Why records were lost on the way to the output.
     pub losses: Losses,
+    /// Packets that stand in a file behind later ones.
+    pub late: u64,
 }
 
 impl Display for Summary {
     /// A line for each program where there are several, and a last one for all of them.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.programs.len() > 1 {
-            for (program, counts) in &self.programs {
-                writeln!(f, "{program}: {counts}")?;
+            for program in &self.programs {
+                writeln!(f, "{program}")?;
             }
         }
         write!(f, "{}{}", self.total, self.losses)?;
+        if self.late > 0 {
+            write!(f, "; {} late in the file", self.late)?;
+        }
         let all: u64 = self.verdicts.values().sum();
         for (verdict, count) in &self.verdicts {
             write!(f, "; {verdict} {:.1} %", *count as f64 * 100.0 / all as f64)?;
@@ -312,6 +335,7 @@ impl Display for Losses {
             (self.full, "for want of room in a ring (-B)"),
             (self.no_ring, "on CPUs that came online meanwhile"),
             (self.other, "because the kernel refused them"),
+            (self.unwritten, "because they could not be written"),
         ];
         for (count, reason) in reasons.iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} lost {reason}")?;

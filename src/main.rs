@@ -1,18 +1,15 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
-use xdptrace::outlet::{self, Outlet};
-use xdptrace::plan::{Filter, Listing, Output, Plan, Tracing};
+use xdptrace::outlet::{self, Files, Outlet};
+use xdptrace::plan::{Filter, Listing, Plan, Tracing};
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -60,28 +57,21 @@ fn dump(filter: &Filter, form: u8) -> Result<String> {
 }
 
 fn trace(tracing: &Tracing) -> Result<()> {
-    let signals = stop::on_signals(false)?;
-    let outlet = open_outlet(&tracing.output)?;
-    let mut sink = sink::open(&tracing.output, tracing.selection.snap_len, &outlet);
-    session::trace(tracing, sink.as_mut(), Some(&outlet), &signals)
+    let signals = stop::on_signals(tracing.capture.as_ref().is_some_and(|capture| capture.reopens))?;
+    let Some(capture) = &tracing.capture else {
+        let outlet = stdout()?;
+        let mut sink = sink::open(&tracing.output, &outlet);
+        return session::trace(tracing, sink.as_mut(), &[&outlet], &signals);
+    };
+    let outlet = outlet::open(capture)?;
+    let printed = capture.prints.then(stdout).transpose()?;
+    let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, outlet));
+    let files = Files::new(&outlet, capture);
+    let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
+    let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
+    session::trace(tracing, sink.as_mut(), &outputs, &signals)
 }
 
-fn open_outlet(output: &Output) -> Result<Outlet> {
-    match output {
-        Output::Pcapng(path) if path.as_os_str() != "-" => {
-            let file = create(path)
-                .with_context(|| format!("failed to create {}", path.to_string_lossy().escape_default()))?;
-            Outlet::new(file.as_fd())
-                .with_context(|| format!("failed to open {}", path.to_string_lossy().escape_default()))
-        }
-        Output::Pcapng(_) if io::stdout().is_terminal() => {
-            Err(Failure::usage("-w - would write binary to the terminal: redirect it or name a file"))
-        }
-        _ => Outlet::new(io::stdout().as_fd()).context("failed to open the standard output"),
-    }
-}
-
-/// What went by on a network is for its owner's eyes.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+fn stdout() -> Result<Outlet> {
+    Outlet::new(io::stdout().as_fd()).context("failed to open the standard output")
 }

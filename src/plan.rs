@@ -12,9 +12,11 @@ use clap::error::ErrorKind;
 use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Trace};
 use crate::failure::Failure;
 
+mod capture;
 mod look;
 mod selection;
 
+pub use capture::{Capture, Format, Rotation};
 pub use look::{Dump, Look, Times};
 use selection::parse_duration;
 pub use selection::{Filter, Probes, Selection, Side};
@@ -23,7 +25,7 @@ pub use selection::{Filter, Probes, Selection, Side};
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Trace packets.
-    Trace(Tracing),
+    Trace(Box<Tracing>),
     /// List programs.
     List(Listing),
     /// Say what works.
@@ -136,15 +138,17 @@ pub struct Tracing {
     pub count: Option<u64>,
     /// Stop after this time.
     pub duration: Option<Duration>,
-    /// How events are written.
+    /// How events are shown in lines.
     pub output: Output,
+    /// The files that packets are written to, if they are.
+    pub capture: Option<Capture>,
     /// Memory of the rings in all, in KiB; None: the default.
     pub ring_kib: Option<u64>,
     /// However much of the available memory that is.
     pub force: bool,
 }
 
-/// How events are written.
+/// How events are shown in lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// One line a packet.
@@ -153,8 +157,6 @@ pub enum Output {
     Json,
     /// The article's lines: one at fentry, one at fexit.
     Classic,
-    /// pcapng, to this file; `-`: the standard output.
-    Pcapng(PathBuf),
 }
 
 /// How a pass-through program is attached.
@@ -191,14 +193,14 @@ impl Plan {
         match cli.command {
             None => Self::trace(cli.trace),
             Some(Command::Trace(trace)) => Self::trace(*trace),
-            Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Tracing {
+            Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Box::new(Tracing {
                 scope: Scope { devices: Devices::Named(vec![device]), ..Scope::default() },
                 follow: true,
                 passthrough: Some(Passthrough::Auto),
                 output: Output::Classic,
                 selection: Selection { filter: "icmp".into(), ..Selection::default() },
                 ..Tracing::default()
-            })),
+            }))),
             Some(Command::List(List { place, all, verbose, json })) => {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
@@ -224,19 +226,20 @@ impl Plan {
         if trace.passthrough.is_some() && !matches!(scope.devices, Devices::Named(_)) {
             return Err(Failure::usage("--passthrough is for NICs named by -i: nothing is attached to any other"));
         }
-        Ok(Self::Trace(Tracing {
+        Ok(Self::Trace(Box::new(Tracing {
             scope,
             wait: trace.wait,
             follow: !trace.no_follow,
             passthrough: trace.passthrough.map(Passthrough::from),
-            output: Output::of(&trace)?,
+            output: Output::of(&trace),
+            capture: Capture::of(&trace)?,
             selection: Selection::new(&trace)?,
             count: trace.count,
             duration: trace.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?,
             ring_kib: trace.buffer_size,
             force: trace.force,
             allowed_hazards: trace.allow_hazard,
-        }))
+        })))
     }
 
     fn restore_features(RestoreFeatures { ifindex, features }: RestoreFeatures) -> Result<Self> {
@@ -281,13 +284,11 @@ fn refuse_letters(trace: &Trace) -> Result<()> {
 }
 
 impl Output {
-    fn of(trace: &Trace) -> Result<Self> {
-        match (&trace.write, trace.show.output) {
-            (None, cli::Output::Text) => Ok(Self::Text(Look::new(&trace.show))),
-            (None, cli::Output::Json) => Ok(Self::Json),
-            (None, cli::Output::Classic) => Ok(Self::Classic),
-            (Some(file), _) if file.as_os_str().is_empty() => Err(Failure::usage("-w wants the name of a file, or -")),
-            (Some(file), _) => Ok(Self::Pcapng(file.clone())),
+    fn of(trace: &Trace) -> Self {
+        match trace.show.output {
+            cli::Output::Text => Self::Text(Look::new(&trace.show)),
+            cli::Output::Json => Self::Json,
+            cli::Output::Classic => Self::Classic,
         }
     }
 }

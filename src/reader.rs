@@ -211,6 +211,14 @@ pub fn boot_ns() -> io::Result<u64> {
     Ok(boot_ns)
 }
 
+/// Nanoseconds of CLOCK_MONOTONIC.
+///
+/// # Errors
+/// The kernel has no such clock.
+pub fn monotonic_ns() -> io::Result<u64> {
+    read_clock(ClockId::CLOCK_MONOTONIC)
+}
+
 /// How far apart the readings were, and the difference between the clocks, in nanoseconds.
 fn read_clock_pair() -> io::Result<(u64, u64)> {
     let before = read_clock(ClockId::CLOCK_MONOTONIC)?;

@@ -9,7 +9,7 @@ fn plan(words: &str) -> Result<Plan> {
 
 fn tracing(words: &str) -> Tracing {
     match plan(words).unwrap() {
-        Plan::Trace(tracing) => tracing,
+        Plan::Trace(tracing) => *tracing,
         other => panic!("{words}: {other:?}"),
     }
 }

@@ -60,7 +60,7 @@ fn read_from_xdp_buff(nic: &Nic) -> View {
     // A thread of its own, because the session moves its thread into the NIC's namespace.
     thread::scope(|scope| {
         let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, None, &signals).unwrap();
+            session::trace(&plan, &mut keep, &[], &signals).unwrap();
             keep.view.unwrap()
         });
         tracing.join().unwrap()

@@ -338,7 +338,7 @@ fn known_of(nic: &Nic, id: u32) -> Known {
     // A thread of its own, because the session moves its thread into the NIC's namespace.
     thread::scope(|scope| {
         let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, None, &signals).unwrap();
+            session::trace(&plan, &mut keep, &[], &signals).unwrap();
             keep.known.unwrap()
         });
         tracing.join().unwrap()
