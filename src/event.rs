@@ -198,7 +198,7 @@ impl Display for Subject {
     }
 }
 
-/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`.
+/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`, and `under_way` until the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Runs of the program while it was traced, counted as they ended.
@@ -211,6 +211,8 @@ pub struct Counts {
     pub traced: u64,
     /// Not handed to the output.
     pub lost: u64,
+    /// Still on their way to the output; none at the end.
+    pub under_way: u64,
     /// Runs that only one of the two probes saw.
     pub unpaired: u64,
     /// Runs, of any program, that the kernel didn't call a probe for because one was at work; None: the kernel doesn't
@@ -260,6 +262,7 @@ impl Counts {
         self.skipped += other.skipped;
         self.traced += other.traced;
         self.lost += other.lost;
+        self.under_way += other.under_way;
         self.unpaired += other.unpaired;
         self.recursion_misses = self.recursion_misses.zip(other.recursion_misses).map(|(one, two)| one + two);
     }
@@ -346,8 +349,11 @@ impl Display for Losses {
 
 impl Display for Counts {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seen, filtered, skipped, traced, lost, unpaired, recursion_misses } = self;
+        let Self { seen, filtered, skipped, traced, lost, under_way, unpaired, recursion_misses } = self;
         write!(f, "{seen} seen = {filtered} filtered + {skipped} skipped + {traced} traced + {lost} lost")?;
+        if *under_way > 0 {
+            write!(f, " + {under_way} under way")?;
+        }
         if *unpaired > 0 {
             write!(f, "; {unpaired} unpaired")?;
         }

@@ -58,14 +58,15 @@ fn dump(filter: &Filter, form: u8) -> Result<String> {
 
 fn trace(tracing: &Tracing) -> Result<()> {
     let signals = stop::on_signals(tracing.capture.as_ref().is_some_and(|capture| capture.reopens))?;
+    let filtered_at = tracing.selection.filtered_at();
     let Some(capture) = &tracing.capture else {
         let outlet = stdout()?;
-        let mut sink = sink::open(&tracing.output, &outlet);
+        let mut sink = sink::open(&tracing.output, filtered_at, &outlet);
         return session::trace(tracing, sink.as_mut(), &[&outlet], &signals);
     };
     let outlet = outlet::open(capture)?;
     let printed = capture.prints.then(stdout).transpose()?;
-    let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, outlet));
+    let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, filtered_at, outlet));
     let files = Files::new(&outlet, capture);
     let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
     let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();

@@ -171,6 +171,11 @@ impl Selection {
         }
     }
 
+    /// Where packets are filtered; None where they aren't.
+    pub fn filtered_at(&self) -> Option<Side> {
+        (!self.filter.words.is_empty()).then_some(self.filter_at)
+    }
+
     /// Whether it can't be had without fentry.
     pub fn needs_entry(&self) -> bool {
         let filters_entry = !self.filter.words.is_empty() && self.filter_at == Side::Entry;
