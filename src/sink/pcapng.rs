@@ -3,19 +3,18 @@
 //! Packets say nothing of losses (epb_dropcount): they are counted by CPU and program, and between which two packets of an
 //! interface they were isn't known.
 
-use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod packet;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use byteorder_slice::NativeEndian;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::Block;
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
-use pcap_file::pcapng::{Block, PcapNgBlock};
 use pcap_file::{DataLink, Endianness};
 
 use super::Notice;
-use super::bytes::digits;
 use super::capture::{Captured, End, Format};
 use crate::event::{Account, Counts, Event};
 
@@ -31,8 +30,6 @@ pub struct Pcapng {
     told: Vec<Account>,
     /// Whether the run has ended: no interface's counts are known before.
     has_ended: bool,
-    comment: String,
-    unnamed: Option<EnhancedPacketOption<'static>>,
 }
 
 /// One end of a function on a device.
@@ -45,20 +42,10 @@ struct Interface {
     packets: u64,
 }
 
-/// Options that the crate has no name for.
-mod code {
-    pub const EPB_PACKETID: u16 = 5;
-    pub const EPB_QUEUE: u16 = 6;
-    pub const EPB_VERDICT: u16 = 7;
-}
-
 /// Its section's length is not told.
 const UNKNOWN_LENGTH: i64 = -1;
 /// Times are in units of 10⁻⁹ s.
 const NANOSECONDS: u8 = 9;
-const INBOUND: u32 = 1;
-/// The verdict is that of an XDP program: a 64-bit integer follows.
-const VERDICT_OF_XDP: u8 = 2;
 
 const USER_APPLICATION: &str = concat!("xdptrace ", env!("CARGO_PKG_VERSION"));
 const COMMENT: &str = "packets as an XDP program got them (@fentry) and as it left them (@fexit): the two of one run have the \
@@ -68,8 +55,7 @@ impl Pcapng {
     /// `snap_len` is how many bytes of a packet are kept, at most. It is the same for all interfaces, for libpcap reads no
     /// file in which it isn't.
     pub fn new(snap_len: u32) -> Self {
-        let (interfaces, told, comment) = (Vec::new(), Vec::new(), String::new());
-        Self { snap_len, interfaces, described: 0, told, has_ended: false, comment, unnamed: unnamed_option() }
+        Self { snap_len, interfaces: Vec::new(), described: 0, told: Vec::new(), has_ended: false }
     }
 
     /// The number of the interface for this end of the event.
@@ -92,14 +78,6 @@ impl Pcapng {
             out,
             &Block::InterfaceDescription(InterfaceDescriptionBlock { linktype, snaplen: self.snap_len, options }),
         );
-    }
-
-    fn option<'a>(&self, code: u16, value: &'a [u8]) -> Option<EnhancedPacketOption<'a>> {
-        let mut option: EnhancedPacketOption<'a> = self.unnamed.clone()?;
-        if let EnhancedPacketOption::Unknown(option) = &mut option {
-            (option.code, option.length, option.value) = (code, value.len() as u16, Cow::Borrowed(value));
-        }
-        Some(option)
     }
 
     fn statistics(&self, interface: &Interface) -> Vec<InterfaceStatisticsOption<'static>> {
@@ -125,20 +103,9 @@ impl Format for Pcapng {
     }
 
     fn packet(&mut self, out: &mut Vec<u8>, event: &Event<'_>, end: End, frame: &Captured<'_>) -> u32 {
-        let interface_id = self.interface(event, end) as u32;
-        write_comment(&mut self.comment, event);
-        let verdict = event.verdict.filter(|_| end == End::Exit).map(|verdict| verdict_value(verdict.0));
-        let (id, queue) = (event.packet_id.map(u64::to_ne_bytes), event.queue.map(u32::to_ne_bytes));
-        let mut options = Vec::with_capacity(5);
-        options.push(EnhancedPacketOption::Flags(INBOUND));
-        options.extend(id.as_ref().and_then(|id| self.option(code::EPB_PACKETID, id)));
-        options.extend(queue.as_ref().and_then(|queue| self.option(code::EPB_QUEUE, queue)));
-        options.extend(verdict.as_ref().and_then(|verdict| self.option(code::EPB_VERDICT, verdict)));
-        options.push(EnhancedPacketOption::Comment(Cow::Borrowed(&self.comment)));
-        let (timestamp, data) = (Duration::from_nanos(frame.time_ns), Cow::Borrowed(frame.bytes));
-        let block = EnhancedPacketBlock { interface_id, timestamp, original_len: frame.length, data, options };
-        write(out, &Block::EnhancedPacket(block));
-        interface_id
+        let interface = self.interface(event, end) as u32;
+        packet::write(out, interface, event, end, frame);
+        interface
     }
 
     fn describe(&mut self, out: &mut Vec<u8>, interface: u32) {
@@ -184,20 +151,6 @@ fn write(out: &mut Vec<u8>, block: &Block<'_>) {
     debug_assert!(written.is_ok());
 }
 
-/// An option that the crate has no name for. It has a type for such, but that has no name outside of it, and so no
-/// constructor: one is read, then, from a packet that has such an option.
-fn unnamed_option() -> Option<EnhancedPacketOption<'static>> {
-    const CODE: u8 = 0xff;
-    // Twenty bytes about the packet, none of it, one option without a value, the end of the options.
-    static PACKET: [u8; 28] = {
-        let mut packet = [0; 28];
-        (packet[20], packet[21]) = (CODE, CODE);
-        packet
-    };
-    let (_, block) = EnhancedPacketBlock::from_slice::<NativeEndian>(&PACKET).ok()?;
-    block.options.into_iter().next()
-}
-
 impl Interface {
     fn is(&self, device: Option<&str>, function: &str, end: End) -> bool {
         self.end == end && self.function == function && self.device.as_deref() == device
@@ -227,29 +180,6 @@ impl Interface {
         }
         sum
     }
-}
-
-fn verdict_value(verdict: u32) -> [u8; 9] {
-    let mut value = [VERDICT_OF_XDP; 9];
-    value[1..].copy_from_slice(&u64::from(verdict).to_ne_bytes());
-    value
-}
-
-/// `latency 412 ns, program 12`
-fn write_comment(comment: &mut String, event: &Event<'_>) {
-    let mut bytes = std::mem::take(comment).into_bytes();
-    bytes.clear();
-    if let Some(latency) = event.latency_ns {
-        bytes.extend(b"latency ");
-        digits(&mut bytes, latency);
-        bytes.extend(b" ns, ");
-    }
-    bytes.extend(b"program ");
-    match event.program_id {
-        Some(id) => digits(&mut bytes, id.into()),
-        None => bytes.push(b'?'),
-    }
-    *comment = String::from_utf8(bytes).unwrap_or_default();
 }
 
 #[cfg(test)]
