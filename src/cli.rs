@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       \
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \
-                            xdptrace check [-i DEV | -p PROG] [--json]")]
+                            xdptrace check [-i DEV | -p PROG] [--json]\n       \
+                            xdptrace read FILE [options] [FILTER]")]
 pub struct Cli {
     /// What to do; without it, `trace`.
     #[command(subcommand)]
@@ -25,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Trace packets (the default command)
     Trace(Box<Trace>),
+    /// Print the packets of a file as if they were live (-r FILE for short)
+    Read(Box<Read>),
     /// The article's demo: trace ICMP, through a pass-through program where the NIC has none
     Demo(Demo),
     /// The XDP programs on the path of NICs, and whether they can be traced
@@ -55,30 +58,15 @@ pub struct Trace {
     /// entry: fentry alone, which knows no verdict
     #[arg(long, alias = "rx-capture", value_name = "PROBE", default_value = "both")]
     pub probe: Probe,
-    /// Filter packets as they arrived, or as the program left them
-    #[arg(long, value_name = "SIDE", default_value = "entry")]
-    pub filter_at: Side,
-    /// Only runs with these verdicts: aborted, drop, pass, tx, redirect, other; commas; behind a `!` all but these
-    #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
-    pub verdict: Option<String>,
-    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
-    #[arg(long)]
-    pub changed: bool,
-    /// Only runs that took at least this long: 500ns, 2us, 1ms
-    #[arg(long, value_name = "DURATION")]
-    pub slower: Option<String>,
-    /// Only packets of this receive queue
-    #[arg(long, value_name = "N")]
-    pub queue: Option<u32>,
+    /// Which runs, and how they are written
+    #[command(flatten)]
+    pub shown: Shown,
     /// One in so many runs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: u32,
     /// At most so many a second, over all CPUs; 0: however many [default: 10000 to a terminal, else 0]
     #[arg(long, value_name = "N")]
     pub rate: Option<u64>,
-    /// Stop after so many
-    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
     /// Stop after this time: 10s, 5m
     #[arg(long, value_name = "DURATION")]
     pub duration: Option<String>,
@@ -103,12 +91,70 @@ pub struct Trace {
     /// Where the NIC has no XDP program, attach one that passes everything [generic, native; default: the kernel's choice]
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub passthrough: Option<Passthrough>,
+    /// Read this file instead, as `xdptrace read`
+    #[arg(short, value_name = "FILE", conflicts_with_all = NOT_OF_FILES)]
+    pub read: Option<PathBuf>,
+}
+
+/// What has no meaning for packets that were recorded.
+const NOT_OF_FILES: [&str; 17] = [
+    "device",
+    "netns",
+    "prog",
+    "list",
+    "wait",
+    "no_follow",
+    "probe",
+    "sample",
+    "rate",
+    "duration",
+    "snaplen",
+    "write",
+    "buffer_size",
+    "force",
+    "dump",
+    "allow_hazard",
+    "passthrough",
+];
+
+/// Which runs are shown, and how: what tracing and reading have in common.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// Filter packets as they arrived, or as the program left them
+    #[arg(long, value_name = "SIDE", default_value = "entry")]
+    pub filter_at: Side,
+    /// Only runs with these verdicts: aborted, drop, pass, tx, redirect, other; commas; behind a `!` all but these
+    #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
+    pub verdict: Option<String>,
+    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
+    #[arg(long)]
+    pub changed: bool,
+    /// Only runs that took at least this long: 500ns, 2us, 1ms
+    #[arg(long, value_name = "DURATION")]
+    pub slower: Option<String>,
+    /// Only packets of this receive queue
+    #[arg(long, value_name = "N")]
+    pub queue: Option<u32>,
+    /// Stop after so many
+    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
     /// text: one line a packet; classic: the article's two
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
     /// Which packets, in tcpdump's language: see pcap-filter(7)
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+/// `xdptrace read`
+#[derive(Debug, Args)]
+pub struct Read {
+    /// pcapng of xdptrace, xdpdump or others, or pcap; -: the standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which runs, and how they are written
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Which NICs.

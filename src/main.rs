@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Outlet};
-use xdptrace::plan::{Listing, Output, Plan, Tracing};
-use xdptrace::{check, list, passthrough, probe, session, sink, stop};
+use xdptrace::plan::{Listing, Output, Plan, Reading, Tracing};
+use xdptrace::{check, list, passthrough, probe, recorded, session, sink, stop};
 
 fn main() -> ExitCode {
     let status = match Plan::new(env::args_os()).and_then(run) {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
+        Plan::Read(reading) => read(&reading),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
         Plan::Bare => {
@@ -63,6 +64,20 @@ fn trace(tracing: &Tracing) -> Result<()> {
     let outlet = open_outlet(&tracing.output)?;
     let mut sink = sink::open(&tracing.output, tracing.selection.snap_len, &outlet);
     session::trace(tracing, sink.as_mut(), Some(&outlet), &stop)
+}
+
+fn read(reading: &Reading) -> Result<()> {
+    /// Written at once, where nobody watches the lines come.
+    const GATHERED: usize = 256 << 10;
+    let stop = stop::on_signals()?;
+    let stdout = io::stdout();
+    let file = File::from(stdout.as_fd().try_clone_to_owned().context("failed to open the standard output")?);
+    let out: Box<dyn Write> = match stdout.is_terminal() {
+        true => Box::new(stdout),
+        false => Box::new(BufWriter::with_capacity(GATHERED, file)),
+    };
+    let mut sink = sink::open(&reading.output, reading.selection.snap_len, out);
+    recorded::show(reading, sink.as_mut(), &stop)
 }
 
 fn open_outlet(output: &Output) -> Result<Outlet> {

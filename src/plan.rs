@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Trace};
+use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, Trace};
 use crate::failure::Failure;
 
 mod selection;
@@ -22,6 +22,8 @@ pub use selection::{Probes, Selection, Side};
 pub enum Plan {
     /// Trace packets.
     Trace(Tracing),
+    /// Read packets of a file.
+    Read(Reading),
     /// List programs.
     List(Listing),
     /// Say what works.
@@ -140,6 +142,19 @@ pub struct Tracing {
     pub force: bool,
 }
 
+/// What to read, and how to show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The file; `-`: the standard input.
+    pub file: PathBuf,
+    /// Which runs.
+    pub selection: Selection,
+    /// Stop after so many.
+    pub count: Option<u64>,
+    /// How events are written.
+    pub output: Output,
+}
+
 /// How events are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Output {
@@ -186,6 +201,7 @@ impl Plan {
         match cli.command {
             None => Self::trace(cli.trace),
             Some(Command::Trace(trace)) => Self::trace(*trace),
+            Some(Command::Read(read)) => Self::read(read.file, &read.shown),
             Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Tracing {
                 scope: Scope { devices: Devices::Named(vec![device]), ..Scope::default() },
                 follow: true,
@@ -202,14 +218,25 @@ impl Plan {
         }
     }
 
+    fn read(file: PathBuf, shown: &Shown) -> Result<Self> {
+        if file.as_os_str().is_empty() {
+            return Err(Failure::usage("reading wants the name of a file, or -"));
+        }
+        let (selection, output) = (Selection::of(shown)?, Output::to_stdout(shown.output));
+        Ok(Self::Read(Reading { file, selection, count: shown.count, output }))
+    }
+
     fn trace(trace: Trace) -> Result<Self> {
+        if let Some(file) = trace.read {
+            return Self::read(file, &trace.shown);
+        }
         let scope = Scope::new(trace.scope.clone())?;
         if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };
             return Ok(Self::List(Listing { scope, ..Listing::default() }));
         }
         if trace.dump > 0 {
-            return Ok(Self::Dump { filter: trace.filter.join(" "), form: trace.dump.min(3) });
+            return Ok(Self::Dump { filter: trace.shown.filter.join(" "), form: trace.dump.min(3) });
         }
         if scope.devices == Devices::Unnamed && scope.narrowing.is_empty() {
             return Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
@@ -224,7 +251,7 @@ impl Plan {
             passthrough: trace.passthrough.map(Passthrough::from),
             output: Output::of(&trace)?,
             selection: Selection::new(&trace)?,
-            count: trace.count,
+            count: trace.shown.count,
             duration: trace.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?,
             ring_kib: trace.buffer_size,
             force: trace.force,
@@ -253,11 +280,17 @@ impl From<cli::Passthrough> for Passthrough {
 
 impl Output {
     fn of(trace: &Trace) -> Result<Self> {
-        match (&trace.write, trace.output) {
-            (None, cli::Output::Text) => Ok(Self::Text),
-            (None, cli::Output::Classic) => Ok(Self::Classic),
-            (Some(file), _) if file.as_os_str().is_empty() => Err(Failure::usage("-w wants the name of a file, or -")),
-            (Some(file), _) => Ok(Self::Pcapng(file.clone())),
+        match &trace.write {
+            None => Ok(Self::to_stdout(trace.shown.output)),
+            Some(file) if file.as_os_str().is_empty() => Err(Failure::usage("-w wants the name of a file, or -")),
+            Some(file) => Ok(Self::Pcapng(file.clone())),
+        }
+    }
+
+    fn to_stdout(output: cli::Output) -> Self {
+        match output {
+            cli::Output::Text => Self::Text,
+            cli::Output::Classic => Self::Classic,
         }
     }
 }

@@ -35,7 +35,8 @@ impl<W: Write> Sink for Text<W> {
         write!(out, " {device} {}", event.function.unwrap_or("?").escape_default())?;
         match event.program_id {
             Some(id) => write!(out, "#{id}")?,
-            None => write!(out, "#?")?,
+            None if event.function.is_some() => write!(out, "#?")?,
+            None => {}
         }
         match event.verdict {
             Some(verdict) => write!(out, " {verdict}")?,
@@ -56,7 +57,8 @@ impl<W: Write> Sink for Text<W> {
     }
 }
 
-/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, `[metadata pushed 8]`, or `[changed in the first 128 bytes]`.
+/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, `[metadata pushed 8]`, or `[changed in the first 128 bytes]`; `[4 shorter]` or
+/// `[20 longer]` where it isn't known at which end.
 struct Change<'event>(&'event Event<'event>);
 
 impl Display for Change<'_> {
@@ -66,6 +68,9 @@ impl Display for Change<'_> {
         let cut = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after) - moved);
         let metadata = |frame: Option<Frame<'_>>| frame.map_or(0, |frame| i64::from(frame.metadata));
         let marked = metadata(self.0.after) - metadata(self.0.before);
+        if self.0.moved.is_none() && cut != 0 {
+            return write!(f, "[{} {}]", cut.unsigned_abs(), if cut > 0 { "shorter" } else { "longer" });
+        }
         let parts = [
             ("pushed", -moved),
             ("popped", moved),
@@ -123,6 +128,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_a_question_mark() {
         assert_eq!(line(&NOTHING_KNOWN), "? xdp_lb#12 ? ? ?\n");
+        assert_eq!(line(&Event { program_id: None, ..NOTHING_KNOWN }), "? xdp_lb#? ? ? ?\n");
+        assert_eq!(line(&Event { function: None, program_id: None, ..NOTHING_KNOWN }), "? ? ? ? ?\n");
     }
 
     #[test]
@@ -153,6 +160,13 @@ mod tests {
         assert!(changed(98, 94, 0).ends_with(" [cut 4]\n"));
         assert!(changed(98, 118, -20).ends_with(" [pushed 20]\n"));
         assert!(changed(98, 100, 4).ends_with(" [popped 4, grown 6]\n"));
+        let somewhere = |before, after| {
+            let (before, after) = (frame(before, &[]), frame(after, &[]));
+            line(&Event { before, after, changed: Some(true), ..NOTHING_KNOWN })
+        };
+        assert!(somewhere(98, 94).ends_with(" [4 shorter]\n"));
+        assert!(somewhere(98, 118).ends_with(" [20 longer]\n"));
+        assert!(somewhere(98, 98).ends_with(" [changed in the first 128 bytes]\n"));
         // Nothing of the packet itself is then known to differ.
         let [none, some] = [0, 8].map(|metadata| Some(Frame { length: Some(98), metadata, bytes: &[] }));
         let marked =
