@@ -24,6 +24,8 @@ pub struct Change<'a> {
     pub cut: u32,
     /// Bytes grown at its tail.
     pub grown: u32,
+    /// Bytes that it is longer by, or, if negative, shorter, where it is not known at which end.
+    pub longer: i64,
     /// Bytes of metadata pushed in front of it.
     pub metadata_pushed: u32,
     /// Bytes of metadata popped off.
@@ -58,12 +60,16 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// `moved` is by how many bytes the packet's beginning was moved: forward if positive. Where it isn't told, lengths that
-    /// differ are taken for a tail that does.
+    /// `moved` is by how many bytes the packet's beginning was moved: forward if positive. Where it isn't told and lengths
+    /// differ, nothing else can be compared.
     fn new(before: Frame<'a>, after: Frame<'a>, moved: Option<i32>) -> Self {
-        let moved = moved.unwrap_or(0);
         let lengths = before.length.zip(after.length);
-        let cut = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after) - i64::from(moved));
+        let shorter = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after));
+        if moved.is_none() && shorter != 0 {
+            return Self { longer: -shorter, ..Self::default() };
+        }
+        let moved = moved.unwrap_or(0);
+        let cut = if lengths.is_some() { shorter - i64::from(moved) } else { 0 };
         let marked = i32::from(after.metadata) - i32::from(before.metadata);
         let (pushed, popped) = parts(-i64::from(moved));
         let (grown, cut) = parts(-cut);

@@ -40,8 +40,10 @@ impl<W: Write> Text<W> {
         or_unknown(line, event.device.and_then(|device| device.name), name);
         line.push(b' ');
         or_unknown(line, event.function, name);
-        line.push(b'#');
-        or_unknown(line, event.program_id, |line, id| digits(line, id.into()));
+        if event.function.is_some() {
+            line.push(b'#');
+            or_unknown(line, event.program_id, |line, id| digits(line, id.into()));
+        }
         line.push(b' ');
         write_verdict(line, event.verdict, self.look.colored);
         line.push(b' ');
@@ -206,6 +208,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_a_question_mark() {
         assert_eq!(line(&NOTHING_KNOWN), "? xdp_lb#12 ? ? ?\n");
+        assert_eq!(line(&Event { program_id: None, ..NOTHING_KNOWN }), "? xdp_lb#? ? ? ?\n");
+        assert_eq!(line(&Event { function: None, program_id: None, ..NOTHING_KNOWN }), "? ? ? ? ?\n");
     }
 
     #[test]
@@ -239,6 +243,13 @@ mod tests {
         assert!(changed(98, 94, 0).ends_with(" [cut 4]\n"));
         assert!(changed(98, 118, -20).ends_with(" [pushed 20]\n"));
         assert!(changed(98, 100, 4).ends_with(" [popped 4, grown 6]\n"));
+        let somewhere = |before, after| {
+            let (before, after) = (frame(before, &[]), frame(after, &[]));
+            line(&Event { before, after, changed: Some(true), ..NOTHING_KNOWN })
+        };
+        assert!(somewhere(98, 94).ends_with(" [4 shorter]\n"));
+        assert!(somewhere(98, 118).ends_with(" [20 longer]\n"));
+        assert!(somewhere(98, 98).ends_with(" [changed in the first 128 bytes]\n"));
         // Nothing of the packet itself is then known to differ.
         let [none, some] = [0, 8].map(|metadata| Some(Frame { length: Some(98), metadata, bytes: &[] }));
         let marked =

@@ -144,6 +144,8 @@ struct What<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     grown: u32,
     #[serde(skip_serializing_if = "is_zero")]
+    longer: i64,
+    #[serde(skip_serializing_if = "is_zero")]
     metadata_pushed: u32,
     #[serde(skip_serializing_if = "is_zero")]
     metadata_popped: u32,
@@ -172,6 +174,7 @@ impl<'a> Changed<'a> {
                 .then_some(Moved { bytes: change.popped, headers: HeaderList(change.popped_layers) }),
             cut: change.cut,
             grown: change.grown,
+            longer: change.longer,
             metadata_pushed: change.metadata_pushed,
             metadata_popped: change.metadata_popped,
             fields: Fields(change.fields),

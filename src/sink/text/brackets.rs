@@ -44,6 +44,7 @@ pub fn write(line: &mut Vec<u8>, change: &Change<'_>, before: &[u8], after: &[u8
     parts.sized("grown ", change.grown);
     parts.sized("metadata pushed ", change.metadata_pushed);
     parts.sized("metadata popped ", change.metadata_popped);
+    parts.longer(change.longer);
     parts.fields(change, !parts.is_first);
     match change.payload_at {
         Some(at) if parts.is_first => parts.sized("data at ", at),
@@ -73,6 +74,15 @@ impl Parts<'_> {
             self.begin();
             self.line.extend(word.as_bytes());
             digits(self.line, number.into());
+        }
+    }
+
+    /// Where it isn't known at which end.
+    fn longer(&mut self, by: i64) {
+        if by != 0 {
+            self.begin();
+            digits(self.line, by.unsigned_abs());
+            self.line.extend(if by > 0 { &b" longer"[..] } else { b" shorter" });
         }
     }
 
