@@ -1,7 +1,7 @@
 //! tcpdump's letters, walked by its own option string: each means the same here, or is refused with a sentence. That those of
 //! the first kind do mean the same is shown by the tests that compare outputs (tests/wording, tests/live).
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -100,7 +100,7 @@ fn a_letter_means_the_same_or_is_refused_in_a_sentence() {
                 let status = done.status.code().unwrap();
                 // -D lists programs, for which privilege may be missing.
                 assert!(status == 0 || (*letter == 'D' && status == 3), "-{letter}: {done:?}");
-                assert!(*letter == 'D' || *letter == 'h' || done.stdout.starts_with(b"(000) "), "-{letter}: {done:?}");
+                assert!(['D', 'd', 'h'].contains(letter) || done.stdout.starts_with(b"(000) "), "-{letter}: {done:?}");
             }
             Reads => {
                 let done = Command::new(env!("CARGO_BIN_EXE_xdptrace")).args(["-r", "/dev/null"]).output().unwrap();

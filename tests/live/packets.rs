@@ -49,12 +49,12 @@ fn start(nic: &Nic, words: &[Vec<&str>]) -> Vec<Tracer> {
 }
 
 /// The packets in a file that are the datagram's: before the program and after it. What else comes, as neighbour discovery
-/// does, isn't in between, for the two of a run are written together.
+/// does, may stand between them.
 fn before_and_after(path: &str) -> [Packet; 2] {
     let packets = capture::take(path);
     let is_ours = |packet: &Packet| packet.bytes[packet.bytes.len().min(12)..].starts_with(&[8, 0]);
-    let at = packets.iter().position(is_ours).unwrap_or_else(|| panic!("no datagram in {packets:?}"));
-    let [before, after] = &packets[at..at + 2] else { panic!("not two: {packets:?}") };
+    let ours: Vec<&Packet> = packets.iter().filter(|packet| is_ours(packet)).collect();
+    let [before, after, ..] = ours[..] else { panic!("not two: {packets:?}") };
     assert!(before.interface.ends_with("@fentry") && after.interface.ends_with("@fexit"), "{packets:?}");
     [before.clone(), after.clone()]
 }
