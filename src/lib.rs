@@ -22,8 +22,8 @@
 //!            event        record → Event
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers
-//!            sink         Event → line
-//!            outlet       line → standard output, which may block
+//!            sink         Event → line, or block of a file
+//!            outlet       line, block → standard output, which may block; or files, one after the other
 //! all        session      wires them together; the only one that knows everyone
 //!            list, check  what could be traced, and what stands against it: `target` and `kernel` → text or JSON
 //!            stop         signals → the flags that end it, or ask for something meanwhile
