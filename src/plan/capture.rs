@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::Look;
 use crate::cli::{Files, Trace};
 use crate::failure::Failure;
 
@@ -29,8 +30,11 @@ pub struct Capture {
 pub enum Format {
     /// Packets with what is known of them.
     Pcapng,
-    /// Packets and their times.
-    Pcap,
+    /// Packets and their times, to the microsecond, as xdpdump has it, or, with `--nano`, to the nanosecond.
+    Pcap {
+        /// To the nanosecond.
+        nanoseconds: bool,
+    },
 }
 
 /// When the next file begins.
@@ -64,7 +68,8 @@ impl Capture {
                 None => Ok(None),
             };
         };
-        let format = if use_pcap { Format::Pcap } else { Format::Pcapng };
+        let nanoseconds = Look::new(&trace.show).nanoseconds;
+        let format = if use_pcap { Format::Pcap { nanoseconds } } else { Format::Pcapng };
         let capture =
             Self { path: path.clone(), format, rotation, packet_buffered, reopens: reopen_on_hup, prints: print };
         capture.check().map(|()| Some(capture))
@@ -77,7 +82,7 @@ impl Capture {
             _ if self.path.as_os_str().is_empty() => "-w wants the name of a file, or -",
             true if self.prints => "-w - and --print would both write to the standard output: name a file",
             true if !is_one => "-C, -G and --reopen-on-hup are for files, and -w - is the standard output: name a file",
-            _ if self.reopens && self.format == Format::Pcap => "--reopen-on-hup writes pcapng: leave --use-pcap out",
+            _ if self.reopens && self.format != Format::Pcapng => "--reopen-on-hup writes pcapng: leave --use-pcap out",
             _ => return Ok(()),
         };
         Err(Failure::usage(why))

@@ -128,7 +128,9 @@ fn files_rotate_and_letters_that_say_nothing_alone_are_refused() {
     assert_eq!(rotation("-i eth0 -w f -C 10k -G 60 -W 3"), all);
     let capture = tracing("-i eth0 -w f -U --print --reopen-on-hup").capture.unwrap();
     assert!(capture.packet_buffered && capture.prints && capture.reopens);
-    assert_eq!(tracing("-i eth0 -w - --use-pcap").capture.unwrap().format, Format::Pcap);
+    let format = |words| tracing(words).capture.unwrap().format;
+    assert_eq!(format("-i eth0 -w - --use-pcap"), Format::Pcap { nanoseconds: false });
+    assert_eq!(format("-i eth0 -w - --use-pcap --nano"), Format::Pcap { nanoseconds: true });
     assert_eq!(tracing("-i eth0 -U --print").capture, None);
     for words in [
         "-C 1",

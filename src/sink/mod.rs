@@ -150,7 +150,9 @@ pub fn open_files<'out>(
 ) -> Box<dyn Sink + 'out> {
     match capture.format {
         Format::Pcapng => with_lines(Capture::new(files, Pcapng::new(snap_len), snap_len), lines),
-        Format::Pcap => with_lines(Capture::new(files, Pcap::new(snap_len), snap_len), lines),
+        Format::Pcap { nanoseconds } => {
+            with_lines(Capture::new(files, Pcap::new(snap_len, nanoseconds), snap_len), lines)
+        }
     }
 }
 

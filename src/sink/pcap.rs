@@ -10,18 +10,19 @@ use super::Notice;
 use super::capture::{Captured, End, Format};
 use crate::event::Event;
 
-/// Seconds and the nanoseconds beyond them, in this machine's byte order.
+/// The file's integers are in this machine's byte order.
 #[derive(Debug)]
 pub struct Pcap {
     snap_len: u32,
+    nanoseconds: bool,
 }
 
 const SECOND: u64 = 1_000_000_000;
 
 impl Pcap {
-    /// `snap_len` is how many bytes of a packet are kept, at most.
-    pub fn new(snap_len: u32) -> Self {
-        Self { snap_len }
+    /// `snap_len` is how many bytes of a packet are kept, at most; times are to the nanosecond, or to the microsecond.
+    pub fn new(snap_len: u32, nanoseconds: bool) -> Self {
+        Self { snap_len, nanoseconds }
     }
 }
 
@@ -30,7 +31,7 @@ impl Format for Pcap {
         let header = PcapHeader {
             snaplen: self.snap_len,
             datalink: DataLink::ETHERNET,
-            ts_resolution: TsResolution::NanoSecond,
+            ts_resolution: if self.nanoseconds { TsResolution::NanoSecond } else { TsResolution::MicroSecond },
             endianness: if cfg!(target_endian = "big") { Endianness::Big } else { Endianness::Little },
             ..PcapHeader::default()
         };
@@ -43,7 +44,7 @@ impl Format for Pcap {
         let packet = RawPcapPacket {
             // An unsigned number of 32 bits: until 2106.
             ts_sec: (frame.time_ns / SECOND) as u32,
-            ts_frac: (frame.time_ns % SECOND) as u32,
+            ts_frac: (frame.time_ns % SECOND) as u32 / if self.nanoseconds { 1 } else { 1000 },
             incl_len: frame.bytes.len() as u32,
             orig_len: frame.length,
             data: Cow::Borrowed(frame.bytes),

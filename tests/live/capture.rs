@@ -15,6 +15,8 @@ pub struct Packet {
     pub queue: Option<u32>,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: u64,
+    /// What the two of a run have in common.
+    pub id: Option<u64>,
 }
 
 const INTERFACE: u32 = 1;
@@ -61,6 +63,7 @@ pub fn take(path: &str) -> Vec<Packet> {
                     length: number(&body[16..]),
                     bytes: body[20..20 + captured].to_vec(),
                     queue: option(options, 6).map(number),
+                    id: option(options, 5).map(|id| u64::from_ne_bytes(id.try_into().unwrap())),
                     time_ns: u64::from(number(&body[4..])) << 32 | u64::from(number(&body[8..])),
                 });
             }

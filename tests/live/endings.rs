@@ -171,8 +171,10 @@ fn a_reader_that_stopped_reading_does_not_hold_the_end_up() {
     });
     output(&["bash", "-c", &format!("pkill -INT -f '^{XDPTRACE} -i veth0 icmp'")]);
     assert_nothing_is_left();
-    let words = std::fs::read_to_string("/run/xdptrace-blocked").unwrap();
-    assert!(words.contains(" seen = "), "{words}");
+    // The reader is waited for, but not for long.
+    wait_for("the summary", || {
+        std::fs::read_to_string("/run/xdptrace-blocked").ok().filter(|words| words.contains(" seen = "))
+    });
     output(&["bash", "-c", "pkill -f '^sleep 600'"]);
     drop(pager);
 }

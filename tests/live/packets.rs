@@ -53,8 +53,9 @@ fn start(nic: &Nic, words: &[Vec<&str>]) -> Vec<Tracer> {
 fn before_and_after(path: &str) -> [Packet; 2] {
     let packets = capture::take(path);
     let is_ours = |packet: &Packet| packet.bytes[packet.bytes.len().min(12)..].starts_with(&[8, 0]);
-    let ours: Vec<&Packet> = packets.iter().filter(|packet| is_ours(packet)).collect();
-    let [before, after, ..] = ours[..] else { panic!("not two: {packets:?}") };
+    let id = packets.iter().find(|packet| is_ours(packet)).unwrap_or_else(|| panic!("no datagram in {packets:?}")).id;
+    let ours: Vec<&Packet> = packets.iter().filter(|packet| packet.id == id).collect();
+    let [before, after] = ours[..] else { panic!("not two: {packets:?}") };
     assert!(before.interface.ends_with("@fentry") && after.interface.ends_with("@fexit"), "{packets:?}");
     [before.clone(), after.clone()]
 }

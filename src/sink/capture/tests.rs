@@ -203,15 +203,17 @@ fn packets_each_by_itself_are_in_the_file_at_once() {
 
 #[test]
 fn legacy_pcap_is_a_header_and_packets() {
-    let bytes = written(|outlet, plan| {
-        let mut sink = Capture::new(Files::new(outlet, plan), Pcap::new(64), 64);
-        sink.packet(&event(789)).unwrap();
-        sink.settle(u64::MAX).unwrap();
-        sink.note(&ended()).unwrap();
-    });
-    let words: Vec<u32> = bytes.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
-    let version = u32::from_ne_bytes([2_u16.to_ne_bytes(), 4_u16.to_ne_bytes()].concat().try_into().unwrap());
-    assert_eq!(words[..6], [0xa1b2_3c4d, version, 0, 0, 64, 1]);
-    assert_eq!(words[6..10], [1_700_000_000, 789, 64, 200]);
-    assert_eq!(bytes.len(), 24 + 16 + 64);
+    for (nanoseconds, magic, fraction) in [(true, 0xa1b2_3c4d, 5_789), (false, 0xa1b2_c3d4, 5)] {
+        let bytes = written(|outlet, plan| {
+            let mut sink = Capture::new(Files::new(outlet, plan), Pcap::new(64, nanoseconds), 64);
+            sink.packet(&event(5_789)).unwrap();
+            sink.settle(u64::MAX).unwrap();
+            sink.note(&ended()).unwrap();
+        });
+        let words: Vec<u32> = bytes.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
+        let version = u32::from_ne_bytes([2_u16.to_ne_bytes(), 4_u16.to_ne_bytes()].concat().try_into().unwrap());
+        assert_eq!(words[..6], [magic, version, 0, 0, 64, 1]);
+        assert_eq!(words[6..10], [1_700_000_000, fraction, 64, 200]);
+        assert_eq!(bytes.len(), 24 + 16 + 64);
+    }
 }

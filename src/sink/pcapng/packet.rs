@@ -29,9 +29,8 @@ const VERDICT_OF_XDP: u8 = 2;
 pub fn write(out: &mut Vec<u8>, interface: u32, event: &Event<'_>, end: End, frame: &Captured<'_>) {
     let start = out.len();
     // Its length, at both of its ends, is known at the last.
-    let time = [(frame.time_ns >> 32) as u32, frame.time_ns as u32];
-    let head = [ENHANCED_PACKET, 0, interface, time[0], time[1], frame.bytes.len() as u32, frame.length];
-    head.iter().for_each(|word| out.extend_from_slice(&word.to_ne_bytes()));
+    let [high, low] = [(frame.time_ns >> 32) as u32, frame.time_ns as u32];
+    words(out, [ENHANCED_PACKET, 0, interface, high, low, frame.bytes.len() as u32, frame.length]);
     out.extend_from_slice(frame.bytes);
     pad(out, frame.bytes.len());
     write_options(out, event, end);
@@ -40,33 +39,45 @@ pub fn write(out: &mut Vec<u8>, interface: u32, event: &Event<'_>, end: End, fra
     out.extend_from_slice(&length);
 }
 
-fn write_options(out: &mut Vec<u8>, event: &Event<'_>, end: End) {
-    write_option(out, code::FLAGS, &INBOUND.to_ne_bytes());
-    if let Some(id) = event.packet_id {
-        write_option(out, code::PACKETID, &id.to_ne_bytes());
-    }
-    if let Some(queue) = event.queue {
-        write_option(out, code::QUEUE, &queue.to_ne_bytes());
-    }
-    if let Some(verdict) = event.verdict.filter(|_| end == End::Exit) {
-        let mut value = [VERDICT_OF_XDP; 9];
-        value[1..].copy_from_slice(&u64::from(verdict.0).to_ne_bytes());
-        write_option(out, code::VERDICT, &value);
-    }
-    write_comment(out, event);
-    write_option(out, code::END, &[]);
+/// Appends integers at one go: each by itself would take as long as the packet.
+fn words<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
+    out.extend_from_slice(words.map(u32::to_ne_bytes).as_flattened());
 }
 
-fn write_option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
-    out.extend_from_slice(&code.to_ne_bytes());
-    out.extend_from_slice(&(value.len() as u16).to_ne_bytes());
-    out.extend_from_slice(value);
-    pad(out, value.len());
+fn write_options(out: &mut Vec<u8>, event: &Event<'_>, end: End) {
+    words(out, [head(code::FLAGS, 4), INBOUND]);
+    if let Some(id) = event.packet_id {
+        let [first, second] = halves(id);
+        words(out, [head(code::PACKETID, 8), first, second]);
+    }
+    if let Some(queue) = event.queue {
+        words(out, [head(code::QUEUE, 4), queue]);
+    }
+    if let Some(verdict) = event.verdict.filter(|_| end == End::Exit) {
+        let mut value = [VERDICT_OF_XDP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        value[1..9].copy_from_slice(&u64::from(verdict.0).to_ne_bytes());
+        words(out, [head(code::VERDICT, 9)]);
+        out.extend_from_slice(&value);
+    }
+    write_comment(out, event);
+    words(out, [head(code::END, 0)]);
+}
+
+/// What stands in front of an option's value: its code, its length.
+const fn head(code: u16, length: u16) -> u32 {
+    let ([a, b], [c, d]) = (code.to_ne_bytes(), length.to_ne_bytes());
+    u32::from_ne_bytes([a, b, c, d])
+}
+
+/// A 64-bit integer as it lies in memory.
+const fn halves(number: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = number.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
 /// `latency 412 ns, program 12`, for people: Wireshark shows it.
 fn write_comment(out: &mut Vec<u8>, event: &Event<'_>) {
-    write_option(out, code::COMMENT, &[]);
+    words(out, [head(code::COMMENT, 0)]);
     let start = out.len();
     if let Some(latency) = event.latency_ns {
         out.extend_from_slice(b"latency ");
