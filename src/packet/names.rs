@@ -128,7 +128,7 @@ const TCP_FLAG_WORDS: [([u8; 8], u8); 256] = {
 pub(super) fn tcp_flags(flags: u8) -> &'static str {
     static WORDS: [([u8; 8], u8); 256] = TCP_FLAG_WORDS;
     let (letters, length) = &WORDS[usize::from(flags)];
-    match letters.get(..usize::from(*length)).and_then(|letters| str::from_utf8(letters).ok()) {
+    match letters.get(..usize::from(*length)).and_then(|letters| std::str::from_utf8(letters).ok()) {
         None | Some("") => "none",
         Some(letters) => letters,
     }

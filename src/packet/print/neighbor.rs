@@ -40,8 +40,9 @@ impl Page<'_> {
             self.out.text(" (").number(units.into()).text("): ");
             match kind {
                 4 => self.unknown("\n\t    ", first, bytes),
-                1..=8 | 24 | 25 | 31 if kind != 6 => {
-                    if !self.discovery_option(kind, at, units)? {
+                1..=3 | 5 | 7 | 8 | 24 | 25 | 31 => {
+                    let whole = self.discovery_option(kind, at, units)?;
+                    if !whole {
                         return Ok(false);
                     }
                 }
