@@ -3,11 +3,10 @@
 use pcap_file::pcap::PcapParser;
 use pcap_file::pcapng::PcapNgParser;
 use pcap_file::pcapng::blocks::{ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, SECTION_HEADER_BLOCK};
-use pcap_file::{PcapError, TsResolution};
+use pcap_file::{Endianness, PcapError, TsResolution};
 
 use super::half::{Half, Order};
 use super::interface::Interfaces;
-use super::source::LONGEST_BLOCK;
 
 /// A file whose beginning was read.
 #[allow(missing_debug_implementations)]
@@ -48,6 +47,9 @@ pub enum Fault {
 const SECTION_HEADER: [u8; 4] = SECTION_HEADER_BLOCK.to_be_bytes();
 /// Blocks of packets that aren't read: obsolete ones, and simple ones, which have no time.
 const LEFT_OUT: [u32; 2] = [2, 3];
+/// What describes a section and its interfaces has no more bytes: pcap-file keeps each option, which takes ten times as
+/// much memory as the shortest ones do in the file.
+const MOST_DESCRIBED: usize = 1 << 20;
 /// pcap's header: 4 bytes of magic number, 2 and 2 of version, 16 of which only the link type is of interest.
 const PCAP_HEADER: usize = 24;
 
@@ -59,6 +61,7 @@ impl Format {
     pub fn new(bytes: &[u8]) -> Result<(usize, Self), Fault> {
         let Some(magic) = bytes.first_chunk::<4>() else { return Err(Fault::Incomplete) };
         if *magic == SECTION_HEADER {
+            check_description(bytes, Endianness::native())?;
             let (rest, parser) = PcapNgParser::new(bytes)?;
             let kind = Kind::Pcapng(parser);
             return Ok((
@@ -89,19 +92,20 @@ impl Format {
 
     fn next_block<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, Piece<'a>), Fault> {
         let Kind::Pcapng(parser) = &mut self.kind else { return Err(Fault::Incomplete) };
+        check_description(bytes, parser.section().endianness)?;
         let (rest, block) = parser.next_raw_block(bytes)?;
         let length = bytes.len() - rest.len();
         let piece = match block.type_ {
             ENHANCED_PACKET_BLOCK => {
                 // 8 bytes of type and length stand before a block's body, and the length again behind it.
                 let body = bytes.get(8..length.saturating_sub(4)).unwrap_or_default();
-                let order = Order(parser.section().endianness);
+                let order = Order::new(parser.section().endianness);
                 Piece::Packet(Half::parse(body, order, &self.interfaces).map_err(Fault::Broken)?)
             }
             INTERFACE_DESCRIPTION_BLOCK => {
                 self.described += length;
-                if self.described > LONGEST_BLOCK {
-                    return Err(Fault::Broken(format!("more than {LONGEST_BLOCK} bytes describe interfaces")));
+                if self.described > MOST_DESCRIBED {
+                    return Err(too_much_described());
                 }
                 parser.interfaces().last().into_iter().for_each(|block| self.interfaces.add(block));
                 Piece::Other
@@ -122,6 +126,24 @@ impl Format {
     pub fn begin_section(&mut self) {
         self.interfaces = Interfaces::default();
     }
+}
+
+/// Refuses a block that pcap-file would take apart at once, and is too long for that.
+#[inline]
+fn check_description(bytes: &[u8], order: Endianness) -> Result<(), Fault> {
+    const BIG_ENDIAN_MAGIC: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
+    let order = match bytes.starts_with(&SECTION_HEADER) {
+        true if bytes.get(8..).is_some_and(|behind| behind.starts_with(&BIG_ENDIAN_MAGIC)) => Endianness::Big,
+        true => Endianness::Little,
+        false => order,
+    };
+    let [kind, length] = [0, 4].map(|at| Order::new(order).u32(bytes, at).unwrap_or_default());
+    let is_description = [SECTION_HEADER_BLOCK, INTERFACE_DESCRIPTION_BLOCK].contains(&kind);
+    if is_description && length as usize > MOST_DESCRIBED { Err(too_much_described()) } else { Ok(()) }
+}
+
+fn too_much_described() -> Fault {
+    Fault::Broken("more than 1 MiB on a section and its interfaces".into())
 }
 
 /// A packet of the older format: seconds, their fraction, captured length, length, 32 bits each; the bytes.

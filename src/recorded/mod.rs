@@ -9,7 +9,7 @@
 //! event      … → Event
 //! ```
 //!
-//! However a file lies about its lengths and counts, no more than some 50 MiB of it are held at once.
+//! However a file lies about its lengths and counts, no more than some 100 MiB are used.
 
 mod event;
 mod format;

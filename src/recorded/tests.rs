@@ -186,8 +186,15 @@ fn what_can_not_be_read_is_said_with_its_place() {
     assert!(elsewhere.unwrap().contains("link type 113, and only Ethernet, 1, can be read"));
     let (lines, simple) = read(&[&head[..], &LITTLE.block(3, &[&[0; 8]]), &good].concat());
     assert_eq!((lines.len(), simple.unwrap().contains("1 packets were left out")), (1, true));
-    let described = LITTLE.interface(1, &"x".repeat(60_000), 9).repeat(300);
-    assert!(read(&[head, described].concat()).1.unwrap().contains("bytes describe interfaces"));
+    let described = LITTLE.interface(1, &"x".repeat(60_000), 9).repeat(30);
+    assert!(read(&[&head[..], &described].concat()).1.unwrap().contains("more than 1 MiB on a section"));
+    for (writer, kind) in [(LITTLE, 1), (LITTLE, 0x0a0d_0d0a), (BIG, 0x0a0d_0d0a)] {
+        let wordy = writer.block(kind, &[&writer.u32(0x1a2b_3c4d), &[0; 12], &[1; 2 << 20]]);
+        assert!(read(&[&head[..], &wordy].concat()).1.unwrap().contains("more than 1 MiB on a section"), "{kind}");
+        if kind != 1 {
+            assert_eq!(read(&wordy).1.unwrap(), "more than 1 MiB on a section and its interfaces");
+        }
+    }
 }
 
 #[test]
