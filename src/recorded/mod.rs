@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::choice::Choice;
@@ -205,9 +206,8 @@ impl<R: Read> Recorded<'_, R> {
         if let Some(pipe) = self.pipe {
             self.show.flush()?;
             let mut fds = [PollFd::new(pipe, PollFlags::POLLIN)];
-            while !self.show.is_stopped()
-                && poll(&mut fds, PollTimeout::from(LOOK_EVERY_MS)).is_ok_and(|ready| ready == 0)
-            {}
+            let mut wait = || poll(&mut fds, PollTimeout::from(LOOK_EVERY_MS));
+            while !self.show.is_stopped() && matches!(wait(), Ok(0) | Err(Errno::EINTR)) {}
         }
         if self.show.is_stopped() {
             return Ok(None);

@@ -198,6 +198,25 @@ fn what_can_not_be_read_is_said_with_its_place() {
 }
 
 #[test]
+fn the_older_format_is_read_with_its_clock_and_order() {
+    let file = |writer: Writer, magic, link_type| {
+        let head = [magic, if writer.is_big { 2 << 16 | 4 } else { 4 << 16 | 2 }, 0, 0, 0, link_type];
+        let packet = [17, 5, 3, 60];
+        let words = head.iter().chain(&packet).map(|word| writer.u32(*word));
+        [words.collect::<Vec<_>>().concat(), b"abc".to_vec()].concat()
+    };
+    let line = |time_ns: u64| vec![format!("{time_ns} (None, None, None, None, None, None) None None (3)")];
+    for writer in [LITTLE, BIG] {
+        assert_eq!(read(&file(writer, 0xa1b2_c3d4, 1)), (line(17_000_005_000), None));
+        assert_eq!(read(&file(writer, 0xa1b2_3c4d, 1)), (line(17_000_000_005), None));
+        let (lines, why) = read(&file(writer, 0xa1b2_c3d4, 113));
+        assert_eq!((lines.len(), why.unwrap().contains("link type 113")), (0, true));
+        let whole = file(writer, 0xa1b2_c3d4, 1);
+        assert_eq!(read(&whole[..42]).1.unwrap(), "truncated at byte 24: what is before it was shown");
+    }
+}
+
+#[test]
 fn no_cut_and_no_flipped_byte_is_more_than_an_error() {
     for file in [run(LITTLE, "latency 5 ns, "), run(BIG, "")] {
         for at in 0..file.len() {
