@@ -27,8 +27,9 @@ enum Kind {
 
 /// What the next bytes are.
 #[derive(Debug)]
-pub enum Piece<'a> {
-    Packet(Half<&'a [u8]>),
+pub enum Piece {
+    /// One that was put where it was asked for.
+    Packet,
     /// A section begins, whose interfaces are others.
     Section,
     /// What is of no interest.
@@ -78,19 +79,20 @@ impl Format {
         Ok((PCAP_HEADER, Self { kind: Kind::Pcap(parser), interfaces, described: 0, left_out: 0 }))
     }
 
-    /// What `bytes` begin with, and how many of them that is.
+    /// What `bytes` begin with, and how many of them that is. A packet is put into `half`: handing it on and on would cost
+    /// as much as reading it.
     ///
     /// # Errors
     /// There are too few bytes, or they mean nothing.
     #[inline]
-    pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, Piece<'a>), Fault> {
+    pub fn next<'a>(&mut self, bytes: &'a [u8], half: &mut Half<&'a [u8]>) -> Result<(usize, Piece), Fault> {
         match &mut self.kind {
-            Kind::Pcap(parser) => next_of_pcap(parser, &self.interfaces, bytes),
-            Kind::Pcapng(_) => self.next_block(bytes),
+            Kind::Pcap(parser) => next_of_pcap(parser, &self.interfaces, bytes, half),
+            Kind::Pcapng(_) => self.next_block(bytes, half),
         }
     }
 
-    fn next_block<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, Piece<'a>), Fault> {
+    fn next_block<'a>(&mut self, bytes: &'a [u8], half: &mut Half<&'a [u8]>) -> Result<(usize, Piece), Fault> {
         let Kind::Pcapng(parser) = &mut self.kind else { return Err(Fault::Incomplete) };
         check_description(bytes, parser.section().endianness)?;
         let (rest, block) = parser.next_raw_block(bytes)?;
@@ -100,7 +102,8 @@ impl Format {
                 // 8 bytes of type and length stand before a block's body, and the length again behind it.
                 let body = bytes.get(8..length.saturating_sub(4)).unwrap_or_default();
                 let order = Order::new(parser.section().endianness);
-                Piece::Packet(Half::parse(body, order, &self.interfaces).map_err(Fault::Broken)?)
+                half.read(body, order, &self.interfaces).map_err(Fault::Broken)?;
+                Piece::Packet
             }
             INTERFACE_DESCRIPTION_BLOCK => {
                 self.described += length;
@@ -151,7 +154,8 @@ fn next_of_pcap<'a>(
     parser: &PcapParser,
     interfaces: &Interfaces,
     bytes: &'a [u8],
-) -> Result<(usize, Piece<'a>), Fault> {
+    half: &mut Half<&'a [u8]>,
+) -> Result<(usize, Piece), Fault> {
     const HEAD: usize = 16;
     let (rest, raw) = parser.next_raw_packet(bytes)?;
     let length = bytes.len() - rest.len();
@@ -164,7 +168,8 @@ fn next_of_pcap<'a>(
     };
     let time_ns = u64::from(raw.ts_sec) * 1_000_000_000 + u64::from(raw.ts_frac) * fraction_ns;
     let captured = bytes.get(HEAD..length).unwrap_or_default();
-    Ok((length, Piece::Packet(Half::new(0, time_ns, raw.orig_len, captured))))
+    *half = Half::new(0, time_ns, raw.orig_len, captured);
+    Ok((length, Piece::Packet))
 }
 
 impl From<PcapError> for Fault {

@@ -64,7 +64,7 @@ impl<'a> Half<&'a [u8]> {
     ///
     /// # Errors
     /// It isn't one, or is of an interface that isn't there or isn't Ethernet.
-    pub fn parse(body: &'a [u8], order: Order, interfaces: &Interfaces) -> Result<Self, String> {
+    pub fn read(&mut self, body: &'a [u8], order: Order, interfaces: &Interfaces) -> Result<(), String> {
         let short = || "a packet that is longer than its block".to_owned();
         let (head, behind) = body.split_first_chunk::<20>().ok_or_else(short)?;
         let word = |number: usize| order.u32(head, number * 4).unwrap_or_default();
@@ -76,9 +76,9 @@ impl<'a> Half<&'a [u8]> {
             return Err(format!("a packet of link type {link_type}, and only Ethernet, 1, can be read"));
         }
         let ticks = u64::from(word(1)) << 32 | u64::from(word(2));
-        let mut half = Self::new(number, interface.time_ns(ticks), word(4), bytes);
-        half.take_options(behind.get(captured.next_multiple_of(4)..).unwrap_or_default(), order);
-        Ok(half)
+        *self = Self::new(number, interface.time_ns(ticks), word(4), bytes);
+        self.take_options(behind.get(captured.next_multiple_of(4)..).unwrap_or_default(), order);
+        Ok(())
     }
 
     /// Reads options as far as they are whole: a packet whose options are damaged is a packet.

@@ -36,6 +36,7 @@ use crate::outlet;
 use crate::plan::Reading;
 use crate::sink::Sink;
 use format::{Fault, Format, Piece};
+use half::Half;
 use pairs::Pairs;
 use source::{Filled, Source};
 
@@ -167,13 +168,14 @@ impl<R: Read> Recorded<'_, R> {
 
     fn read_packets(&mut self, format: &mut Format, pairs: &mut Pairs) -> Result<(), Ended> {
         loop {
-            match format.next(self.source.rest()) {
+            let mut half = Half::new(0, 0, 0, &[][..]);
+            match format.next(self.source.rest(), &mut half) {
                 Ok((length, piece)) => {
                     let show = &mut self.show;
                     match piece {
-                        Piece::Packet(half) => {
+                        Piece::Packet => {
                             let interfaces = &format.interfaces;
-                            pairs.take(half, interfaces, &mut |run| show.event(&run.event(interfaces)))?;
+                            pairs.take(&half, interfaces, &mut |run| show.event(&run.event(interfaces)))?;
                         }
                         Piece::Section => {
                             pairs.end(&mut |run| show.event(&run.event(&format.interfaces)))?;
