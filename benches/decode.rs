@@ -1,13 +1,10 @@
 //! The reader's side of the cost: bytes of a ring → records → events → sink, beside a copy of the same bytes. Fails where a
 //! bar is missed.
-//!
-//! The samples were recorded from the ring on Linux 6.1 with `bpftool map event_pipe` (samples.bin: each behind its length, 32
-//! bits): full batches of a flood through a program that passes everything, and small ones of a ping at one that swaps the
-//! addresses.
 
 // The benches' names are for divan alone.
 #![allow(missing_docs, clippy::expect_used)]
 
+mod recorded;
 // Not all of it is needed here.
 #[allow(dead_code)]
 #[path = "../tests/bench/table.rs"]
@@ -19,33 +16,18 @@ use std::fs;
 use std::hint::black_box;
 use std::io;
 use std::process::ExitCode;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use recorded::{FUNCTION, PROGRAM, RING, TARGET, names, target};
 use table::{Bar, Line};
 use xdptrace::bpf::{LONGEST_BATCH, Records, Told};
 use xdptrace::delivery::Delivery;
 use xdptrace::event::{Event, Origin};
-use xdptrace::plan::Probes;
 use xdptrace::sink::Sink;
-use xdptrace::target::{Function, Names, Place, Target};
-
-/// The recorded samples.
-const RECORDED: &[u8] = include_bytes!("samples.bin");
-/// Bytes of a pass: the ring of one of two CPUs by default, through which the reader goes again and again.
-const PASS: usize = 32 << 20;
-/// Where they were recorded.
-const NETNS: u32 = 4_026_532_271;
-/// Devices that have a name, and the one that packets came by.
-const DEVICES: u32 = 8;
-const IFINDEX: u32 = 2;
-const TARGET: u32 = 0;
-const FUNCTION: &str = "xdp_lb";
-const PROGRAM: u32 = 12;
 
 /// The bars.
 const MILLION_RECORDS: f64 = 5.0;
@@ -55,8 +37,6 @@ const PERCENT_OF_COPY: f64 = 25.0;
 static COPY: AtomicU64 = AtomicU64::new(u64::MAX);
 static DECODE: AtomicU64 = AtomicU64::new(u64::MAX);
 static DELIVER: AtomicU64 = AtomicU64::new(u64::MAX);
-
-static RING: LazyLock<Ring> = LazyLock::new(Ring::new);
 
 fn main() -> ExitCode {
     divan::main();
@@ -89,7 +69,7 @@ fn copy(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decode(bencher: Bencher<'_, '_>) {
     let names = names();
-    let origin = Origin { function: FUNCTION, program_id: PROGRAM, has_queue: true };
+    let origin = Origin { function: FUNCTION, program_id: PROGRAM, program_name: FUNCTION, has_queue: true };
     time(bencher, &DECODE, || {
         for records in RING.samples().filter_map(Records::new) {
             for told in records {
@@ -174,7 +154,7 @@ impl Sink for Nowhere {
 /// Gives what the reader hands records to.
 fn with_delivery<R>(work: impl FnOnce(&mut dyn FnMut(&Told<'_>) -> bool) -> R) -> Result<R> {
     let mut sink = Nowhere(0);
-    let mut delivery = Delivery::new(&mut sink, None, None)?;
+    let mut delivery = Delivery::new(&mut sink, &[], None)?;
     delivery.refresh(names())?;
     delivery.take_in_target(TARGET, &target());
     let delivery = RefCell::new(delivery);
@@ -182,87 +162,4 @@ fn with_delivery<R>(work: impl FnOnce(&mut dyn FnMut(&Told<'_>) -> bool) -> R) -
     drop(delivery);
     ensure!(sink.0 > 0 && sink.0 % RING.records as u64 == 0, "{} events of {} records a pass", sink.0, RING.records);
     Ok(result)
-}
-
-fn names() -> Names {
-    let names: Vec<String> = (1..=DEVICES).map(|ifindex| format!("eth{ifindex}")).collect();
-    Names::new(NETNS, (1..).zip(names.iter().map(String::as_str)), &Names::default())
-}
-
-fn target() -> Target {
-    let function = Function {
-        name: FUNCTION.to_owned(),
-        type_id: 1,
-        context: Some(0),
-        typed: true,
-        parameters: 1,
-        returns: true,
-        is_static: false,
-    };
-    Target {
-        program: PROGRAM,
-        function,
-        devices: vec![format!("eth{IFINDEX}")],
-        probes: Probes::Both,
-        place: Place::Device,
-        loaded_ns: 0,
-        is_devices_own: true,
-    }
-}
-
-/// Perf samples as they lie in a ring, each behind its header and its size.
-struct Ring {
-    memory: Vec<u64>,
-    /// Where each of them begins, and its length.
-    samples: Vec<(usize, usize)>,
-    records: usize,
-}
-
-impl Ring {
-    /// struct perf_event_header, and the sample's size behind it.
-    const HEADER: usize = 8 + 4;
-
-    fn new() -> Self {
-        let (mut bytes, mut samples, mut records) = (Vec::new(), Vec::new(), 0);
-        while bytes.len() < PASS {
-            for sample in recorded() {
-                bytes.resize(bytes.len() + Self::HEADER, 0);
-                samples.push((bytes.len(), sample.len()));
-                bytes.extend(sample);
-                bytes.resize(bytes.len().next_multiple_of(8), 0);
-                records += Records::new(sample).expect("a recorded sample").count();
-            }
-        }
-        let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")));
-        Self { memory: words.collect(), samples, records }
-    }
-
-    fn samples(&self) -> impl Iterator<Item = &[u8]> {
-        // SAFETY: integers, all of them initialised.
-        let bytes = unsafe { plain::as_bytes(&self.memory[..]) };
-        self.samples.iter().map(|(start, length)| &bytes[*start..start + length])
-    }
-
-    fn bytes(&self) -> usize {
-        self.samples.iter().map(|(_, length)| length).sum()
-    }
-
-    /// What the reader does with what libbpf gives it.
-    fn deliver(&self, deliver: &mut dyn FnMut(&Told<'_>) -> bool) {
-        for records in self.samples().filter_map(Records::new) {
-            for told in records {
-                assert!(deliver(&told));
-            }
-        }
-    }
-}
-
-fn recorded() -> impl Iterator<Item = &'static [u8]> {
-    let mut rest = RECORDED;
-    std::iter::from_fn(move || {
-        let (length, behind) = rest.split_first_chunk()?;
-        let (sample, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
-        rest = behind;
-        Some(sample)
-    })
 }

@@ -1,36 +1,38 @@
 //! What `xdptrace read` costs: the reader alone, and the command beside tcpdump and tshark, on the same file and one core,
 //! by CPU time. Fails where a bar is missed.
 //!
-//! The file is made by our own sink out of the records that decode.rs explains, as of fexit alone: then each of its packets
+//! The file is made by our own sink out of the records of recorded/, as of fexit alone: then each of its packets
 //! is a line, of whoever prints it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used)]
 
-// Not all of it is needed here.
+// Not all of either is needed here.
+#[allow(dead_code)]
+mod recorded;
+
 #[allow(dead_code)]
 #[path = "../tests/bench/table.rs"]
 mod table;
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::hint::black_box;
-use std::io::{self, BufRead, BufReader, BufWriter};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use xdptrace::stop::Signals;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
+use recorded::{FUNCTION, PROGRAM, RING};
 use table::{Bar, Line};
 use xdptrace::bpf::{Records, Told};
 use xdptrace::event::{Event, Origin};
-use xdptrace::plan::{Output, Reading};
-use xdptrace::recorded;
+use xdptrace::outlet::{self, Files};
+use xdptrace::plan::{Capture, Format, Reading, Rotation};
 use xdptrace::sink::{self, Sink};
 
-/// The recorded samples, each behind its length, 32 bits.
-const RECORDED: &[u8] = include_bytes!("samples.bin");
 const PACKETS: usize = 1_000_000;
 /// tshark is given fewer.
 const FEW_PACKETS: usize = 50_000;
@@ -85,10 +87,18 @@ fn scratch(name: &str) -> PathBuf {
 
 /// Has our own sink write a file of so many runs.
 fn write_file(path: &Path, runs: usize, only_exits: bool) -> Result<()> {
-    let out = BufWriter::new(File::create(path).with_context(|| format!("failed to create {}", path.display()))?);
-    let mut sink = sink::open(&Output::Pcapng(path.to_owned()), SNAP_LEN, out);
-    let origin = Origin { function: "xdp_lb", program_id: 12, has_queue: true };
-    let told: Vec<Told<'_>> = recorded().filter_map(Records::new).flatten().collect();
+    let capture = Capture {
+        path: path.into(),
+        format: Format::Pcapng,
+        rotation: Rotation::default(),
+        packet_buffered: false,
+        reopens: false,
+        prints: false,
+    };
+    let outlet = outlet::open(&capture)?;
+    let mut sink = sink::open_files(&capture, SNAP_LEN, Files::new(&outlet, &capture), None);
+    let origin = Origin { function: FUNCTION, program_id: PROGRAM, program_name: FUNCTION, has_queue: true };
+    let told: Vec<Told<'_>> = RING.samples().take(runs).filter_map(Records::new).flatten().collect();
     for (id, told) in (1..).zip(told.iter().cycle()).take(runs) {
         let event = Event::new(told, origin, |_, _| Some("eth0"), id, 1_700_000_000_000_000_000);
         let event = match only_exits {
@@ -97,17 +107,9 @@ fn write_file(path: &Path, runs: usize, only_exits: bool) -> Result<()> {
         };
         sink.packet(&event)?;
     }
-    Ok(sink.flush()?)
-}
-
-fn recorded() -> impl Iterator<Item = &'static [u8]> {
-    let mut rest = RECORDED;
-    std::iter::from_fn(move || {
-        let (length, behind) = rest.split_first_chunk()?;
-        let (sample, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        rest = behind;
-        Some(sample)
-    })
+    sink.settle(u64::MAX)?;
+    sink.flush()?;
+    Ok(outlet.push_all()?)
 }
 
 /// A sink that only takes events.
@@ -152,7 +154,7 @@ fn reader(exits: &Path, runs: &Path) -> Result<Vec<Line>> {
 fn read(file: &Path) -> Result<()> {
     let mut sink = Nowhere(0);
     let reading = Reading { file: file.to_owned(), ..Reading::default() };
-    recorded::show(&reading, &mut sink, &AtomicBool::new(false))?;
+    xdptrace::recorded::show(&reading, &mut sink, &Signals::default())?;
     ensure!(sink.0 == PACKETS as u64 || sink.0 * 2 == PACKETS as u64, "{} events", sink.0);
     Ok(())
 }

@@ -24,9 +24,9 @@ impl Choice {
     /// # Errors
     /// libpcap doesn't understand the filter.
     pub fn new(selection: &Selection) -> Result<Self> {
-        let filter = Some(&selection.filter).filter(|filter| !filter.is_empty());
+        let filter = Some(&selection.filter).filter(|filter| !filter.words.is_empty());
         Ok(Self {
-            filter: filter.map(|filter| filter::compile(filter)).transpose()?,
+            filter: filter.map(|filter| filter::compile_with(&filter.words, !filter.unoptimised)).transpose()?,
             filter_at: selection.filter_at,
             verdicts: selection.verdicts,
             changed: selection.changed,

@@ -2,17 +2,30 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+mod files;
+mod letters;
+mod show;
+
+pub use files::Files;
+pub use letters::Letters;
+pub use show::{Color, Output, Precision, Show};
 
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
 #[derive(Debug, Parser)]
 #[command(name = "xdptrace", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(disable_version_flag = true)]
 #[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       \
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
-                            xdptrace read FILE [options] [FILTER]")]
+                            xdptrace read FILE [options] [FILTER]\n       \
+                            xdptrace schema")]
 pub struct Cli {
+    /// Print version: tcpdump's -V is another
+    #[arg(long, action = ArgAction::Version)]
+    pub version: Option<bool>,
     /// What to do; without it, `trace`.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -34,6 +47,8 @@ pub enum Command {
     List(List),
     /// What this kernel and this user can do, with a remedy for each no
     Check(Check),
+    /// The JSON schema of what --output json prints
+    Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)
     #[command(hide = true)]
     RestoreFeatures(RestoreFeatures),
@@ -76,6 +91,9 @@ pub struct Trace {
     /// Write packets to this file in pcapng format; -: the standard output
     #[arg(short = 'w', long, value_name = "FILE")]
     pub write: Option<PathBuf>,
+    /// How files are written
+    #[command(flatten)]
+    pub files: Files,
     /// Memory of the rings in all, in KiB [default: 65536, at most 5 % of what is available]
     #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub buffer_size: Option<u64>,
@@ -97,7 +115,7 @@ pub struct Trace {
 }
 
 /// What has no meaning for packets that were recorded.
-const NOT_OF_FILES: [&str; 17] = [
+const NOT_OF_FILES: [&str; 24] = [
     "device",
     "netns",
     "prog",
@@ -110,6 +128,13 @@ const NOT_OF_FILES: [&str; 17] = [
     "duration",
     "snaplen",
     "write",
+    "file_size",
+    "rotate_seconds",
+    "file_count",
+    "packet_buffered",
+    "print",
+    "use_pcap",
+    "reopen_on_hup",
     "buffer_size",
     "force",
     "dump",
@@ -136,11 +161,26 @@ pub struct Shown {
     #[arg(long, value_name = "N")]
     pub queue: Option<u32>,
     /// Stop after so many
-    #[arg(short = 'c', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// text: one line a packet; classic: the article's two
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
+    /// Only what comes in, which is all that an XDP program sees
+    #[arg(short = 'Q', long, value_name = "in", hide = true)]
+    pub direction: Option<Direction>,
+    /// Ethernet, which is all that an XDP program sees
+    #[arg(short = 'y', long, value_name = "EN10MB", hide = true)]
+    pub linktype: Option<String>,
+    /// Don't optimise the filter
+    #[arg(short = 'O', long)]
+    pub no_optimize: bool,
+    /// Read the filter from this file; what the command line says of one is ignored
+    #[arg(short = 'F', value_name = "FILE")]
+    pub filter_file: Option<PathBuf>,
+    /// How packets are shown
+    #[command(flatten)]
+    pub show: Show,
+    /// Letters of tcpdump's that are refused
+    #[command(flatten)]
+    pub letters: Letters,
     /// Which packets, in tcpdump's language: see pcap-filter(7)
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
@@ -259,11 +299,13 @@ pub enum Side {
     Exit,
 }
 
-/// How events are written.
+/// tcpdump's directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// One line a packet
-    Text,
-    /// The article's lines: one at fentry, one at fexit
-    Classic,
+pub enum Direction {
+    /// What comes in
+    In,
+    /// What goes out
+    Out,
+    /// Both
+    Inout,
 }

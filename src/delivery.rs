@@ -10,7 +10,6 @@ use crate::bpf::Told;
 use crate::event::{Delivered, Event, Origin, Verdict};
 use crate::follow::Traced;
 use crate::outlet::Outlet;
-use crate::plan::Probes;
 use crate::reader;
 use crate::sink::{Notice, Sink};
 use crate::target::{Names, Place, Target};
@@ -18,11 +17,15 @@ use crate::target::{Names, Place, Target};
 /// How long a clock that was set may go unnoticed.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 
+/// How long a run lasts at most whose beginning is to stand in its place in a file: it is told of at its end.
+const SLACK: Duration = Duration::from_millis(10);
+
 /// Hands records on to a sink.
 #[allow(missing_debug_implementations)]
 pub struct Delivery<'run> {
     sink: &'run mut dyn Sink,
-    output: Option<&'run Outlet>,
+    /// The first is what counts.
+    outputs: &'run [&'run Outlet],
     names: Names,
     /// The targets that the numbers in records stand for.
     targets: BTreeMap<u32, Recipient>,
@@ -38,6 +41,8 @@ pub struct Delivery<'run> {
     others: BTreeMap<Verdict, u64>,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
+    /// Events that could not be written.
+    unwritten: u64,
 }
 
 /// A target, and what has been delivered of it.
@@ -45,19 +50,21 @@ pub struct Delivery<'run> {
 struct Recipient {
     function: String,
     program_id: u32,
+    program_name: String,
     has_queue: bool,
     delivered: Delivered,
 }
 
 impl<'run> Delivery<'run> {
-    /// Hands on records to `sink`, `limit` at most, which writes to `output`, if to anything that may block.
+    /// Hands on records to `sink`, `limit` at most, which writes to `outputs`, if to anything that may block. What isn't
+    /// written to the first of them was not delivered.
     ///
     /// # Errors
     /// The kernel has no clock.
-    pub fn new(sink: &'run mut dyn Sink, output: Option<&'run Outlet>, limit: Option<u64>) -> Result<Self> {
+    pub fn new(sink: &'run mut dyn Sink, outputs: &'run [&'run Outlet], limit: Option<u64>) -> Result<Self> {
         Ok(Self {
             sink,
-            output,
+            outputs,
             names: Names::default(),
             targets: BTreeMap::new(),
             boot_ns: reader::boot_ns()?,
@@ -68,6 +75,7 @@ impl<'run> Delivery<'run> {
             actions: Default::default(),
             others: BTreeMap::new(),
             broken: None,
+            unwritten: 0,
         })
     }
 
@@ -79,34 +87,73 @@ impl<'run> Delivery<'run> {
         let Some(target) = self.targets.get_mut(&number).filter(|_| self.broken.is_none()) else {
             return true;
         };
-        if self.handed >= self.limit {
+        if self.handed >= self.limit || self.sink.is_over() {
             target.delivered.cut += 1;
             return true;
         }
-        let Recipient { function, program_id, has_queue, .. } = &*target;
-        let origin = Origin { function, program_id: *program_id, has_queue: *has_queue };
+        let Recipient { function, program_id, program_name, has_queue, .. } = &*target;
+        let origin = Origin { function, program_id: *program_id, program_name, has_queue: *has_queue };
         let name = |netns, ifindex| self.names.of(netns, ifindex);
         let event = Event::new(told, origin, name, self.handed + 1, self.boot_ns);
-        match self.sink.packet(&event) {
-            Ok(()) => {
-                self.handed += 1;
-                if let Some(verdict) = event.verdict {
-                    match self.actions.get_mut(verdict.0 as usize) {
-                        Some(count) => *count += 1,
-                        None => *self.others.entry(verdict).or_default() += 1,
-                    }
-                }
-                target.delivered.traced += 1;
+        self.broken = self.sink.packet(&event).err();
+        let verdict = event.verdict;
+        // Also where that failed: what isn't written in the end is taken back.
+        self.handed += 1;
+        target.delivered.traced += 1;
+        if let Some(verdict) = verdict {
+            match self.actions.get_mut(verdict.0 as usize) {
+                Some(count) => *count += 1,
+                None => *self.others.entry(verdict).or_default() += 1,
             }
-            Err(error) => self.broken = Some(error),
         }
-        self.output.is_none_or(|output| output.end_event(number))
+        if !self.sink.end_event(number)
+            && let Some(output) = self.outputs.first()
+        {
+            output.end_event(number);
+        }
+        self.outputs.iter().all(|output| output.has_room())
     }
 
     /// Writes what has been handed on.
     pub fn flush(&mut self) {
+        self.attempt(|sink| sink.flush());
+    }
+
+    /// Says that no record of before `until_ns`, by CLOCK_MONOTONIC, comes any more.
+    pub fn settle(&mut self, until_ns: u64) {
+        let until_ns = until_ns.saturating_add(self.boot_ns).saturating_sub(SLACK.as_nanos() as u64);
+        self.attempt(|sink| sink.settle(until_ns));
+    }
+
+    /// Writes all that has been handed on, in whatever order.
+    pub fn write_out(&mut self) {
+        self.attempt(|sink| sink.settle(u64::MAX));
+        self.flush();
+    }
+
+    /// Lets the sink see to what is due.
+    pub fn tick(&mut self) {
+        self.attempt(|sink| sink.tick());
+    }
+
+    /// Has the sink open its file anew.
+    pub fn reopen(&mut self) {
+        self.attempt(|sink| sink.reopen());
+    }
+
+    /// Packets written behind later ones.
+    pub fn late(&self) -> u64 {
+        self.sink.late()
+    }
+
+    /// Events that could not be written; known at the end.
+    pub fn unwritten(&self) -> u64 {
+        self.unwritten
+    }
+
+    fn attempt(&mut self, action: impl FnOnce(&mut dyn Sink) -> io::Result<()>) {
         if self.broken.is_none() {
-            self.broken = self.sink.flush().err();
+            self.broken = action(self.sink).err();
         }
     }
 
@@ -135,6 +182,7 @@ impl<'run> Delivery<'run> {
         self.targets.entry(number).or_insert_with(|| Recipient {
             function: target.function.name.clone(),
             program_id: target.program,
+            program_name: target.program_name.clone(),
             has_queue: target.place == Place::Device,
             delivered: Delivered::default(),
         });
@@ -147,7 +195,7 @@ impl<'run> Delivery<'run> {
 
     /// Whether all that was asked for has been handed on.
     pub fn is_complete(&self) -> bool {
-        self.handed >= self.limit
+        self.handed >= self.limit || self.sink.is_over()
     }
 
     /// How many of the events handed on had which verdict.
@@ -158,19 +206,7 @@ impl<'run> Delivery<'run> {
 
     /// Hands on what happens to the tracer.
     pub fn notice(&mut self, notice: &Notice) {
-        if self.broken.is_none() {
-            self.broken = self.sink.notice(notice).err();
-        }
-    }
-
-    /// Says that the probes of `traced` are on.
-    pub fn notice_attached(&mut self, traced: &Traced) {
-        if traced.target.probes != Probes::Exit {
-            self.notice(&Notice::AttachedFentry);
-        }
-        if traced.target.probes != Probes::Entry {
-            self.notice(&Notice::AttachedFexit);
-        }
+        self.attempt(|sink| sink.notice(notice));
     }
 
     /// Says, once, that everything is attached.
@@ -194,10 +230,18 @@ impl<'run> Delivery<'run> {
     /// # Errors
     /// A write has failed; that nobody reads any more is no error.
     pub fn end(&mut self) -> io::Result<()> {
+        // Also where a write has failed: the sink then says what it has kept until now.
+        let settled = self.sink.settle(u64::MAX);
+        self.attempt(|_| settled);
         self.flush();
-        for number in self.output.map(Outlet::take_unwritten).unwrap_or_default() {
+        for output in self.outputs {
+            let pushed = output.push_all();
+            self.attempt(|_| pushed);
+        }
+        for number in self.outputs.first().map(|output| output.take_unwritten()).unwrap_or_default() {
             if let Some(target) = self.targets.get_mut(&number) {
                 target.delivered.traced -= 1;
+                self.unwritten += 1;
             }
         }
         match self.broken.take() {

@@ -68,6 +68,8 @@ pub struct Event<'a> {
     pub function: Option<&'a str>,
     /// Program id; None for packets of a file that doesn't tell it, as xdpdump's don't.
     pub program_id: Option<u32>,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: Option<&'a str>,
     /// What the function returned; None also of one that returns nothing.
     pub verdict: Option<Verdict>,
     /// Nanoseconds between fentry and fexit.
@@ -91,6 +93,8 @@ pub struct Origin<'a> {
     pub function: &'a str,
     /// Program id.
     pub program_id: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: &'a str,
     /// Whether its packets' receive queue is known.
     pub has_queue: bool,
 }
@@ -121,6 +125,7 @@ impl<'a> Event<'a> {
             cpu: Some(told.cpu),
             function: Some(origin.function),
             program_id: Some(origin.program_id),
+            program_name: Some(origin.program_name),
             verdict: told.tells(Tells::TOLD_VERDICT).then_some(Verdict(record.verdict)),
             latency_ns: both.then_some(record.latency_ns),
             before: entered.then(|| told.arrival()),
@@ -171,7 +176,29 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`.
+/// A function of a program that is traced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Program id.
+    pub program_id: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: String,
+    /// The function's name, whole.
+    pub function: String,
+    /// The devices on whose path it was found, by name; none where it was named without a device.
+    pub devices: Vec<String>,
+}
+
+impl Display for Subject {
+    /// `xdp_lb#12 on eth0`, such that it cannot command a terminal.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.function.escape_default(), self.program_id)?;
+        let devices: Vec<String> = self.devices.iter().map(|device| device.escape_default().to_string()).collect();
+        if devices.is_empty() { Ok(()) } else { write!(f, " on {}", devices.join(", ")) }
+    }
+}
+
+/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`, and `under_way` until the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Runs of the program while it was traced, counted as they ended.
@@ -184,6 +211,8 @@ pub struct Counts {
     pub traced: u64,
     /// Not handed to the output.
     pub lost: u64,
+    /// Still on their way to the output; none at the end.
+    pub under_way: u64,
     /// Runs that only one of the two probes saw.
     pub unpaired: u64,
     /// Runs, of any program, that the kernel didn't call a probe for because one was at work; None: the kernel doesn't
@@ -233,6 +262,7 @@ impl Counts {
         self.skipped += other.skipped;
         self.traced += other.traced;
         self.lost += other.lost;
+        self.under_way += other.under_way;
         self.unpaired += other.unpaired;
         self.recursion_misses = self.recursion_misses.zip(other.recursion_misses).map(|(one, two)| one + two);
     }
@@ -247,30 +277,53 @@ pub struct Losses {
     pub no_ring: u64,
     /// Anything else that the kernel refused for.
     pub other: u64,
+    /// The output took no more.
+    pub unwritten: u64,
+}
+
+/// A function that was traced, and where its runs went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Which.
+    pub subject: Subject,
+    /// Where its runs went.
+    pub counts: Counts,
+}
+
+impl Display for Account {
+    /// `xdp_lb#12 on eth0: 3 seen = …`
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.counts)
+    }
 }
 
 /// The last words of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// The programs that were traced to the end, `xdp_lb#12 on eth0`, each with its own.
-    pub programs: Vec<(String, Counts)>,
+    /// The programs that were traced to the end, each with its own.
+    pub programs: Vec<Account>,
     /// Those of all programs.
     pub total: Counts,
     /// How many of the traced had which verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
     /// Why records were lost on the way to the output.
     pub losses: Losses,
+    /// Packets that stand in a file behind later ones.
+    pub late: u64,
 }
 
 impl Display for Summary {
     /// A line for each program where there are several, and a last one for all of them.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.programs.len() > 1 {
-            for (program, counts) in &self.programs {
-                writeln!(f, "{program}: {counts}")?;
+            for program in &self.programs {
+                writeln!(f, "{program}")?;
             }
         }
         write!(f, "{}{}", self.total, self.losses)?;
+        if self.late > 0 {
+            write!(f, "; {} late in the file", self.late)?;
+        }
         let all: u64 = self.verdicts.values().sum();
         for (verdict, count) in &self.verdicts {
             write!(f, "; {verdict} {:.1} %", *count as f64 * 100.0 / all as f64)?;
@@ -285,6 +338,7 @@ impl Display for Losses {
             (self.full, "for want of room in a ring (-B)"),
             (self.no_ring, "on CPUs that came online meanwhile"),
             (self.other, "because the kernel refused them"),
+            (self.unwritten, "because they could not be written"),
         ];
         for (count, reason) in reasons.iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} lost {reason}")?;
@@ -295,8 +349,11 @@ impl Display for Losses {
 
 impl Display for Counts {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seen, filtered, skipped, traced, lost, unpaired, recursion_misses } = self;
+        let Self { seen, filtered, skipped, traced, lost, under_way, unpaired, recursion_misses } = self;
         write!(f, "{seen} seen = {filtered} filtered + {skipped} skipped + {traced} traced + {lost} lost")?;
+        if *under_way > 0 {
+            write!(f, " + {under_way} under way")?;
+        }
         if *unpaired > 0 {
             write!(f, "; {unpaired} unpaired")?;
         }

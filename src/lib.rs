@@ -28,7 +28,7 @@
 //!            choice       … and which of them are asked for
 //! all        session      wires them together; the only one that knows everyone
 //!            list, check  what could be traced, and what stands against it: `target` and `kernel` → text or JSON
-//!            stop         signals → the flag that ends it
+//!            stop         signals → the flags that end it, or ask for something meanwhile
 //!            failure      exit statuses
 //! ```
 //!

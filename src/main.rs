@@ -1,18 +1,16 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
-use xdptrace::outlet::{self, Outlet};
-use xdptrace::plan::{Listing, Output, Plan, Reading, Tracing};
+use xdptrace::outlet::{self, Files, Outlet};
+use xdptrace::plan::{Filter, Listing, Plan, Reading, Tracing};
 use xdptrace::{check, list, passthrough, probe, recorded, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -40,6 +38,7 @@ fn run(plan: Plan) -> Result<()> {
         }
         Plan::RestoreFeatures { ifindex, features } => passthrough::restore_features(io::stdin(), ifindex, features),
         Plan::Dump { filter, form } => print(&dump(&filter, form)?),
+        Plan::Schema => print(sink::SCHEMA),
         Plan::Print(text) => print(&text),
     }
 }
@@ -48,8 +47,8 @@ fn print(text: &str) -> Result<()> {
     outlet::written(write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()))
 }
 
-fn dump(expression: &str, form: u8) -> Result<String> {
-    let program = filter::compile(expression)?;
+fn dump(filter: &Filter, form: u8) -> Result<String> {
+    let program = filter::compile_with(&filter.words, !filter.unoptimised)?;
     let notation = match form {
         1 => Notation::Assembly,
         2 => Notation::C,
@@ -60,42 +59,36 @@ fn dump(expression: &str, form: u8) -> Result<String> {
 }
 
 fn trace(tracing: &Tracing) -> Result<()> {
-    let stop = stop::on_signals()?;
-    let outlet = open_outlet(&tracing.output)?;
-    let mut sink = sink::open(&tracing.output, tracing.selection.snap_len, &outlet);
-    session::trace(tracing, sink.as_mut(), Some(&outlet), &stop)
+    let signals = stop::on_signals(tracing.capture.as_ref().is_some_and(|capture| capture.reopens))?;
+    let filtered_at = tracing.selection.filtered_at();
+    let Some(capture) = &tracing.capture else {
+        let outlet = stdout()?;
+        let mut sink = sink::open(&tracing.output, filtered_at, &outlet);
+        return session::trace(tracing, sink.as_mut(), &[&outlet], &signals);
+    };
+    let outlet = outlet::open(capture)?;
+    let printed = capture.prints.then(stdout).transpose()?;
+    let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, filtered_at, outlet));
+    let files = Files::new(&outlet, capture);
+    let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
+    let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
+    session::trace(tracing, sink.as_mut(), &outputs, &signals)
 }
 
 fn read(reading: &Reading) -> Result<()> {
     /// Written at once, where nobody watches the lines come.
     const GATHERED: usize = 256 << 10;
-    let stop = stop::on_signals()?;
+    let signals = stop::on_signals(false)?;
     let stdout = io::stdout();
     let file = File::from(stdout.as_fd().try_clone_to_owned().context("failed to open the standard output")?);
     let out: Box<dyn Write> = match stdout.is_terminal() {
         true => Box::new(stdout),
         false => Box::new(BufWriter::with_capacity(GATHERED, file)),
     };
-    let mut sink = sink::open(&reading.output, reading.selection.snap_len, out);
-    recorded::show(reading, sink.as_mut(), &stop)
+    let mut sink = sink::open(&reading.output, reading.selection.filtered_at(), out);
+    recorded::show(reading, sink.as_mut(), &signals)
 }
 
-fn open_outlet(output: &Output) -> Result<Outlet> {
-    match output {
-        Output::Pcapng(path) if path.as_os_str() != "-" => {
-            let file = create(path)
-                .with_context(|| format!("failed to create {}", path.to_string_lossy().escape_default()))?;
-            Outlet::new(file.as_fd())
-                .with_context(|| format!("failed to open {}", path.to_string_lossy().escape_default()))
-        }
-        Output::Pcapng(_) if io::stdout().is_terminal() => {
-            Err(Failure::usage("-w - would write binary to the terminal: redirect it or name a file"))
-        }
-        _ => Outlet::new(io::stdout().as_fd()).context("failed to open the standard output"),
-    }
-}
-
-/// What went by on a network is for its owner's eyes.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+fn stdout() -> Result<Outlet> {
+    Outlet::new(io::stdout().as_fd()).context("failed to open the standard output")
 }

@@ -1,13 +1,19 @@
-//! The standard output: it may block, as a pipe into a pager does, and the tracer must not.
+//! Where data goes: the standard output, which may block, as a pipe into a pager does, while the tracer must not; or files.
+
+mod files;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+pub use files::{Due, Files, now, open};
 
 /// What writing came to: a closed pipe is success, as in `xdptrace list | head -1`.
 ///
@@ -22,49 +28,97 @@ pub fn written(result: io::Result<()>) -> Result<()> {
 
 /// An output that keeps what cannot be written yet. How much that can be is bounded by who writes: while there is any,
 /// nothing more is read from the ring.
+///
+/// What is written consists of parts: lines, or the blocks of a file. Where it can be helped, none is left half written.
 #[derive(Debug)]
 pub struct Outlet {
-    out: File,
-    /// A write to a file doesn't wait for a reader.
-    is_file: bool,
+    /// As errors call it.
+    name: String,
     state: RefCell<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// None: not opened yet.
+    out: Option<Rc<File>>,
+    /// A write to a file doesn't wait for a reader.
+    is_file: bool,
+    /// Bytes that are gathered before they are written.
+    gathered: usize,
     waiting: VecDeque<u8>,
     /// Bytes written so far.
     written: u64,
-    /// For each event not yet written whole, where it ends, counted in bytes, and whose it is.
-    ends: VecDeque<(u64, u32)>,
+    /// … and of these, those of whole parts.
+    whole: u64,
+    /// For each part not yet written whole, where it ends, counted in bytes; and whose event ends there, if one does.
+    ends: VecDeque<(u64, Option<u32>)>,
+    /// A write has failed; nothing is written any more.
+    is_broken: bool,
 }
 
-/// Bytes that are gathered before they are written: a system call for each line would be most of the work.
+/// A system call for each line would be most of the work.
 const GATHERED: usize = 1 << 16;
 
+/// How long to wait at the end for a reader that doesn't read, and for one that reads slowly.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE_IN_ALL: Duration = Duration::from_secs(10);
+
 impl Outlet {
-    /// Writes to `out`.
+    /// Writes to `out`, the standard output or the like.
     ///
     /// # Errors
     /// No more file descriptors, or `out` is none.
     pub fn new(out: BorrowedFd<'_>) -> io::Result<Self> {
-        let out = File::from(out.try_clone_to_owned()?);
-        Ok(Self { is_file: out.metadata()?.is_file(), out, state: RefCell::default() })
+        let outlet = Self::unopened("the output".into(), GATHERED);
+        outlet.switch(File::from(out.try_clone_to_owned()?))?;
+        Ok(outlet)
     }
 
-    /// What was written since the last time is one event, of the target with this number. False if no more should be
-    /// written for now, because the rest waits.
-    pub fn end_event(&self, target: u32) -> bool {
+    /// To be opened; `name` is how errors call it, and so many bytes are gathered.
+    fn unopened(name: String, gathered: usize) -> Self {
+        let state = State {
+            out: None,
+            is_file: true,
+            gathered,
+            waiting: VecDeque::new(),
+            written: 0,
+            whole: 0,
+            ends: VecDeque::new(),
+            is_broken: false,
+        };
+        Self { name, state: RefCell::new(state) }
+    }
+
+    /// Writes to `out` from now on.
+    fn switch(&self, out: File) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
-        let end = state.written + state.waiting.len() as u64;
+        state.is_file = out.metadata()?.is_file();
+        state.out = Some(Rc::new(out));
+        Ok(())
+    }
+
+    /// What was written since the last time is one event, of the target with this number.
+    pub fn end_event(&self, target: u32) {
+        self.end_part(Some(target));
+    }
+
+    /// What was written since the last time is one part; with it ends an event of the target with this number.
+    pub fn end_part(&self, target: Option<u32>) {
+        let mut state = self.state.borrow_mut();
+        // What can't be written any more never ends.
+        let end = if state.is_broken { u64::MAX } else { state.written + state.waiting.len() as u64 };
         state.ends.push_back((end, target));
         state.forget_written();
-        state.waiting.len() < GATHERED
+    }
+
+    /// Whether more should be written for now: not where the rest waits.
+    pub fn has_room(&self) -> bool {
+        self.state.borrow().waiting.len() < GATHERED
     }
 
     /// Gives up the events that aren't written whole: the targets that they are of.
     pub fn take_unwritten(&self) -> Vec<u32> {
-        self.state.borrow_mut().ends.drain(..).map(|(_, target)| target).collect()
+        self.state.borrow_mut().ends.drain(..).filter_map(|(_, target)| target).collect()
     }
 
     /// Whether something is still to be written.
@@ -72,59 +126,124 @@ impl Outlet {
         !self.state.borrow().waiting.is_empty()
     }
 
+    /// Whether a write has failed.
+    pub fn is_broken(&self) -> bool {
+        self.state.borrow().is_broken
+    }
+
+    /// What is written to, to wait for it; None: nothing yet.
+    pub fn file(&self) -> Option<Rc<File>> {
+        self.state.borrow().out.clone()
+    }
+
     /// Writes what can be written without waiting.
     ///
     /// # Errors
     /// Of writing; a closed pipe is [`ErrorKind::BrokenPipe`].
     pub fn push(&self) -> io::Result<()> {
-        let mut state = self.state.borrow_mut();
-        while !state.waiting.is_empty() && self.is_ready() {
-            let (first, _) = state.waiting.as_slices();
-            // A pipe is ready while it has room for a page, so nothing longer may be written at once.
-            let most = if self.is_file { usize::MAX } else { libc::PIPE_BUF };
-            let length = match (&self.out).write(&first[..first.len().min(most)]) {
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => 0,
-                length => length?,
-            };
-            state.waiting.drain(..length);
-            state.written += length as u64;
-            state.forget_written();
+        self.state.borrow_mut().push().map_err(|error| self.explain(error))
+    }
+
+    /// Writes all that waits, as long as somebody reads it.
+    ///
+    /// # Errors
+    /// As [`Outlet::push`]. That nobody reads it is none.
+    pub fn push_all(&self) -> io::Result<()> {
+        let (began, mut moved) = (Instant::now(), Instant::now());
+        let waiting = || self.state.borrow().waiting.len();
+        while self.is_blocked() && moved.elapsed() < PATIENCE && began.elapsed() < PATIENCE_IN_ALL {
+            let before = waiting();
+            self.push()?;
+            if waiting() < before {
+                moved = Instant::now();
+            } else if let Some(out) = self.file() {
+                // A signal: a second one ends the process by itself.
+                let _ = poll(&mut [PollFd::new(out.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(50_u16));
+            }
         }
         Ok(())
     }
 
-    fn is_ready(&self) -> bool {
-        if self.is_file {
-            return true;
-        }
-        let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
-        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    fn explain(&self, error: io::Error) -> io::Error {
+        let remedy = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": make room, or write elsewhere",
+            ErrorKind::FileTooLarge => ": allow larger files (ulimit -f), or rotate them (-C)",
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("failed to write {}: {error}{remedy}", self.name))
     }
 }
 
 impl State {
+    fn push(&mut self) -> io::Result<()> {
+        let Some(out) = self.out.clone() else { return Ok(()) };
+        while !self.waiting.is_empty() && (self.is_file || is_ready(&out)) {
+            let (first, _) = self.waiting.as_slices();
+            let length = match (&*out).write(&first[..self.at_once(first.len())]) {
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => 0,
+                Err(error) => {
+                    self.break_off(&out);
+                    return Err(error);
+                }
+                Ok(length) => length,
+            };
+            self.waiting.drain(..length);
+            self.written += length as u64;
+            self.forget_written();
+        }
+        Ok(())
+    }
+
+    /// How many of so many bytes to write at once. A pipe is ready while it has room for a page, so nothing longer may be;
+    /// and where whole parts fit, no half one.
+    fn at_once(&self, length: usize) -> usize {
+        let most = length.min(libc::PIPE_BUF);
+        if self.is_file || most == self.waiting.len() {
+            return length.min(if self.is_file { usize::MAX } else { most });
+        }
+        let fitting = self.ends.partition_point(|(end, _)| *end <= self.written + most as u64);
+        let whole =
+            fitting.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |(end, _)| end - self.written);
+        if whole > 0 { whole as usize } else { most }
+    }
+
     fn forget_written(&mut self) {
-        while self.ends.front().is_some_and(|(end, _)| *end <= self.written) {
+        while let Some((end, _)) = self.ends.front().filter(|(end, _)| *end <= self.written) {
+            self.whole = *end;
             self.ends.pop_front();
+        }
+    }
+
+    /// Nothing is written any more. The half part at the end of a file goes, so that it stays one that can be read.
+    fn break_off(&mut self, out: &File) {
+        self.is_broken = true;
+        self.waiting = VecDeque::new();
+        let half = self.written - self.whole;
+        let mut file = out;
+        if let Some(end) = file.stream_position().ok().filter(|_| self.is_file && half > 0) {
+            // Where even that fails, the file is what it is.
+            let end = end.saturating_sub(half);
+            let _ = file.set_len(end).and_then(|()| file.seek(io::SeekFrom::Start(end)));
         }
     }
 }
 
-impl AsFd for Outlet {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.out.as_fd()
-    }
+fn is_ready(out: &File) -> bool {
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 impl Write for &Outlet {
     /// Takes all of `bytes`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let waiting = {
+        let is_enough = {
             let mut state = self.state.borrow_mut();
-            state.waiting.extend(bytes);
-            state.waiting.len()
+            if !state.is_broken {
+                state.waiting.extend(bytes);
+            }
+            state.waiting.len() >= state.gathered
         };
-        if waiting >= GATHERED {
+        if is_enough {
             self.push()?;
         }
         Ok(bytes.len())
@@ -136,48 +255,4 @@ impl Write for &Outlet {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::io::Read;
-    use std::os::fd::OwnedFd;
-
-    use super::*;
-
-    #[test]
-    fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
-        let (mut reader, writer) = io::pipe().unwrap();
-        let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
-        let line = [b"x".repeat(99), b"\n".to_vec()].concat();
-        let mut taken = 0;
-        while taken < 2000 {
-            (&outlet).write_all(&line).unwrap();
-            taken += 1;
-            if !outlet.end_event(taken) {
-                break;
-            }
-        }
-        // A pipe holds 64 KiB, and so much is gathered beside it: 1310 of these lines, less one page at most.
-        assert!((1250..=1320).contains(&taken), "{taken}");
-        assert!(outlet.is_blocked());
-        let mut read = vec![0; 50_000];
-        reader.read_exact(&mut read).unwrap();
-        outlet.push().unwrap();
-        let unwritten = outlet.take_unwritten();
-        // In order, to the last one.
-        assert!(unwritten.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{unwritten:?}");
-        assert_eq!(unwritten.last(), Some(&taken));
-        let written = u64::from(taken) - unwritten.len() as u64;
-        assert!((1100..1250).contains(&written), "{written}");
-    }
-
-    #[test]
-    fn a_pipe_that_was_closed_is_broken() {
-        let (reader, writer) = io::pipe().unwrap();
-        let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
-        drop(reader);
-        (&outlet).write_all(b"x\n").unwrap();
-        assert!(outlet.end_event(7));
-        assert_eq!((&outlet).flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
-        assert_eq!(outlet.take_unwritten(), [7]);
-    }
-}
+mod tests;

@@ -12,16 +12,20 @@ use clap::error::ErrorKind;
 use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, Trace};
 use crate::failure::Failure;
 
+mod capture;
+mod look;
 mod selection;
 
+pub use capture::{Capture, Format, Rotation};
+pub use look::{Dump, Look, Times};
 use selection::parse_duration;
-pub use selection::{Probes, Selection, Side};
+pub use selection::{Filter, Probes, Selection, Side};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Trace packets.
-    Trace(Tracing),
+    Trace(Box<Tracing>),
     /// Read packets of a file.
     Read(Reading),
     /// List programs.
@@ -42,10 +46,12 @@ pub enum Plan {
         /// Feature bits as the kernel numbers them, 32 a word.
         features: Vec<u32>,
     },
+    /// Print the JSON schema of what `--output json` prints.
+    Schema,
     /// Print a filter.
     Dump {
-        /// The filter, in tcpdump's language.
-        filter: String,
+        /// The filter.
+        filter: Filter,
         /// How often -d was said: 1 to 3.
         form: u8,
     },
@@ -134,8 +140,10 @@ pub struct Tracing {
     pub count: Option<u64>,
     /// Stop after this time.
     pub duration: Option<Duration>,
-    /// How events are written.
+    /// How events are shown in lines.
     pub output: Output,
+    /// The files that packets are written to, if they are.
+    pub capture: Option<Capture>,
     /// Memory of the rings in all, in KiB; None: the default.
     pub ring_kib: Option<u64>,
     /// However much of the available memory that is.
@@ -151,20 +159,19 @@ pub struct Reading {
     pub selection: Selection,
     /// Stop after so many.
     pub count: Option<u64>,
-    /// How events are written.
+    /// How events are shown in lines.
     pub output: Output,
 }
 
-/// How events are written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How events are shown in lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// One line a packet.
-    #[default]
-    Text,
+    Text(Look),
+    /// One JSON object a packet.
+    Json,
     /// The article's lines: one at fentry, one at fexit.
     Classic,
-    /// pcapng, to this file; `-`: the standard output.
-    Pcapng(PathBuf),
 }
 
 /// How a pass-through program is attached.
@@ -202,27 +209,29 @@ impl Plan {
             None => Self::trace(cli.trace),
             Some(Command::Trace(trace)) => Self::trace(*trace),
             Some(Command::Read(read)) => Self::read(read.file, &read.shown),
-            Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Tracing {
+            Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Box::new(Tracing {
                 scope: Scope { devices: Devices::Named(vec![device]), ..Scope::default() },
                 follow: true,
                 passthrough: Some(Passthrough::Auto),
                 output: Output::Classic,
                 selection: Selection { filter: "icmp".into(), ..Selection::default() },
                 ..Tracing::default()
-            })),
+            }))),
             Some(Command::List(List { place, all, verbose, json })) => {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
             Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
+            Some(Command::Schema) => Ok(Self::Schema),
             Some(Command::RestoreFeatures(restore)) => Self::restore_features(restore),
         }
     }
 
     fn read(file: PathBuf, shown: &Shown) -> Result<Self> {
+        refuse_letters(shown)?;
         if file.as_os_str().is_empty() {
             return Err(Failure::usage("reading wants the name of a file, or -"));
         }
-        let (selection, output) = (Selection::of(shown)?, Output::to_stdout(shown.output));
+        let (selection, output) = (Selection::of(shown)?, Output::of(shown));
         Ok(Self::Read(Reading { file, selection, count: shown.count, output }))
     }
 
@@ -230,13 +239,14 @@ impl Plan {
         if let Some(file) = trace.read {
             return Self::read(file, &trace.shown);
         }
+        refuse_letters(&trace.shown)?;
         let scope = Scope::new(trace.scope.clone())?;
         if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };
             return Ok(Self::List(Listing { scope, ..Listing::default() }));
         }
         if trace.dump > 0 {
-            return Ok(Self::Dump { filter: trace.shown.filter.join(" "), form: trace.dump.min(3) });
+            return Ok(Self::Dump { filter: Filter::new(&trace.shown)?, form: trace.dump.min(3) });
         }
         if scope.devices == Devices::Unnamed && scope.narrowing.is_empty() {
             return Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
@@ -244,19 +254,20 @@ impl Plan {
         if trace.passthrough.is_some() && !matches!(scope.devices, Devices::Named(_)) {
             return Err(Failure::usage("--passthrough is for NICs named by -i: nothing is attached to any other"));
         }
-        Ok(Self::Trace(Tracing {
+        Ok(Self::Trace(Box::new(Tracing {
             scope,
             wait: trace.wait,
             follow: !trace.no_follow,
             passthrough: trace.passthrough.map(Passthrough::from),
-            output: Output::of(&trace)?,
+            output: Output::of(&trace.shown),
+            capture: Capture::of(&trace)?,
             selection: Selection::new(&trace)?,
             count: trace.shown.count,
             duration: trace.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?,
             ring_kib: trace.buffer_size,
             force: trace.force,
             allowed_hazards: trace.allow_hazard,
-        }))
+        })))
     }
 
     fn restore_features(RestoreFeatures { ifindex, features }: RestoreFeatures) -> Result<Self> {
@@ -278,18 +289,33 @@ impl From<cli::Passthrough> for Passthrough {
     }
 }
 
-impl Output {
-    fn of(trace: &Trace) -> Result<Self> {
-        match &trace.write {
-            None => Ok(Self::to_stdout(trace.shown.output)),
-            Some(file) if file.as_os_str().is_empty() => Err(Failure::usage("-w wants the name of a file, or -")),
-            Some(file) => Ok(Self::Pcapng(file.clone())),
-        }
+impl Default for Output {
+    fn default() -> Self {
+        Self::Text(Look::default())
     }
+}
 
-    fn to_stdout(output: cli::Output) -> Self {
-        match output {
-            cli::Output::Text => Self::Text,
+/// tcpdump's letters mean what they mean there, or nothing.
+fn refuse_letters(shown: &Shown) -> Result<()> {
+    if let Some(letter) = shown.letters.first() {
+        return Err(Failure::usage(format!("{} is not for XDP programs: {}", letter.name(), letter.why())));
+    }
+    match (shown.direction, shown.linktype.as_deref()) {
+        (Some(cli::Direction::Out | cli::Direction::Inout), _) => {
+            Err(Failure::usage("-Q: an XDP program sees what comes in, and nothing else: leave it out"))
+        }
+        (_, Some(name)) if !name.eq_ignore_ascii_case("EN10MB") => {
+            Err(Failure::usage("-y: an XDP program sees Ethernet frames (EN10MB), and nothing else: leave it out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Output {
+    fn of(shown: &Shown) -> Self {
+        match shown.show.output {
+            cli::Output::Text => Self::Text(Look::new(&shown.show)),
+            cli::Output::Json => Self::Json,
             cli::Output::Classic => Self::Classic,
         }
     }

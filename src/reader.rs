@@ -2,7 +2,7 @@
 
 mod size;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
@@ -24,6 +24,9 @@ use crate::failure::Failure;
 /// How long to deliver what is in the rings before others get their turn.
 const TURN: Duration = Duration::from_millis(20);
 
+/// Samples of a ring to deliver before the next ring's: a batch holds 8 KiB.
+const SLICE: usize = 16;
+
 /// Bytes in a ring that wake the reader, at most: what it looks at by itself comes 20 times a second.
 const WATERMARK: usize = 1 << 20;
 
@@ -35,13 +38,19 @@ pub struct Reader<'run> {
     buffer: NonNull<libbpf_sys::perf_buffer>,
     // Its address is libbpf's callback context, so it stays where it is.
     state: Box<RefCell<State<'run>>>,
+    /// The ring whose turn it is.
+    next: Cell<libbpf_sys::size_t>,
     _not_sync: PhantomData<*const ()>,
 }
 
 struct State<'run> {
     deliver: Box<Deliver<'run>>,
-    turn_ends: Instant,
+    /// Samples of this ring that may still be delivered.
+    left: usize,
+    /// Whether there were more.
     was_cut_short: bool,
+    /// Whether no more is delivered.
+    is_stopped: bool,
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -67,7 +76,7 @@ impl<'run> Reader<'run> {
         ring_bytes: usize,
         deliver: impl FnMut(&Told<'_>) -> bool + 'run,
     ) -> Result<Self> {
-        let state = State { deliver: Box::new(deliver), turn_ends: Instant::now(), was_cut_short: false };
+        let state = State { deliver: Box::new(deliver), left: 0, was_cut_short: false, is_stopped: false };
         let state = Box::new(RefCell::new(state));
         let mut attributes = attributes(ring_bytes);
         let context = ptr::from_ref::<RefCell<State<'run>>>(&state).cast_mut().cast();
@@ -84,24 +93,46 @@ impl<'run> Reader<'run> {
             )
         };
         match NonNull::new(buffer) {
-            Some(buffer) => Ok(Self { buffer, state, _not_sync: PhantomData }),
+            Some(buffer) => Ok(Self { buffer, state, next: Cell::new(0), _not_sync: PhantomData }),
             None => Err(explain(Errno::last(), ring_bytes)),
         }
     }
 
-    /// Delivers what the rings hold, also what no wake-up was sent for. False if there may be more: its turn was over, or
-    /// no more could be delivered.
+    /// Delivers what the rings hold, also what no wake-up was sent for; a little of each in turn, so that none lags far
+    /// behind the others. False if there may be more: its turn was over, or no more could be delivered.
     ///
     /// # Errors
     /// The rings cannot be read.
     pub fn drain(&self) -> Result<bool> {
+        let turn_ends = Instant::now() + TURN;
+        // SAFETY: the buffer is there until this is dropped.
+        let rings = unsafe { libbpf_sys::perf_buffer__buffer_cnt(self.buffer.as_ptr()) };
+        self.state.borrow_mut().is_stopped = false;
+        loop {
+            let mut is_empty = true;
+            for _ in 0..rings {
+                // Where the last turn ended, for there may be more rings than a turn has time for.
+                let ring = self.next.get() % rings;
+                self.next.set(ring + 1);
+                is_empty &= self.drain_slice(ring)?;
+                if self.state.borrow().is_stopped || Instant::now() > turn_ends {
+                    return Ok(false);
+                }
+            }
+            if is_empty {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Whether that was all.
+    fn drain_slice(&self, ring: libbpf_sys::size_t) -> Result<bool> {
         {
             let mut state = self.state.borrow_mut();
-            state.turn_ends = Instant::now() + TURN;
-            state.was_cut_short = false;
+            (state.left, state.was_cut_short) = (SLICE, false);
         }
-        // SAFETY: the buffer is there until this is dropped.
-        let error = unsafe { libbpf_sys::perf_buffer__consume(self.buffer.as_ptr()) };
+        // SAFETY: the buffer is there until this is dropped, and has that many rings.
+        let error = unsafe { libbpf_sys::perf_buffer__consume_buffer(self.buffer.as_ptr(), ring) };
         if error < 0 {
             return Err(Errno::from_raw(-error)).context("failed to read the perf rings");
         }
@@ -171,7 +202,9 @@ unsafe extern "C" fn on_event(
         for told in records {
             goes_on &= (state.deliver)(&told);
         }
-        if !goes_on || Instant::now() > state.turn_ends {
+        state.is_stopped |= !goes_on;
+        state.left = state.left.saturating_sub(1);
+        if state.is_stopped || state.left == 0 {
             state.was_cut_short = true;
             return libbpf_sys::LIBBPF_PERF_EVENT_DONE;
         }
@@ -209,6 +242,14 @@ pub fn boot_ns() -> io::Result<u64> {
     let [first, second, third] = pairs;
     let (_, boot_ns) = first.min(second).min(third);
     Ok(boot_ns)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+///
+/// # Errors
+/// The kernel has no such clock.
+pub fn monotonic_ns() -> io::Result<u64> {
+    read_clock(ClockId::CLOCK_MONOTONIC)
 }
 
 /// How far apart the readings were, and the difference between the clocks, in nanoseconds.

@@ -1,21 +1,22 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::batches::Batches;
 use crate::delivery::Delivery;
-use crate::event::{Counts, Summary};
+use crate::event::{Account, Counts, Losses, Summary};
 use crate::failure::{self, Failure, Status};
-use crate::follow::{Follow, Released, Step};
+use crate::follow::{Follow, Released, Step, Traced};
 use crate::kernel::{self, Kernel};
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
@@ -25,6 +26,7 @@ use crate::probe::{self, Filter, Maps};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
+use crate::stop::Signals;
 use crate::target::{self, Depth, Device, Guards, Refused, View, Watch};
 
 /// How long to sleep at most before looking at the stop flag, at the devices, at the clock and at what CPUs have gathered.
@@ -36,12 +38,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 const TRIES: u32 = 20;
 
-/// Traces until `stop` is set or the reader of `output`, which the sink writes to, has gone away; then tells the sink
-/// where every run of the programs went. Without `output`, the sink never blocks.
+/// Traces until a signal ends it or the reader of one of `outputs`, which the sink writes to, has gone away; then tells the sink
+/// where every run of the programs went. Without any, the sink never blocks; what isn't written to the
+/// first of them counts as lost.
 ///
 /// # Errors
 /// Each with its remedy; whatever was attached is gone when this returns.
-pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop: &AtomicBool) -> Result<()> {
+pub fn trace(plan: &Tracing, sink: &mut dyn Sink, outputs: &[&Outlet], signals: &Signals) -> Result<()> {
     // What is wrong with the words comes before what is wrong with the machine.
     let filter = Filter::compile(&plan.selection.filter)?;
     refusal::capture_messages();
@@ -52,7 +55,7 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, output: Option<&Outlet>, stop:
              with lockdown=integrity or none",
         ));
     }
-    let result = trace_scope(plan, filter, sink, output, stop);
+    let result = trace_scope(plan, filter, sink, outputs, signals);
     // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
     if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
         probe::try_load()?;
@@ -64,14 +67,14 @@ fn trace_scope(
     plan: &Tracing,
     filter: Option<Filter>,
     sink: &mut dyn Sink,
-    output: Option<&Outlet>,
-    stop: &AtomicBool,
+    outputs: &[&Outlet],
+    signals: &Signals,
 ) -> Result<()> {
     let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, &plan.selection)?;
     target::enter_netns(plan.scope.netns.as_deref())?;
     let mut passthrough = Vec::new();
     let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
-        let mut run = Run::new(plan, filter, guards, stop, output)?;
+        let mut run = Run::new(plan, filter, guards, signals, outputs)?;
         run.trace(sink)
     });
     // Also when tracing failed: the NICs are to be as they were.
@@ -109,8 +112,8 @@ fn attach_where_none(plan: &Tracing, attached: &mut Vec<Attached>, sink: &mut dy
 /// A run, from the first look at the devices to the last record.
 struct Run<'plan> {
     plan: &'plan Tracing,
-    stop: &'plan AtomicBool,
-    output: Option<&'plan Outlet>,
+    signals: &'plan Signals,
+    outputs: &'plan [&'plan Outlet],
     watch: Watch<'plan>,
     follow: Follow<'plan>,
     batches: Batches,
@@ -122,6 +125,8 @@ struct Run<'plan> {
     look_error: Option<String>,
     /// There may be more in the rings.
     more: bool,
+    /// When, by CLOCK_MONOTONIC, all records were in the rings that there were; until they have been read.
+    flushed_ns: Option<u64>,
     /// When the batches were looked at last, and when the present second of the rate began.
     ticked: Instant,
     second: Instant,
@@ -136,16 +141,16 @@ impl<'plan> Run<'plan> {
         plan: &'plan Tracing,
         filter: Option<Filter>,
         guards: Guards,
-        stop: &'plan AtomicBool,
-        output: Option<&'plan Outlet>,
+        signals: &'plan Signals,
+        outputs: &'plan [&'plan Outlet],
     ) -> Result<Self> {
         let watch = Watch::new(&plan.scope, guards, Depth::Needed)?;
         let maps = Maps::create()?;
         let batches = Batches::new(&maps)?;
         Ok(Self {
             plan,
-            stop,
-            output,
+            signals,
+            outputs,
             follow: Follow::new(plan, filter, maps, watch.netns()),
             watch,
             batches,
@@ -153,6 +158,7 @@ impl<'plan> Run<'plan> {
             is_settled: false,
             look_error: None,
             more: false,
+            flushed_ns: None,
             ticked: Instant::now(),
             second: Instant::now(),
             released: Vec::new(),
@@ -162,12 +168,12 @@ impl<'plan> Run<'plan> {
 
     /// The final counts, and why the run ended where that is an error.
     fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Summary, Result<()>)> {
-        let delivery = RefCell::new(Delivery::new(sink, self.output, self.plan.count)?);
+        let delivery = RefCell::new(Delivery::new(sink, self.outputs, self.plan.count)?);
         let reader = self.open_rings(&delivery)?;
         self.start(&delivery)?;
         let ends = self.plan.duration.and_then(|duration| Instant::now().checked_add(duration));
         let is_over = |delivery: &Delivery<'_>| {
-            self.stop.load(Ordering::Relaxed)
+            self.signals.stop()
                 || delivery.is_broken()
                 || delivery.is_complete()
                 || ends.is_some_and(|ends| Instant::now() >= ends)
@@ -180,17 +186,30 @@ impl<'plan> Run<'plan> {
             // First, so that what it flushes is read now: too little to wake anybody, it would wait for the next time.
             self.tick()?;
             self.drain(&reader, &delivery)?;
+            self.heed_signals(&delivery);
             ended = self.keep_up(&reader, &delivery)?;
         }
         let programs = self.follow.end()?;
         self.drain_all(&reader, &delivery)?;
-        while self.more && !self.stop.load(Ordering::Relaxed) && self.wait(&reader)? {
+        while self.more && !self.signals.stop() && self.wait(&reader)? {
             self.drain_all(&reader, &delivery)?;
         }
         drop(reader);
         let mut delivery = delivery.into_inner();
-        delivery.end().context("failed to write the output")?;
-        Ok((self.summary(programs, &mut delivery), ended))
+        let written = delivery.end().map_err(Error::new);
+        Ok((self.summary(programs, &mut delivery), ended.and(written)))
+    }
+
+    /// What is due by the clock or was asked for by signals.
+    fn heed_signals(&mut self, delivery: &RefCell<Delivery<'_>>) {
+        let mut delivery = delivery.borrow_mut();
+        delivery.tick();
+        if self.signals.take_flush() {
+            delivery.write_out();
+        }
+        if self.signals.take_reopen() {
+            delivery.reopen();
+        }
     }
 
     /// Rings of the size that was asked for; else of the default, or of what may be locked, which is little without
@@ -212,27 +231,32 @@ impl<'plan> Run<'plan> {
     fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Summary {
         let mut total = self.past.clone();
         for released in self.released.drain(..) {
-            total.add(&counts(&released, delivery));
+            total.add(&account(&released, delivery).counts);
         }
-        let programs: Vec<(String, Counts)> =
-            programs.iter().map(|one| (one.target.to_string(), counts(one, delivery))).collect();
-        programs.iter().for_each(|(_, counts)| total.add(counts));
-        Summary { programs, total, verdicts: delivery.verdicts(), losses: self.batches.losses() }
+        let programs: Vec<Account> = programs.iter().map(|one| account(one, delivery)).collect();
+        programs.iter().for_each(|one| total.add(&one.counts));
+        let losses = Losses { unwritten: delivery.unwritten(), ..self.batches.losses() };
+        Summary { programs, total, verdicts: delivery.verdicts(), losses, late: delivery.late() }
     }
 
     fn is_blocked(&self) -> bool {
-        self.output.is_some_and(Outlet::is_blocked)
+        self.outputs.iter().any(|output| output.is_blocked())
     }
 
     /// Delivers what the rings hold, as far as its turn goes. While the output is blocked, the rings have to hold it.
     fn drain(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
-        if let Some(Err(error)) = self.output.map(Outlet::push) {
+        for error in self.outputs.iter().filter_map(|output| output.push().err()) {
             delivery.borrow_mut().break_off(error);
         }
         self.more = true;
         if !self.is_blocked() {
             self.more = !reader.drain()?;
-            delivery.borrow_mut().flush();
+            let mut delivery = delivery.borrow_mut();
+            if let Some(flushed_ns) = self.flushed_ns.filter(|_| !self.more) {
+                delivery.settle(flushed_ns);
+                self.flushed_ns = None;
+            }
+            delivery.flush();
             self.more |= self.is_blocked();
         }
         Ok(())
@@ -252,7 +276,14 @@ impl<'plan> Run<'plan> {
     /// What has to be done now and then, however much there is to read.
     fn tick(&mut self) -> Result<()> {
         if self.ticked.elapsed() >= TICK {
-            self.batches.flush_waiting(self.follow.maps().flush())?;
+            match self.plan.capture {
+                // A file is in order up to the moment at which no CPU kept a record.
+                Some(_) => {
+                    self.flushed_ns = Some(reader::monotonic_ns()?);
+                    self.batches.flush_all(self.follow.maps().flush())?;
+                }
+                None => self.batches.flush_waiting(self.follow.maps().flush())?,
+            }
             self.ticked = Instant::now();
         }
         if self.plan.selection.rate.is_some() && self.second.elapsed() >= SECOND {
@@ -272,14 +303,15 @@ impl<'plan> Run<'plan> {
             false => (PollFlags::POLLIN, PollFlags::empty()),
         };
         let mut fds = vec![PollFd::new(self.watch.as_fd(), PollFlags::POLLIN), PollFd::new(reader.as_fd(), records)];
-        fds.extend(self.output.map(|outlet| PollFd::new(outlet.as_fd(), output)));
+        let files: Vec<Rc<File>> = self.outputs.iter().filter_map(|output| output.file()).collect();
+        fds.extend(files.iter().map(|file| PollFd::new(file.as_fd(), output)));
         match poll(&mut fds, PollTimeout::from(timeout_ms)) {
             // A signal: whoever set the handler looks at its flag.
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error).context("failed to wait for events"),
         }
-        let closed = fds.get(2).and_then(PollFd::revents);
-        Ok(!closed.is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
+        let mut closed = fds.iter().skip(2).filter_map(PollFd::revents);
+        Ok(!closed.any(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
     }
 
     /// Attaches what there is. Without anything to trace, and nothing to wait for, that is an error.
@@ -310,7 +342,7 @@ impl<'plan> Run<'plan> {
             return Ok(());
         }
         for traced in self.follow.traced() {
-            delivery.notice_attached(traced);
+            delivery.notice(&attached(traced, false));
         }
         for (refused, _) in refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -400,9 +432,9 @@ impl<'plan> Run<'plan> {
             return Ok(());
         }
         for released in self.released.drain(..) {
-            let counts = counts(&released, &mut delivery.borrow_mut());
-            self.past.add(&counts);
-            delivery.borrow_mut().notice(&Notice::Told(released.target.to_string(), counts));
+            let account = account(&released, &mut delivery.borrow_mut());
+            self.past.add(&account.counts);
+            delivery.borrow_mut().notice(&Notice::Told(account));
         }
         Ok(())
     }
@@ -410,12 +442,10 @@ impl<'plan> Run<'plan> {
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
-            delivery.notice_attached(new);
-            let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(new.traced_since)));
-            delivery.notice(&Notice::Attached { target: new.target.to_string(), missed });
+            delivery.notice(&attached(new, true));
         }
         for old in &step.detached {
-            delivery.notice(&Notice::Detached(old.target.to_string()));
+            delivery.notice(&Notice::Detached(old.target.subject()));
         }
         for (refused, _) in &step.refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -426,8 +456,14 @@ impl<'plan> Run<'plan> {
     }
 }
 
-fn counts(released: &Released, delivery: &mut Delivery<'_>) -> Counts {
-    Counts::new(&released.states, delivery.let_go(released.number), released.recursion_misses)
+fn attached(traced: &Traced, is_late: bool) -> Notice {
+    let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
+    Notice::Attached { subject: traced.target.subject(), probes: traced.target.probes, is_late, missed }
+}
+
+fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {
+    let counts = Counts::new(&released.states, delivery.let_go(released.number), released.recursion_misses);
+    Account { subject: released.target.subject(), counts }
 }
 
 fn ring_bytes(plan: &Tracing) -> Result<usize> {

@@ -31,6 +31,7 @@ fn each_option_takes_what_it_means_and_nothing_unknown() {
         cpu: None,
         function: None,
         program_id: None,
+        program_name: None,
         verdict: Some(Verdict(1)),
         latency_ns: Some(1000),
         before: frame(&udp),

@@ -2,7 +2,7 @@
 use super::*;
 use crate::bpf::Record;
 
-const ORIGIN: Origin<'_> = Origin { function: "prog", program_id: 12, has_queue: true };
+const ORIGIN: Origin<'_> = Origin { function: "prog", program_id: 12, program_name: "prog", has_queue: true };
 
 fn told(record: Record, tells: &[Tells]) -> Told<'static> {
     let told = tells.iter().fold(0, |told, tells| told | tells.0 as u16);

@@ -56,11 +56,15 @@ fn take_turn() -> MutexGuard<'static, ()> {
 /// libpcap's optimiser takes time with the cube of the length: some 15 s for this many instructions.
 const MOST_TO_OPTIMISE: usize = 20_000;
 
-/// What libpcap makes of `expression` for Ethernet, or its own words on why it makes nothing of it.
-pub(super) fn compile(expression: &CStr) -> Result<Vec<Classic>, String> {
+/// What libpcap makes of `expression` for Ethernet, optimised if asked for, or its own words on why it makes nothing of it.
+pub(super) fn compile(expression: &CStr, optimise: bool) -> Result<Vec<Classic>, String> {
     let _turn = take_turn();
     let compiler = Compiler::open().ok_or("libpcap is out of memory")?;
-    let size = compiler.compile(expression, false)?.len();
+    let program = compiler.compile(expression, false)?;
+    if !optimise {
+        return Ok(program);
+    }
+    let size = program.len();
     if size > MOST_TO_OPTIMISE {
         return Err(format!(
             "it is too long: {size} instructions before they are optimised, and more than {MOST_TO_OPTIMISE} take minutes"

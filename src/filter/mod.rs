@@ -57,12 +57,20 @@ impl Program {
 /// # Errors
 /// libpcap doesn't understand it, or it asks for what an XDP program's packet can't tell.
 pub fn compile(expression: &str) -> Result<Program> {
+    compile_with(expression, true)
+}
+
+/// … as libpcap first compiled it, unless `optimise`.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(expression: &str, optimise: bool) -> Result<Program> {
     let refuse = |why: &str| Failure::usage(format!("failed to compile the filter '{}': {why}", shown(expression)));
     if expression.len() > LONGEST {
         return Err(refuse(&format!("it has {} bytes, and at most {LONGEST} are compiled", expression.len())));
     }
     let words = libpcap::c_string(expression).ok_or_else(|| refuse("it has a NUL in it"))?;
-    let program = libpcap::compile(&words).map_err(|why| refuse(&shown(&why)))?;
+    let program = libpcap::compile(&words, optimise).map_err(|why| refuse(&shown(&why)))?;
     if program.iter().any(reads_beside_packet) {
         return Err(refuse("it asks for what the kernel notes beside a packet, such as its direction: leave that out"));
     }

@@ -1,9 +1,10 @@
 //! Which runs are told of, and what of them: what the BPF side decides.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::bpf::LONGEST_SNAP_LEN;
 use crate::cli::{self, Shown, Trace};
@@ -37,8 +38,8 @@ pub enum Side {
 pub struct Selection {
     /// The halves of a run that are told.
     pub shown: Probes,
-    /// Which packets, in tcpdump's language; empty: all.
-    pub filter: String,
+    /// Which packets.
+    pub filter: Filter,
     /// Where the filter looks at them.
     pub filter_at: Side,
     /// Verdicts: bit `1 << action` for each, bit 5 for what is no action; None: whatever it is.
@@ -57,11 +58,42 @@ pub struct Selection {
     pub snap_len: u32,
 }
 
+/// Which packets, in tcpdump's language.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Its words; empty: all packets.
+    pub words: String,
+    /// Whether libpcap leaves it as it compiled it at first.
+    pub unoptimised: bool,
+}
+
+impl Filter {
+    /// What the command line says of it, or the file that it names (-F): then, as in tcpdump, nothing else.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn new(shown: &Shown) -> Result<Self> {
+        let words = match &shown.filter_file {
+            Some(path) => fs::read_to_string(path).with_context(|| {
+                format!("failed to read the filter from {}", path.to_string_lossy().escape_default())
+            })?,
+            None => shown.filter.join(" "),
+        };
+        Ok(Self { words: words.trim().to_owned(), unoptimised: shown.no_optimize })
+    }
+}
+
+impl From<&str> for Filter {
+    fn from(words: &str) -> Self {
+        Self { words: words.into(), unoptimised: false }
+    }
+}
+
 impl Default for Selection {
     fn default() -> Self {
         Self {
             shown: Probes::Both,
-            filter: String::new(),
+            filter: Filter::default(),
             filter_at: Side::Entry,
             verdicts: None,
             changed: false,
@@ -112,7 +144,7 @@ impl Selection {
     /// A value means nothing.
     pub fn of(shown: &Shown) -> Result<Self> {
         Ok(Self {
-            filter: shown.filter.join(" ").trim().to_owned(),
+            filter: Filter::new(shown)?,
             filter_at: match shown.filter_at {
                 cli::Side::Entry => Side::Entry,
                 cli::Side::Exit => Side::Exit,
@@ -145,14 +177,19 @@ impl Selection {
     /// The probes that it takes: also one that only decides.
     pub fn attached(&self) -> Probes {
         match (self.shown, self.filter_at) {
-            (Probes::Exit, Side::Entry) | (Probes::Entry, Side::Exit) if !self.filter.is_empty() => Probes::Both,
+            (Probes::Exit, Side::Entry) | (Probes::Entry, Side::Exit) if !self.filter.words.is_empty() => Probes::Both,
             (shown, _) => shown,
         }
     }
 
+    /// Where packets are filtered; None where they aren't.
+    pub fn filtered_at(&self) -> Option<Side> {
+        (!self.filter.words.is_empty()).then_some(self.filter_at)
+    }
+
     /// Whether it can't be had without fentry.
     pub fn needs_entry(&self) -> bool {
-        let filters_entry = !self.filter.is_empty() && self.filter_at == Side::Entry;
+        let filters_entry = !self.filter.words.is_empty() && self.filter_at == Side::Entry;
         self.shown == Probes::Entry || filters_entry || self.changed || self.slower.is_some()
     }
 }

@@ -9,7 +9,7 @@ fn plan(words: &str) -> Result<Plan> {
 
 fn tracing(words: &str) -> Tracing {
     match plan(words).unwrap() {
-        Plan::Trace(tracing) => tracing,
+        Plan::Trace(tracing) => *tracing,
         other => panic!("{words}: {other:?}"),
     }
 }
@@ -78,7 +78,7 @@ fn r_is_short_for_read() {
 
 #[test]
 fn passthrough_takes_its_mode_after_an_equals_sign_only() {
-    assert_eq!(tracing("-i eth0 --passthrough icmp").selection.filter, "icmp");
+    assert_eq!(tracing("-i eth0 --passthrough icmp").selection.filter.words, "icmp");
     assert_eq!(tracing("-i eth0 --passthrough=generic").passthrough, Some(Passthrough::Generic));
     assert_eq!(tracing("-i eth0 --passthrough=native").passthrough, Some(Passthrough::Native));
 }
@@ -87,6 +87,9 @@ fn passthrough_takes_its_mode_after_an_equals_sign_only() {
 fn every_wrong_word_is_refused_in_one_line() {
     for words in [
         "-o text",
+        "-i eth0 -Q out",
+        "-i eth0 -y RAW",
+        "-i eth0 -I",
         "-p ,",
         "-p 0",
         "-p 99999999999",
@@ -135,5 +138,38 @@ fn the_snap_length_is_the_lines_or_the_whole_frame() {
 #[test]
 fn filter_words_are_one_expression() {
     let selection = tracing("-i eth0 udp port 9 or icmp -s 64").selection;
-    assert_eq!(selection.filter, "udp port 9 or icmp");
+    assert_eq!(selection.filter.words, "udp port 9 or icmp");
+}
+
+#[test]
+fn files_rotate_and_letters_that_say_nothing_alone_are_refused() {
+    let rotation = |words| tracing(words).capture.unwrap().rotation;
+    assert_eq!(rotation("-i eth0 -w f"), Rotation::default());
+    let all = Rotation { bytes: Some(10 << 10), seconds: Some(60), count: Some(3) };
+    assert_eq!(rotation("-i eth0 -w f -C 10k -G 60 -W 3"), all);
+    let capture = tracing("-i eth0 -w f -U --print --reopen-on-hup").capture.unwrap();
+    assert!(capture.packet_buffered && capture.prints && capture.reopens);
+    assert_eq!(tracing("-i eth0 -w - --use-pcap").capture.unwrap().format, Format::Pcap);
+    assert_eq!(tracing("-i eth0 -U --print").capture, None);
+    for words in [
+        "-C 1",
+        "-G 1",
+        "-W 1",
+        "-w f -W 1",
+        "--use-pcap",
+        "--reopen-on-hup",
+        "-w f -C x",
+        "-w f -C 0",
+        "-w f -G 0",
+        "-w f -C 1 -W 0",
+        "-w - -C 1",
+        "-w - --print",
+        "-w - --reopen-on-hup",
+        "-w f --reopen-on-hup --use-pcap",
+        "-w=",
+    ] {
+        let error = plan(&format!("-i eth0 {words}")).unwrap_err();
+        assert_eq!(crate::failure::status(&error), crate::failure::Status::Usage, "{words}");
+        assert_eq!(error.to_string().lines().count(), 1, "{words}: {error}");
+    }
 }

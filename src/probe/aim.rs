@@ -10,7 +10,7 @@ use super::settings::{Settings, find_places, overwrite};
 use crate::bpf::{self, Answer, BATCHED_SNAP_LEN, Flag, OpenXdptraceSkel, Place, Value, View};
 use crate::filter::{self, Insn};
 use crate::layout;
-use crate::plan::{Probes, Selection, Side};
+use crate::plan::{self, Probes, Selection, Side};
 use crate::target::{self, Function};
 
 /// What a probe is aimed at and what it lets through.
@@ -182,15 +182,15 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The filter that `expression`, in tcpdump's language, is in the kernel; none where that is empty.
+    /// What these words are in the kernel; none where there are none.
     ///
     /// # Errors
     /// It means nothing, or is too long.
-    pub fn compile(expression: &str) -> Result<Option<Self>> {
-        if expression.is_empty() {
+    pub fn compile(words: &plan::Filter) -> Result<Option<Self>> {
+        if words.words.is_empty() {
             return Ok(None);
         }
-        let program = filter::compile(expression)?;
+        let program = filter::compile_with(&words.words, !words.unoptimised)?;
         let close = filter::translate(program.instructions(), &layout())?;
         // The kernel copies words of eight bytes faster than the bytes of one.
         let look_len = close.reach().next_multiple_of(8).clamp(8, bpf::HEAD_LEN as u32);

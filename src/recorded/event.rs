@@ -27,6 +27,7 @@ impl<'a> Run<'a> {
             egress: None,
             cpu: None,
             function: interface.and_then(|interface| interface.function.as_deref()),
+            program_name: None,
             program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
             verdict: exit.and_then(|half| half.verdict),
             latency_ns,

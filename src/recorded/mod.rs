@@ -24,7 +24,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
@@ -35,6 +34,7 @@ use crate::event::Event;
 use crate::outlet;
 use crate::plan::Reading;
 use crate::sink::Sink;
+use crate::stop::Signals;
 use format::{Fault, Format, Piece};
 use half::Half;
 use pairs::Pairs;
@@ -48,7 +48,7 @@ const LOOK_EVERY_MS: u16 = 100;
 /// # Errors
 /// The filter can't be compiled; the file can't be read, is no file of packets, or ends within a packet: then what is
 /// before that was shown; or the output can't be written, but for a reader of it that has gone.
-pub fn show(reading: &Reading, sink: &mut dyn Sink, stop: &AtomicBool) -> Result<()> {
+pub fn show(reading: &Reading, sink: &mut dyn Sink, stop: &Signals) -> Result<()> {
     let choice = Choice::new(&reading.selection)?;
     let (name, input) = open(&reading.file)?;
     let is_file = input.metadata().is_ok_and(|data| data.is_file() || data.is_dir());
@@ -89,7 +89,7 @@ struct Show<'run> {
     choice: Choice,
     /// How many may still be shown.
     left: u64,
-    stop: &'run AtomicBool,
+    stop: &'run Signals,
 }
 
 impl Show<'_> {
@@ -108,7 +108,7 @@ impl Show<'_> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.stop()
     }
 }
 

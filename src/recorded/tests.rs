@@ -85,7 +85,7 @@ impl Sink for Lines {
 
 /// What is shown of a file, and why there is no more.
 fn read(file: &[u8]) -> (Vec<String>, Option<String>) {
-    let (mut lines, stop) = (Lines::default(), AtomicBool::new(false));
+    let (mut lines, stop) = (Lines::default(), Signals::default());
     let choice = Choice::new(&Selection::default()).unwrap();
     let show = Show { sink: &mut lines, choice, left: u64::MAX, stop: &stop };
     let ended = Recorded { source: Source::new(file), pipe: None, show }.read_all();

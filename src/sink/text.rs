@@ -1,90 +1,169 @@
 //! The default output: one line a packet.
 
-use std::fmt::{self, Display, Formatter};
+mod brackets;
+
 use std::io::{self, Write};
 
 use super::Sink;
-use super::localtime::LocalTime;
-use crate::bpf::HEAD_LEN;
-use crate::event::{Event, Frame};
-use crate::packet::Headers;
+use super::bytes::{digits, name, padded};
+use super::stamp::Stamp;
+use crate::event::{Event, Frame, Verdict};
+use crate::packet::{self, Change, Printer, Style};
+use crate::plan::{Dump, Look};
 
 /// `06:56:58.123456 eth0 xdp_lb#12 XDP_TX 412ns IP 192.168.1.12 > 192.168.1.138: ICMP`; `?` for what is not known.
 #[derive(Debug)]
-pub struct Text<W>(W);
+pub struct Text<W> {
+    out: W,
+    look: Look,
+    stamp: Stamp,
+    printer: Printer,
+    line: Vec<u8>,
+    /// Lines so far.
+    count: u64,
+}
 
 impl<W: Write> Text<W> {
-    pub fn new(out: W) -> Self {
-        Self(out)
+    pub fn new(out: W, look: Look) -> Self {
+        let stamp = Stamp::new(look.times, look.nanoseconds);
+        let printer = Printer::new(style(&look));
+        Self { out, look, stamp, printer, line: Vec::new(), count: 0 }
+    }
+
+    /// What stands in front of the packet.
+    fn write_head(&mut self, event: &Event<'_>) {
+        let line = &mut self.line;
+        if self.look.numbered {
+            number(line, self.count);
+        }
+        self.stamp.write(line, event.time_ns);
+        or_unknown(line, event.device.and_then(|device| device.name), name);
+        line.push(b' ');
+        or_unknown(line, event.function, name);
+        if event.function.is_some() {
+            line.push(b'#');
+            or_unknown(line, event.program_id, |line, id| digits(line, id.into()));
+        }
+        line.push(b' ');
+        write_verdict(line, event.verdict, self.look.colored);
+        line.push(b' ');
+        or_unknown(line, event.latency_ns, |line, latency| {
+            digits(line, latency);
+            line.extend(b"ns");
+        });
+        line.push(b' ');
+    }
+
+    /// tcpdump's words, in one line unless -v asks for more than fits; the length of the link-layer header.
+    fn write_packet(&mut self, frame: Frame<'_>) -> usize {
+        let start = self.line.len();
+        let captured = frame.bytes.len() as u32;
+        let header = self.printer.print(&mut self.line, frame.bytes, frame.length.unwrap_or(captured));
+        if self.look.verbosity == 0 {
+            self.line.iter_mut().skip(start).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+        }
+        // tcpdump leads on to a payload of which nothing is said here.
+        while self.line.ends_with(b" ") || self.line.ends_with(b":") {
+            self.line.pop();
+        }
+        if frame.length.is_none() {
+            self.line.extend(b" (length ?)");
+        }
+        header
+    }
+
+    fn write_dump(&mut self, frame: Frame<'_>, header: usize) {
+        let (form, with_header) = match self.look.dump {
+            None => return,
+            Some(Dump::Hex(with_header)) => (packet::Dump::Hex, with_header),
+            Some(Dump::HexAscii(with_header)) => (packet::Dump::HexAscii, with_header),
+            Some(Dump::Ascii(with_header)) => (packet::Dump::Ascii, with_header),
+        };
+        packet::dump(&mut self.line, frame.bytes, if with_header { 0 } else { header }, form);
+    }
+}
+
+fn style(look: &Look) -> Style {
+    Style {
+        verbosity: look.verbosity,
+        quiet: look.quiet,
+        link_level: look.link_level,
+        absolute_sequence: look.absolute_sequence,
+        unchecked_sums: look.unchecked_sums,
+        no_payload: look.verbosity == 0 || look.dump.is_some(),
+    }
+}
+
+/// What is known, or `?`.
+fn or_unknown<T>(line: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    match value {
+        Some(value) => write(line, value),
+        None => line.push(b'?'),
     }
 }
 
 impl<W: Write> Sink for Text<W> {
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush()
     }
 
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let out = &mut self.0;
-        match LocalTime::new(event.time_ns) {
-            Some(time) => write!(out, "{}", time.time_of_day())?,
-            None => write!(out, "?")?,
+        self.line.clear();
+        self.count += 1;
+        self.write_head(event);
+        let frame = event.packet();
+        let header = match frame {
+            Some(frame) if !frame.bytes.is_empty() => self.write_packet(frame),
+            // Nothing was kept of it, or could be read.
+            _ => {
+                self.line.push(b'?');
+                0
+            }
+        };
+        if let Some(change) = Change::of(event) {
+            brackets::write(&mut self.line, &change, bytes(event.before), bytes(event.after));
         }
-        // Names may hold anything but blanks and slashes, and go to a terminal.
-        let device = event.device.and_then(|device| device.name).unwrap_or("?").escape_default();
-        write!(out, " {device} {}", event.function.unwrap_or("?").escape_default())?;
-        match event.program_id {
-            Some(id) => write!(out, "#{id}")?,
-            None if event.function.is_some() => write!(out, "#?")?,
-            None => {}
+        if let Some(frame) = frame {
+            self.write_dump(frame, header);
         }
-        match event.verdict {
-            Some(verdict) => write!(out, " {verdict}")?,
-            None => write!(out, " ?")?,
-        }
-        match event.latency_ns {
-            Some(latency) => write!(out, " {latency}ns")?,
-            None => write!(out, " ?")?,
-        }
-        match event.packet() {
-            Some(frame) => write!(out, " {}", Headers::parse(frame.bytes))?,
-            None => write!(out, " ?")?,
-        }
-        if event.changed == Some(true) {
-            write!(out, " {}", Change(event))?;
-        }
-        writeln!(out)
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 }
 
-/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, `[metadata pushed 8]`, or `[changed in the first 128 bytes]`; `[4 shorter]` or
-/// `[20 longer]` where it isn't known at which end.
-struct Change<'event>(&'event Event<'event>);
+fn bytes(frame: Option<Frame<'_>>) -> &[u8] {
+    frame.map_or(&[], |frame| frame.bytes)
+}
 
-impl Display for Change<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let lengths = self.0.before.and_then(|frame| frame.length).zip(self.0.after.and_then(|frame| frame.length));
-        let moved = i64::from(self.0.moved.unwrap_or(0));
-        let cut = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after) - moved);
-        let metadata = |frame: Option<Frame<'_>>| frame.map_or(0, |frame| i64::from(frame.metadata));
-        let marked = metadata(self.0.after) - metadata(self.0.before);
-        if self.0.moved.is_none() && cut != 0 {
-            return write!(f, "[{} {}]", cut.unsigned_abs(), if cut > 0 { "shorter" } else { "longer" });
-        }
-        let parts = [
-            ("pushed", -moved),
-            ("popped", moved),
-            ("cut", cut),
-            ("grown", -cut),
-            ("metadata pushed", marked),
-            ("metadata popped", -marked),
-        ];
-        let words: Vec<String> =
-            parts.iter().filter(|(_, by)| *by > 0).map(|(word, by)| format!("{word} {by}")).collect();
-        match words.is_empty() {
-            true => write!(f, "[changed in the first {HEAD_LEN} bytes]"),
-            false => write!(f, "[{}]", words.join(", ")),
-        }
+/// `    1  `, as tcpdump's -# has it.
+fn number(line: &mut Vec<u8>, number: u64) {
+    const WIDTH: u32 = 5;
+    let width = number.checked_ilog10().map_or(1, |log| log + 1);
+    line.extend(&b"     "[..WIDTH.saturating_sub(width) as usize]);
+    padded(line, number, 1);
+    line.extend(b"  ");
+}
+
+/// The verdict, or `?`; in the colour of a light: it passes, it is dropped, it goes elsewhere, something is wrong.
+fn write_verdict(line: &mut Vec<u8>, verdict: Option<Verdict>, colored: bool) {
+    /// SGR parameters, by the action.
+    const COLORS: [&[u8]; 5] = [b"1;31", b"31", b"32", b"36", b"34"];
+    const UNKNOWN: &[u8] = b"35";
+    let Some(verdict) = verdict else {
+        line.push(b'?');
+        return;
+    };
+    if colored {
+        line.extend(b"\x1b[");
+        line.extend(*COLORS.get(verdict.0 as usize).unwrap_or(&UNKNOWN));
+        line.push(b'm');
+    }
+    match Verdict::ACTIONS.get(verdict.0 as usize) {
+        Some(action) => line.extend(action.as_bytes()),
+        None => digits(line, verdict.0.into()),
+    }
+    if colored {
+        line.extend(b"\x1b[0m");
     }
 }
 
@@ -104,6 +183,7 @@ mod tests {
         cpu: Some(0),
         function: Some("xdp_lb"),
         program_id: Some(12),
+        program_name: Some("xdp_lb"),
         verdict: None,
         latency_ns: None,
         before: None,
@@ -120,7 +200,7 @@ mod tests {
     /// The line without its time, which depends on the time zone.
     fn line(event: &Event<'_>) -> String {
         let mut out = Vec::new();
-        Text::new(&mut out).packet(event).unwrap();
+        Text::new(&mut out, Look::default()).packet(event).unwrap();
         let line = String::from_utf8(out).unwrap();
         line.split_once(' ').unwrap().1.to_owned()
     }
@@ -145,8 +225,11 @@ mod tests {
             after: Some(after),
             ..NOTHING_KNOWN
         };
-        assert_eq!(line(&event), "eth0 xdp_lb#12 XDP_TX 412ns ethertype LLDP (0x88cc)\n");
-        assert_eq!(line(&Event { before: None, ..event }), "eth0 xdp_lb#12 XDP_TX 412ns [|ether]\n");
+        assert_eq!(
+            line(&event),
+            "eth0 xdp_lb#12 XDP_TX 412ns 00:00:00:00:00:00 > 00:00:00:00:00:00, ethertype LLDP (0x88cc), length 14\n"
+        );
+        assert_eq!(line(&Event { before: None, ..event }), "eth0 xdp_lb#12 XDP_TX 412ns ?\n");
     }
 
     #[test]

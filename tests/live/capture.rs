@@ -13,6 +13,8 @@ pub struct Packet {
     pub bytes: Vec<u8>,
     /// Its receive queue, if the file says it.
     pub queue: Option<u32>,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: u64,
 }
 
 const INTERFACE: u32 = 1;
@@ -59,6 +61,7 @@ pub fn take(path: &str) -> Vec<Packet> {
                     length: number(&body[16..]),
                     bytes: body[20..20 + captured].to_vec(),
                     queue: option(options, 6).map(number),
+                    time_ns: u64::from(number(&body[4..])) << 32 | u64::from(number(&body[8..])),
                 });
             }
             _ => {}

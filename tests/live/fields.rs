@@ -1,7 +1,6 @@
 //! What the traced program reads through xdp_md is what fentry and fexit read from xdp_buff.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
@@ -9,6 +8,7 @@ use xdptrace::event::Event;
 use xdptrace::plan::{Devices, Scope, Selection, Tracing};
 use xdptrace::session;
 use xdptrace::sink::{Notice, Sink};
+use xdptrace::stop::Signals;
 
 use crate::lab::{Nic, TARGETS, json};
 
@@ -18,7 +18,7 @@ type View = [u64; 6];
 /// Keeps the first event's fields, then asks for the end.
 struct Keep<'run> {
     nic: &'run Nic,
-    stop: &'run AtomicBool,
+    signals: &'run Signals,
     view: Option<View>,
 }
 
@@ -33,7 +33,7 @@ impl Sink for Keep<'_> {
             after.length.unwrap().into(),
             after.metadata.into(),
         ]);
-        self.stop.store(true, Ordering::Relaxed);
+        self.signals.ask_to_stop();
         Ok(())
     }
 
@@ -55,12 +55,12 @@ fn read_from_xdp_buff(nic: &Nic) -> View {
     let scope = Scope { devices, netns: nic.netns.clone(), ..Scope::default() };
     let selection = Selection { filter: "icmp".into(), ..Selection::default() };
     let plan = Tracing { scope, selection, ..Tracing::default() };
-    let stop = AtomicBool::new(false);
-    let mut keep = Keep { nic, stop: &stop, view: None };
+    let signals = Signals::default();
+    let mut keep = Keep { nic, signals: &signals, view: None };
     // A thread of its own, because the session moves its thread into the NIC's namespace.
     thread::scope(|scope| {
         let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, None, &stop).unwrap();
+            session::trace(&plan, &mut keep, &[], &signals).unwrap();
             keep.view.unwrap()
         });
         tracing.join().unwrap()

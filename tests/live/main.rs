@@ -8,6 +8,7 @@ mod capture;
 mod checking;
 mod endings;
 mod fields;
+mod files;
 mod filter;
 mod filtering;
 mod flood;

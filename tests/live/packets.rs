@@ -1,13 +1,13 @@
 //! What is told of packets: where they came from, how long they were, and their bytes before and after the program.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use xdptrace::event::Event;
 use xdptrace::plan::{Devices, Narrowing, Scope, Selection, Selector, Tracing};
 use xdptrace::session;
 use xdptrace::sink::{Notice, Sink};
+use xdptrace::stop::Signals;
 
 use crate::capture::{self, Packet};
 use crate::lab::{Nic, kernel, output};
@@ -49,12 +49,12 @@ fn start(nic: &Nic, words: &[Vec<&str>]) -> Vec<Tracer> {
 }
 
 /// The packets in a file that are the datagram's: before the program and after it. What else comes, as neighbour discovery
-/// does, isn't in between, for the two of a run are written together.
+/// does, may stand between them.
 fn before_and_after(path: &str) -> [Packet; 2] {
     let packets = capture::take(path);
     let is_ours = |packet: &Packet| packet.bytes[packet.bytes.len().min(12)..].starts_with(&[8, 0]);
-    let at = packets.iter().position(is_ours).unwrap_or_else(|| panic!("no datagram in {packets:?}"));
-    let [before, after] = &packets[at..at + 2] else { panic!("not two: {packets:?}") };
+    let ours: Vec<&Packet> = packets.iter().filter(|packet| is_ours(packet)).collect();
+    let [before, after, ..] = ours[..] else { panic!("not two: {packets:?}") };
     assert!(before.interface.ends_with("@fentry") && after.interface.ends_with("@fexit"), "{packets:?}");
     [before.clone(), after.clone()]
 }
@@ -297,7 +297,7 @@ struct Known {
 /// Keeps what is known of the first event, then asks for the end.
 struct Keep<'run> {
     nic: &'run Nic,
-    stop: &'run AtomicBool,
+    signals: &'run Signals,
     known: Option<Known>,
 }
 
@@ -311,7 +311,7 @@ impl Sink for Keep<'_> {
             metadata: event.metadata.to_vec(),
             changed: event.changed,
         });
-        self.stop.store(true, Ordering::Relaxed);
+        self.signals.ask_to_stop();
         Ok(())
     }
 
@@ -333,12 +333,12 @@ fn known_of(nic: &Nic, id: u32) -> Known {
     let scope = Scope { devices: Devices::Named(vec![nic.name.clone()]), narrowing, netns: nic.netns.clone() };
     let selection = Selection { filter: "udp".into(), ..Selection::default() };
     let plan = Tracing { scope, selection, ..Tracing::default() };
-    let stop = AtomicBool::new(false);
-    let mut keep = Keep { nic, stop: &stop, known: None };
+    let signals = Signals::default();
+    let mut keep = Keep { nic, signals: &signals, known: None };
     // A thread of its own, because the session moves its thread into the NIC's namespace.
     thread::scope(|scope| {
         let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, None, &stop).unwrap();
+            session::trace(&plan, &mut keep, &[], &signals).unwrap();
             keep.known.unwrap()
         });
         tracing.join().unwrap()

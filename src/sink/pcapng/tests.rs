@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::process::{Command, ExitStatus, Stdio};
 
 use super::*;
-use crate::event::{Device, Summary, Verdict};
+use crate::event::{Device, Frame, Subject, Summary, Verdict};
+use crate::outlet::{Files, Outlet};
+use crate::sink::Sink;
+use crate::sink::capture::{Capture, tests as files};
 
 /// An ARP request; what it asks for doesn't matter here.
 const ARP: [u8; 42] = {
@@ -25,6 +30,7 @@ const EVENT: Event<'_> = Event {
     cpu: Some(0),
     function: Some("xdp_lb"),
     program_id: Some(12),
+    program_name: Some("xdp_lb"),
     verdict: Some(Verdict(3)),
     latency_ns: Some(412),
     before: frame(Some(42)),
@@ -71,23 +77,29 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn file(snap_len: u32, events: &[Event<'_>], notices: &[Notice]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut sink = Pcapng::new(&mut out, snap_len);
-    events.iter().for_each(|event| sink.packet(event).unwrap());
-    notices.iter().for_each(|notice| sink.notice(notice).unwrap());
-    sink.flush().unwrap();
-    out
+    files::written(|outlet, plan| {
+        let mut sink = Capture::new(Files::new(outlet, plan), Pcapng::new(snap_len), snap_len);
+        sink.note(&Notice::Listening).unwrap();
+        events.iter().for_each(|event| sink.packet(event).unwrap());
+        sink.settle(u64::MAX).unwrap();
+        notices.iter().for_each(|notice| sink.note(notice).unwrap());
+        sink.flush().unwrap();
+    })
 }
 
 fn kinds(file: &[u8]) -> Vec<u32> {
     blocks(file).iter().map(|(kind, _)| *kind).collect()
 }
 
-fn ended(programs: &[(&str, u64, u64)]) -> Notice {
-    let counts = |seen, lost| Counts { seen, lost, ..Counts::default() };
-    let programs = programs.iter().map(|(target, seen, lost)| ((*target).to_owned(), counts(*seen, *lost))).collect();
-    let (total, verdicts, losses) = Default::default();
-    Notice::Ended(Summary { programs, total, verdicts, losses })
+fn account(function: &str, program_id: u32, devices: &[&str], seen: u64, lost: u64) -> Account {
+    let devices = devices.iter().map(|device| (*device).to_owned()).collect();
+    let subject = Subject { function: function.into(), program_id, devices, ..Subject::default() };
+    Account { subject, counts: Counts { seen, lost, ..Counts::default() } }
+}
+
+fn ended(programs: &[Account]) -> Notice {
+    let (total, verdicts, losses, late) = Default::default();
+    Notice::Ended(Summary { programs: programs.to_vec(), total, verdicts, losses, late })
 }
 
 #[test]
@@ -105,7 +117,8 @@ fn the_section_says_who_wrote_it_even_where_nothing_follows() {
 fn each_end_of_a_function_on_a_device_is_an_interface_described_once() {
     let elsewhere = Event { device: None, ..EVENT };
     let file = file(64, &[EVENT, EVENT, elsewhere], &[]);
-    assert_eq!(kinds(&file)[1..], [1, 6, 1, 6, 6, 6, 1, 6, 1, 6]);
+    // In the order of time: all before, and then all after.
+    assert_eq!(kinds(&file)[1..], [1, 6, 6, 1, 1, 6, 6, 6, 1, 6]);
     let blocks = blocks(&file);
     let described = blocks.iter().filter(|(kind, _)| *kind == 1);
     let names: Vec<Vec<u8>> = described
@@ -119,7 +132,7 @@ fn each_end_of_a_function_on_a_device_is_an_interface_described_once() {
     let expected = ["eth0:xdp_lb()@fentry", "eth0:xdp_lb()@fexit", "?:xdp_lb()@fentry", "?:xdp_lb()@fexit"];
     assert_eq!(names, expected.map(|name| name.as_bytes().to_vec()));
     let numbers: Vec<u32> = blocks.iter().filter(|(kind, _)| *kind == 6).map(|(_, packet)| u32_at(packet, 0)).collect();
-    assert_eq!(numbers, [0, 1, 0, 1, 2, 3]);
+    assert_eq!(numbers, [0, 0, 2, 1, 1, 3]);
 }
 
 #[test]
@@ -170,18 +183,23 @@ fn no_more_is_captured_than_the_snap_length_or_the_packet_has() {
 
 #[test]
 fn statistics_are_of_the_targets_that_are_the_interfaces_own() {
-    let statistics = |programs: &[(&str, u64, u64)]| {
-        let told = Notice::Told("xdp_lb#11 on eth0".into(), Counts { seen: 1, ..Counts::default() });
+    let statistics = |programs: &[Account]| {
+        let told = Notice::Told(account("xdp_lb", 11, &["eth0"], 1, 0));
         let file = file(64, &[Event { before: None, ..EVENT }], &[told, ended(programs)]);
         assert_eq!(kinds(&file)[1..], [1, 6, 5]);
         let statistics = &blocks(&file)[3].1;
         assert_eq!(u32_at(statistics, 0), 0);
+        let time = u64::from(u32_at(statistics, 4)) << 32 | u64::from(u32_at(statistics, 8));
+        assert!(time > EVENT.time_ns, "{time}");
         options(statistics, 12)
     };
-    let seen_and_lost = |seen: u64, lost: u64| [(4, seen.to_ne_bytes().into()), (5, lost.to_ne_bytes().into())];
-    assert_eq!(statistics(&[("xdp_lb#12 on eth0", 7, 2), ("xdp_lb#13 on eth1", 90, 9)]), seen_and_lost(8, 2));
-    assert_eq!(statistics(&[("xdp_lb2#12 on eth0", 7, 2)]), seen_and_lost(1, 0));
-    assert_eq!(statistics(&[("xdp_lb#12 on eth0, eth1", 7, 2)]), []);
+    let delivered = (8, 1_u64.to_ne_bytes().into());
+    let seen_and_lost =
+        |seen: u64, lost: u64| [(4, seen.to_ne_bytes().into()), (5, lost.to_ne_bytes().into()), delivered.clone()];
+    let others = account("xdp_lb", 13, &["eth1"], 90, 9);
+    assert_eq!(statistics(&[account("xdp_lb", 12, &["eth0"], 7, 2), others]), seen_and_lost(8, 2));
+    assert_eq!(statistics(&[account("xdp_lb2", 12, &["eth0"], 7, 2)]), seen_and_lost(1, 0));
+    assert_eq!(statistics(&[account("xdp_lb", 12, &["eth0", "eth1"], 7, 2)]), std::slice::from_ref(&delivered));
 }
 
 #[test]
@@ -193,20 +211,25 @@ fn a_file_without_packets_has_an_interface_nevertheless() {
 fn a_reader_gone_before_the_statistics_is_no_failure() {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
-    let mut sink = Pcapng::new(writer, 64);
-    sink.notice(&ended(&[])).unwrap();
-    assert_eq!(sink.packet(&EVENT).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    let (outlet, plan) = (Outlet::new(writer.as_fd()).unwrap(), files::plan("-"));
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    sink.packet(&EVENT).unwrap();
+    assert!(sink.end_event(7));
+    sink.settle(u64::MAX).unwrap();
+    assert_eq!(sink.flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
+    sink.note(&ended(&[])).unwrap();
+    assert_eq!(outlet.take_unwritten(), [7]);
 }
 
 #[test]
 fn tcpdump_reads_packets_of_several_interfaces() {
     let elsewhere = Event { device: None, ..EVENT };
-    let notices = [ended(&[("xdp_lb#12 on eth0", 7, 2)])];
+    let notices = [ended(&[account("xdp_lb", 12, &["eth0"], 7, 2)])];
     let (status, lines) = tcpdump(&file(1000, &[EVENT, elsewhere], &notices));
     assert!(status.success(), "{lines}");
     let packets: Vec<&str> = lines.lines().filter(|line| line.starts_with("1700000000.")).collect();
     assert_eq!(packets.len(), 4, "{lines}");
-    for (packet, time) in packets.iter().zip(["123456789", "123457201", "123456789", "123457201"]) {
+    for (packet, time) in packets.iter().zip(["123456789", "123456789", "123457201", "123457201"]) {
         assert!(packet.contains(&format!(".{time} ARP, Request")), "{lines}");
     }
 }

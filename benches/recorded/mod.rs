@@ -1,0 +1,110 @@
+//! Records as they were read from the ring on Linux 6.1 with `bpftool map event_pipe` (samples.bin: each sample behind its length,
+//! 32 bits): full batches of a flood through a program that passes everything, and small ones of a ping at one that swaps the
+//! addresses.
+
+use std::sync::LazyLock;
+
+use xdptrace::bpf::{Records, Told};
+use xdptrace::plan::Probes;
+use xdptrace::target::{Function, Names, Place, Target};
+
+/// The recorded samples.
+const RECORDED: &[u8] = include_bytes!("samples.bin");
+/// Bytes of a pass: the ring of one of two CPUs by default, through which the reader goes again and again.
+const PASS: usize = 32 << 20;
+/// Where they were recorded.
+const NETNS: u32 = 4_026_532_271;
+/// Devices that have a name, and the one that packets came by.
+const DEVICES: u32 = 8;
+const IFINDEX: u32 = 2;
+pub const TARGET: u32 = 0;
+pub const FUNCTION: &str = "xdp_lb";
+pub const PROGRAM: u32 = 12;
+
+pub static RING: LazyLock<Ring> = LazyLock::new(Ring::new);
+
+pub fn names() -> Names {
+    let names: Vec<String> = (1..=DEVICES).map(|ifindex| format!("eth{ifindex}")).collect();
+    Names::new(NETNS, (1..).zip(names.iter().map(String::as_str)), &Names::default())
+}
+
+pub fn target() -> Target {
+    let function = Function {
+        name: FUNCTION.to_owned(),
+        type_id: 1,
+        context: Some(0),
+        typed: true,
+        parameters: 1,
+        returns: true,
+        is_static: false,
+    };
+    Target {
+        program: PROGRAM,
+        function,
+        devices: vec![format!("eth{IFINDEX}")],
+        probes: Probes::Both,
+        place: Place::Device,
+        loaded_ns: 0,
+        is_devices_own: true,
+        program_name: FUNCTION.to_owned(),
+    }
+}
+
+/// Perf samples as they lie in a ring, each behind its header and its size.
+pub struct Ring {
+    memory: Vec<u64>,
+    /// Where each of them begins, and its length.
+    samples: Vec<(usize, usize)>,
+    pub records: usize,
+}
+
+impl Ring {
+    /// struct perf_event_header, and the sample's size behind it.
+    const HEADER: usize = 8 + 4;
+
+    fn new() -> Self {
+        let (mut bytes, mut samples, mut records) = (Vec::new(), Vec::new(), 0);
+        while bytes.len() < PASS {
+            for sample in recorded() {
+                bytes.resize(bytes.len() + Self::HEADER, 0);
+                samples.push((bytes.len(), sample.len()));
+                bytes.extend(sample);
+                bytes.resize(bytes.len().next_multiple_of(8), 0);
+                records += Records::new(sample).expect("a recorded sample").count();
+            }
+        }
+        let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")));
+        Self { memory: words.collect(), samples, records }
+    }
+
+    pub fn samples(&self) -> impl Iterator<Item = &[u8]> {
+        // SAFETY: integers, all of them initialised.
+        let bytes = unsafe { plain::as_bytes(&self.memory[..]) };
+        self.samples.iter().map(|(start, length)| &bytes[*start..start + length])
+    }
+
+    // Not every bench asks.
+    #[allow(dead_code)]
+    pub fn bytes(&self) -> usize {
+        self.samples.iter().map(|(_, length)| length).sum()
+    }
+
+    /// What the reader does with what libbpf gives it.
+    pub fn deliver(&self, deliver: &mut dyn FnMut(&Told<'_>) -> bool) {
+        for records in self.samples().filter_map(Records::new) {
+            for told in records {
+                assert!(deliver(&told));
+            }
+        }
+    }
+}
+
+fn recorded() -> impl Iterator<Item = &'static [u8]> {
+    let mut rest = RECORDED;
+    std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first_chunk()?;
+        let (sample, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
+        rest = behind;
+        Some(sample)
+    })
+}

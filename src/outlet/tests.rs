@@ -1,0 +1,66 @@
+#![allow(clippy::unwrap_used)]
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+use super::*;
+
+#[test]
+fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    let line = [b"x".repeat(99), b"\n".to_vec()].concat();
+    let mut taken = 0;
+    while taken < 2000 {
+        (&outlet).write_all(&line).unwrap();
+        taken += 1;
+        outlet.end_event(taken);
+        if !outlet.has_room() {
+            break;
+        }
+    }
+    // A pipe holds 64 KiB, and so much is gathered beside it: 1310 of these lines, less one page at most.
+    assert!((1250..=1320).contains(&taken), "{taken}");
+    assert!(outlet.is_blocked());
+    let mut read = vec![0; 50_000];
+    reader.read_exact(&mut read).unwrap();
+    outlet.push().unwrap();
+    let began = Instant::now();
+    outlet.push_all().unwrap();
+    assert!((PATIENCE..PATIENCE_IN_ALL).contains(&began.elapsed()));
+    let unwritten = outlet.take_unwritten();
+    // In order, to the last one.
+    assert!(unwritten.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{unwritten:?}");
+    assert_eq!(unwritten.last(), Some(&taken));
+    let written = u64::from(taken) - unwritten.len() as u64;
+    assert!((1100..1250).contains(&written), "{written}");
+    // No line is cut.
+    drop(outlet);
+    read.clear();
+    reader.read_to_end(&mut read).unwrap();
+    assert_eq!(read.len(), written as usize * line.len() - 50_000);
+}
+
+#[test]
+fn a_pipe_that_was_closed_is_broken() {
+    let (reader, writer) = io::pipe().unwrap();
+    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    drop(reader);
+    (&outlet).write_all(b"x\n").unwrap();
+    outlet.end_event(7);
+    assert_eq!((&outlet).flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
+    // Nor is what comes later written, and it is no second failure.
+    (&outlet).write_all(b"y\n").unwrap();
+    outlet.end_event(8);
+    (&outlet).flush().unwrap();
+    assert_eq!(outlet.take_unwritten(), [7, 8]);
+}
+
+#[test]
+fn a_full_file_system_is_named_with_a_remedy() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let outlet = Outlet::new(full.as_fd()).unwrap();
+    (&outlet).write_all(b"x\n").unwrap();
+    let error = outlet.push().unwrap_err().to_string();
+    assert!(error.starts_with("failed to write the output: No space left"), "{error}");
+    assert!(error.ends_with("make room, or write elsewhere"), "{error}");
+}

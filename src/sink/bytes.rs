@@ -1,0 +1,22 @@
+//! Numbers → bytes of a line, without the detour by `core::fmt`, which takes as long as all the rest of a line.
+
+/// Appends a decimal number.
+pub fn digits(out: &mut Vec<u8>, number: u64) {
+    out.extend(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a decimal number of `width` digits at least.
+pub fn padded(out: &mut Vec<u8>, number: u64, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number).as_bytes();
+    out.extend(&b"000000000"[..width.saturating_sub(digits.len()).min(9)]);
+    out.extend(digits);
+}
+
+/// Appends a name that may hold anything, such that it cannot command a terminal.
+pub fn name(out: &mut Vec<u8>, name: &str) {
+    match name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'\'' && byte != b'"') {
+        true => out.extend(name.as_bytes()),
+        false => out.extend(name.escape_default().to_string().as_bytes()),
+    }
+}

@@ -1,0 +1,229 @@
+//! Packets in files, for Wireshark and tcpdump: a packet before and after the program is two.
+
+mod order;
+
+use std::io::{self, ErrorKind, Write};
+
+use self::order::Order;
+use super::{Notice, Sink, tell};
+use crate::event::{Event, Frame, Summary};
+use crate::outlet::{Due, Files, now};
+
+/// Where a packet was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As it arrived.
+    Entry,
+    /// As the program left it.
+    Exit,
+}
+
+/// What files consist of. Everything is appended to a buffer; what begins a file is not known when its packets are made.
+pub trait Format {
+    /// Begins a file.
+    fn begin(&mut self, out: &mut Vec<u8>);
+
+    /// One packet, captured at `time_ns`; its interface, by its number among those of all files.
+    fn packet(&mut self, out: &mut Vec<u8>, event: &Event<'_>, end: End, frame: &Captured<'_>) -> u32;
+
+    /// What has to be in the file in front of a packet of this interface, and isn't yet: it is written now.
+    fn describe(&mut self, out: &mut Vec<u8>, interface: u32);
+
+    /// What became of a target that was let go of, or, at the end of the run, of all.
+    fn note(&mut self, notice: &Notice);
+
+    /// Ends a file: what there is to say of its interfaces.
+    fn end(&mut self, out: &mut Vec<u8>);
+}
+
+/// A packet, as much of it as is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// Bytes that it had.
+    pub length: u32,
+    /// … and of these, the first.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Captured<'a> {
+    /// No more than the packet has, or than is to be kept.
+    pub fn new(frame: Frame<'a>, time_ns: u64, snap_len: u32) -> Self {
+        let longest = frame.length.unwrap_or(u32::MAX).min(snap_len) as usize;
+        let bytes = &frame.bytes[..frame.bytes.len().min(longest)];
+        Self { time_ns, length: frame.length.unwrap_or(bytes.len() as u32), bytes }
+    }
+}
+
+/// Writes packets to files, in the order of time as far as they can be.
+#[derive(Debug)]
+pub struct Capture<'out, F> {
+    files: Files<'out>,
+    format: F,
+    snap_len: u32,
+    order: Order,
+    /// What is written next that is no packet.
+    scratch: Vec<u8>,
+    /// There were to be no more files than there are.
+    is_over: bool,
+}
+
+impl<'out, F: Format> Capture<'out, F> {
+    /// Writes to `files`; `snap_len` is how many bytes of a packet are kept, at most.
+    pub fn new(files: Files<'out>, format: F, snap_len: u32) -> Self {
+        Self { files, format, snap_len, order: Order::default(), scratch: Vec::new(), is_over: false }
+    }
+
+    /// Takes note of what happens to the tracer, and says nothing of it.
+    pub fn note(&mut self, notice: &Notice) -> io::Result<()> {
+        self.format.note(notice);
+        match notice {
+            Notice::Listening => self.begin(),
+            Notice::Ended(summary) => self.finish(summary),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins the first file, unless there is one.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.files.is_open() { Ok(()) } else { self.begin_next(Files::open_next) }
+    }
+
+    fn begin_next(&mut self, open: impl FnOnce(&mut Files<'out>) -> io::Result<()>) -> io::Result<()> {
+        open(&mut self.files)?;
+        self.format.begin(&mut self.scratch);
+        write_block(&mut self.files, &mut self.scratch)
+    }
+
+    /// Ends this file and begins one that `open` opens.
+    fn turn(&mut self, open: impl FnOnce(&mut Files<'out>) -> io::Result<()>) -> io::Result<()> {
+        self.end_file()?;
+        self.begin_next(open)
+    }
+
+    fn end_file(&mut self) -> io::Result<()> {
+        self.format.end(&mut self.scratch);
+        write_block(&mut self.files, &mut self.scratch)?;
+        self.files.flush()
+    }
+
+    fn finish(&mut self, _: &Summary) -> io::Result<()> {
+        if self.files.outlet().is_broken() {
+            return Ok(());
+        }
+        let finished = self.begin().and_then(|()| self.end_file()).and_then(|()| self.files.outlet().push_all());
+        match finished {
+            // Who went away before the last words doesn't miss them.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            finished => finished,
+        }
+    }
+
+    /// Writes packets that need wait no longer: up to `until_ns`, or half of them.
+    fn release(&mut self, until_ns: Option<u64>) -> io::Result<()> {
+        if self.order.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
+        let mut order = std::mem::take(&mut self.order);
+        let hand = |packet: &[u8], waiting: &order::Waiting| self.hand(packet, waiting);
+        let released = match until_ns {
+            Some(until_ns) => order.release(until_ns, hand),
+            None => order.release_half(hand),
+        };
+        self.order = order;
+        released
+    }
+
+    fn hand(&mut self, packet: &[u8], waiting: &order::Waiting) -> io::Result<()> {
+        let mut result = Ok(());
+        if self.files.is_long() && !self.files.outlet().is_broken() {
+            result = self.turn(Files::open_next);
+        }
+        self.format.describe(&mut self.scratch, waiting.interface);
+        result = result.and(write_block(&mut self.files, &mut self.scratch));
+        let written = self.files.write_all(packet);
+        // Also where it isn't written: that is how it is known to be lost.
+        self.files.end_block(waiting.target);
+        result.and(written)
+    }
+
+    fn add(&mut self, event: &Event<'_>, end: End, frame: Frame<'_>, time_ns: u64) {
+        let captured = Captured::new(frame, time_ns, self.snap_len);
+        self.order.add(time_ns, |out| self.format.packet(out, event, end, &captured));
+    }
+}
+
+fn write_block(files: &mut Files<'_>, block: &mut Vec<u8>) -> io::Result<()> {
+    if block.is_empty() {
+        return Ok(());
+    }
+    let written = files.write_all(block);
+    files.end_block(None);
+    block.clear();
+    written
+}
+
+impl<F: Format> Sink for Capture<'_, F> {
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let released = if self.order.is_full() { self.release(None) } else { Ok(()) };
+        self.order.begin_event();
+        if let Some(frame) = event.before {
+            self.add(event, End::Entry, frame, event.time_ns);
+        }
+        if let Some(frame) = event.after {
+            self.add(event, End::Exit, frame, event.time_ns.saturating_add(event.latency_ns.unwrap_or(0)));
+        }
+        released
+    }
+
+    fn end_event(&mut self, target: u32) -> bool {
+        self.order.end_event(target);
+        true
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.files.flush()
+    }
+
+    fn settle(&mut self, until_ns: u64) -> io::Result<()> {
+        self.release(Some(until_ns))
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        match self.files.due(now()) {
+            Due::No => Ok(()),
+            Due::Next => self.turn(Files::open_next),
+            Due::Over => {
+                self.is_over = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if !self.files.is_open() {
+            return Ok(());
+        }
+        self.release(Some(u64::MAX))?;
+        self.turn(Files::reopen)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    fn late(&self) -> u64 {
+        self.order.late()
+    }
+
+    fn notice(&mut self, notice: &Notice) -> io::Result<()> {
+        let noted = self.note(notice);
+        tell(notice);
+        noted
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

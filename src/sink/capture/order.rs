@@ -1,0 +1,174 @@
+//! Packets that wait for earlier ones: CPUs are read one after the other, and a file is to be in the order of time.
+
+use std::io;
+use std::mem;
+
+/// Bytes that wait, at most.
+const MOST: usize = 8 << 20;
+
+/// Packets, each already as it stands in the file.
+#[derive(Debug, Default)]
+pub struct Order {
+    bytes: Vec<u8>,
+    waiting: Vec<Waiting>,
+    /// Takes over what waits on, so that neither grows.
+    spare: Vec<u8>,
+    /// The time of the last one handed on.
+    last_ns: u64,
+    late: u64,
+    /// Where those of the present event begin.
+    event: usize,
+}
+
+/// A packet that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// Nanoseconds since the Unix epoch.
+    time_ns: u64,
+    start: usize,
+    length: usize,
+    /// Its interface, by its number.
+    pub interface: u32,
+    /// The target whose event ends with it.
+    pub target: Option<u32>,
+}
+
+impl Order {
+    /// Adds a packet, which `write` appends; it answers with its interface.
+    pub fn add(&mut self, time_ns: u64, write: impl FnOnce(&mut Vec<u8>) -> u32) {
+        let start = self.bytes.len();
+        let interface = write(&mut self.bytes);
+        self.waiting.push(Waiting { time_ns, start, length: self.bytes.len() - start, interface, target: None });
+    }
+
+    /// What is added from now on is of one event.
+    pub fn begin_event(&mut self) {
+        self.event = self.waiting.len();
+    }
+
+    /// … of this target: its last packet is not earlier than the others.
+    pub fn end_event(&mut self, target: u32) {
+        if let Some(last) = self.waiting.get_mut(self.event..).and_then(<[_]>::last_mut) {
+            last.target = Some(target);
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether some have to go before more can be added.
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= MOST
+    }
+
+    /// How many were handed on behind later ones.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// Hands on the first half of those that wait.
+    ///
+    /// # Errors
+    /// The first one that `hand` answers with; all are handed to it nevertheless.
+    pub fn release_half(&mut self, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
+        self.waiting.sort_by_key(|one| one.time_ns);
+        self.release_first(self.waiting.len().div_ceil(2), hand)
+    }
+
+    /// Hands on, in the order of time, those up to `until_ns`.
+    ///
+    /// # Errors
+    /// As [`Order::release_half`].
+    pub fn release(&mut self, until_ns: u64, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
+        // Those of one CPU are in order nearly, which this sort makes good use of.
+        self.waiting.sort_by_key(|one| one.time_ns);
+        self.release_first(self.waiting.partition_point(|one| one.time_ns <= until_ns), hand)
+    }
+
+    fn release_first(
+        &mut self,
+        count: usize,
+        mut hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut result = Ok(());
+        for one in self.waiting.drain(..count) {
+            self.late += u64::from(one.time_ns < self.last_ns);
+            self.last_ns = self.last_ns.max(one.time_ns);
+            let handed = hand(&self.bytes[one.start..one.start + one.length], &one);
+            result = result.and(handed);
+        }
+        self.spare.clear();
+        for one in &mut self.waiting {
+            let start = self.spare.len();
+            self.spare.extend(&self.bytes[one.start..one.start + one.length]);
+            one.start = start;
+        }
+        mem::swap(&mut self.bytes, &mut self.spare);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn add(order: &mut Order, time_ns: u64, byte: u8) {
+        order.add(time_ns, |bytes| {
+            bytes.push(byte);
+            0
+        });
+    }
+
+    fn release(order: &mut Order, until_ns: u64) -> (Vec<u8>, Vec<u32>) {
+        let (mut bytes, mut targets) = (Vec::new(), Vec::new());
+        let handed = order.release(until_ns, |packet, waiting| {
+            bytes.extend(packet);
+            targets.extend(waiting.target);
+            Ok(())
+        });
+        handed.unwrap();
+        (bytes, targets)
+    }
+
+    #[test]
+    fn packets_leave_in_the_order_of_time_and_those_that_come_later_are_late() {
+        let mut order = Order::default();
+        for (time_ns, byte) in [(10, b'b'), (30, b'd'), (40, b'f')] {
+            order.begin_event();
+            add(&mut order, time_ns, byte);
+            order.end_event(u32::from(byte));
+        }
+        for (time_ns, byte) in [(5, b'a'), (20, b'c'), (30, b'e')] {
+            add(&mut order, time_ns, byte);
+        }
+        assert_eq!(release(&mut order, 20), (b"abc".into(), vec![u32::from(b'b')]));
+        add(&mut order, 19, b'x');
+        assert_eq!(order.late(), 0);
+        assert_eq!(release(&mut order, u64::MAX), (b"xdef".into(), vec![u32::from(b'd'), u32::from(b'f')]));
+        assert_eq!(order.late(), 1);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_all_of_it_is_handed_on_in_spite_of_a_failure() {
+        let mut order = Order::default();
+        for time_ns in (0..8).rev() {
+            assert!(!order.is_full());
+            order.add(time_ns, |bytes| {
+                bytes.resize(bytes.len() + MOST / 8, time_ns as u8);
+                0
+            });
+        }
+        assert!(order.is_full());
+        let mut handed = Vec::new();
+        let failed = order.release_half(|packet, _| {
+            handed.push(packet[0]);
+            Err(io::Error::other("full"))
+        });
+        assert!(failed.is_err() && !order.is_full());
+        assert_eq!(handed, [0, 1, 2, 3]);
+        assert_eq!(release(&mut order, 4).0, [4; MOST / 8]);
+    }
+}

@@ -1,0 +1,217 @@
+//! Files one after the other, and what is in each.
+
+#![allow(clippy::unwrap_used)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::*;
+use crate::outlet::{self, Outlet};
+use crate::plan::{self, Rotation};
+use crate::sink::pcap::Pcap;
+use crate::sink::pcapng::Pcapng;
+
+/// A plan of one file.
+pub fn plan(path: &str) -> plan::Capture {
+    plan::Capture {
+        path: path.into(),
+        format: plan::Format::Pcapng,
+        rotation: Rotation::default(),
+        packet_buffered: false,
+        reopens: false,
+        prints: false,
+    }
+}
+
+/// What `write` writes to a file.
+pub fn written(write: impl FnOnce(&Outlet, &plan::Capture)) -> Vec<u8> {
+    let folder = Folder::new();
+    let path = folder.0.join("file");
+    let plan = plan(path.to_str().unwrap());
+    let outlet = outlet::open(&plan).unwrap();
+    write(&outlet, &plan);
+    let mut file = fs::File::open(path).unwrap();
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A folder that goes with this.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("xdptrace-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+const PACKET: [u8; 200] = [0; 200];
+
+fn event(number: u64) -> Event<'static> {
+    let frame = Frame { length: Some(200), metadata: 0, bytes: &PACKET };
+    Event {
+        time_ns: 1_700_000_000_000_000_000 + number,
+        monotonic_ns: None,
+        packet_id: Some(number),
+        device: None,
+        queue: None,
+        egress: None,
+        cpu: None,
+        function: Some("xdp_lb"),
+        program_id: Some(12),
+        program_name: None,
+        verdict: None,
+        latency_ns: None,
+        before: None,
+        after: Some(frame),
+        moved: None,
+        changed: None,
+        metadata: &[],
+    }
+}
+
+fn ended() -> Notice {
+    let (programs, total, verdicts, losses, late) = Default::default();
+    Notice::Ended(Summary { programs, total, verdicts, losses, late })
+}
+
+/// The kinds of a file's blocks.
+fn kinds(path: &PathBuf) -> Vec<u32> {
+    let file = fs::read(path).unwrap();
+    let (mut rest, mut kinds) = (&file[..], Vec::new());
+    let number = |bytes: &[u8]| u32::from_ne_bytes(bytes[..4].try_into().unwrap());
+    while !rest.is_empty() {
+        kinds.push(number(rest));
+        rest = &rest[number(&rest[4..]) as usize..];
+    }
+    kinds
+}
+
+const SECTION: u32 = 0x0a0d_0d0a;
+
+#[test]
+fn each_file_of_a_size_is_whole_and_one_too_many_takes_the_firsts_place() {
+    let folder = Folder::new();
+    let path = folder.0.join("f");
+    let rotation = Rotation { bytes: Some(1000), seconds: None, count: Some(3) };
+    let plan = plan::Capture { rotation, ..plan(path.to_str().unwrap()) };
+    let outlet = outlet::open(&plan).unwrap();
+    assert!(folder.names().is_empty(), "created before there is anything to write");
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    for number in 0..40 {
+        sink.packet(&event(number)).unwrap();
+        assert!(sink.end_event(7));
+    }
+    sink.settle(u64::MAX).unwrap();
+    sink.note(&ended()).unwrap();
+    assert!(outlet.take_unwritten().is_empty());
+    assert_eq!(folder.names(), ["f0", "f1", "f2"]);
+    for name in folder.names() {
+        let path = folder.0.join(name);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let kinds = kinds(&path);
+        assert_eq!((kinds[0], kinds[1], kinds.last()), (SECTION, 1, Some(&5)), "{kinds:?}");
+        assert!(kinds[2..kinds.len() - 1].iter().all(|kind| *kind == 6) && kinds.len() > 4, "{kinds:?}");
+    }
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_anew_and_one_that_was_not_goes_on() {
+    let folder = Folder::new();
+    let path = folder.0.join("f");
+    let plan = plan(path.to_str().unwrap());
+    let outlet = outlet::open(&plan).unwrap();
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    sink.packet(&event(1)).unwrap();
+    sink.settle(u64::MAX).unwrap();
+    let moved = folder.0.join("moved");
+    fs::rename(&path, &moved).unwrap();
+    sink.reopen().unwrap();
+    sink.packet(&event(2)).unwrap();
+    sink.reopen().unwrap();
+    sink.note(&ended()).unwrap();
+    assert_eq!(kinds(&moved), [SECTION, 1, 6, 5]);
+    assert_eq!(kinds(&path), [SECTION, 1, 6, 5, SECTION, 1]);
+}
+
+#[test]
+fn a_file_without_packets_is_begun_when_everything_is_attached() {
+    let folder = Folder::new();
+    let path = folder.0.join("f");
+    fs::write(&path, "precious").unwrap();
+    let plan = plan(path.to_str().unwrap());
+    let outlet = outlet::open(&plan).unwrap();
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    sink.note(&Notice::Waiting("an XDP program".into())).unwrap();
+    sink.flush().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+    sink.note(&Notice::Listening).unwrap();
+    sink.flush().unwrap();
+    assert_eq!(kinds(&path), [SECTION]);
+}
+
+#[test]
+fn a_file_that_cannot_be_is_refused_at_once() {
+    let folder = Folder::new();
+    let refused = |path: &str| {
+        let error = outlet::open(&plan(path)).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        error
+    };
+    let name = folder.0.to_str().unwrap();
+    assert_eq!(refused(name), format!("cannot write {name}: it is a directory: name a file in it"));
+    assert_eq!(
+        refused(&format!("{name}/no/f")),
+        format!("cannot create {name}/no/f: {name}/no: No such file or directory")
+    );
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn packets_each_by_itself_are_in_the_file_at_once() {
+    let folder = Folder::new();
+    let path = folder.0.join(OsStr::new("f"));
+    let plan = plan::Capture { packet_buffered: true, ..plan(path.to_str().unwrap()) };
+    let outlet = outlet::open(&plan).unwrap();
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    sink.packet(&event(1)).unwrap();
+    sink.settle(u64::MAX).unwrap();
+    assert_eq!(kinds(&path), [SECTION, 1, 6]);
+}
+
+#[test]
+fn legacy_pcap_is_a_header_and_packets() {
+    let bytes = written(|outlet, plan| {
+        let mut sink = Capture::new(Files::new(outlet, plan), Pcap::new(64), 64);
+        sink.packet(&event(789)).unwrap();
+        sink.settle(u64::MAX).unwrap();
+        sink.note(&ended()).unwrap();
+    });
+    let words: Vec<u32> = bytes.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
+    let version = u32::from_ne_bytes([2_u16.to_ne_bytes(), 4_u16.to_ne_bytes()].concat().try_into().unwrap());
+    assert_eq!(words[..6], [0xa1b2_3c4d, version, 0, 0, 64, 1]);
+    assert_eq!(words[6..10], [1_700_000_000, 789, 64, 200]);
+    assert_eq!(bytes.len(), 24 + 16 + 64);
+}
