@@ -63,7 +63,7 @@ impl Pairs {
         self.give_up_old(half.time_ns, show)?;
         let Some(interface) = interfaces.get(half.interface) else { return Ok(()) };
         let key = half.packet_id.filter(|_| interface.end.is_some()).map(|id| (interface.point, id));
-        match key.and_then(|key| self.partner(key, interface, half)) {
+        match key.and_then(|key| self.take_partner(key, interface, half)) {
             Some(number) if number == self.first => self.show_first(Some((half, interface)), show)?,
             Some(number) => self.complete(number, half, interface),
             None => {
@@ -89,13 +89,15 @@ impl Pairs {
         Ok(())
     }
 
-    /// The number of the run that this is the other half of.
-    fn partner(&self, key: Key, interface: &Interface, half: &Half<&[u8]>) -> Option<u64> {
-        let number = *self.by_key.get(&key)?;
-        let waiting = self.waiting.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?;
-        let (entry_ns, exit_ns, other) = match interface.end? {
-            End::Entry => (half.time_ns, waiting.exit.as_ref()?.time_ns, waiting.exit.as_ref()?),
-            End::Exit => (waiting.entry.as_ref()?.time_ns, half.time_ns, waiting.entry.as_ref()?),
+    /// The number of the run that this is the other half of. One of the same name that isn't will not be found any more.
+    fn take_partner(&mut self, key: Key, interface: &Interface, half: &Half<&[u8]>) -> Option<u64> {
+        let number = self.by_key.remove(&key)?;
+        let waiting = self.at(number)?;
+        waiting.key = None;
+        let (other, entry_ns, exit_ns) = match (interface.end?, &waiting.entry, &waiting.exit) {
+            (End::Entry, None, Some(exit)) => (exit, half.time_ns, exit.time_ns),
+            (End::Exit, Some(entry), None) => (entry, entry.time_ns, half.time_ns),
+            _ => return None,
         };
         let is_one_program = half.program_id.zip(other.program_id).is_none_or(|(one, other)| one == other);
         (entry_ns <= exit_ns && is_one_program).then_some(number)
@@ -103,11 +105,8 @@ impl Pairs {
 
     fn push(&mut self, half: &Half<&[u8]>, interface: &Interface, key: Option<Key>) {
         let number = self.first + self.waiting.len() as u64;
-        if let Some(before) = key.and_then(|key| self.by_key.insert(key, number)) {
-            // One of the same name will not be found any more.
-            if let Some(waiting) = self.at(before) {
-                waiting.key = None;
-            }
+        if let Some(key) = key {
+            self.by_key.insert(key, number);
         }
         let (time_ns, kept) = (half.time_ns, self.keep(half));
         let (entry, exit) = match interface.end {
@@ -123,9 +122,6 @@ impl Pairs {
         match interface.end {
             Some(End::Exit) => waiting.exit = Some(kept),
             _ => waiting.entry = Some(kept),
-        }
-        if let Some(key) = waiting.key.take() {
-            self.by_key.remove(&key);
         }
     }
 
