@@ -188,6 +188,11 @@ impl<'run> Delivery<'run> {
         });
     }
 
+    /// What has been delivered of this one so far.
+    pub fn delivered(&self, number: u32) -> Delivered {
+        self.targets.get(&number).map(|target| target.delivered).unwrap_or_default()
+    }
+
     /// Records of this one can't come any more: what has been delivered of it.
     pub fn let_go(&mut self, number: u32) -> Delivered {
         self.targets.remove(&number).map(|target| target.delivered).unwrap_or_default()

@@ -255,6 +255,21 @@ impl Counts {
         counts
     }
 
+    /// Those of one program that is still traced: what has neither been decided against nor `delivered` is under way. How
+    /// much of that has been lost on its way, its counters don't tell: see [`Counts::lose`].
+    pub fn so_far(states: &[State], delivered: Delivered, recursion_misses: Option<u64>) -> Self {
+        let counts = Self::new(states, delivered, recursion_misses);
+        let lost = states.iter().map(|state| state.counts.lost).sum::<u64>().min(counts.lost);
+        Self { lost, under_way: counts.lost - lost, ..counts }
+    }
+
+    /// So many that were under way are lost.
+    pub fn lose(&mut self, records: u64) {
+        let records = records.min(self.under_way);
+        self.under_way -= records;
+        self.lost += records;
+    }
+
     /// Adds another program's.
     pub fn add(&mut self, other: &Self) {
         self.seen += other.seen;
@@ -279,6 +294,23 @@ pub struct Losses {
     pub other: u64,
     /// The output took no more.
     pub unwritten: u64,
+}
+
+impl Losses {
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.full + self.no_ring + self.other + self.unwritten
+    }
+
+    /// Those since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            full: self.full.saturating_sub(earlier.full),
+            no_ring: self.no_ring.saturating_sub(earlier.no_ring),
+            other: self.other.saturating_sub(earlier.other),
+            unwritten: self.unwritten.saturating_sub(earlier.unwritten),
+        }
+    }
 }
 
 /// A function that was traced, and where its runs went.

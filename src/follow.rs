@@ -275,6 +275,19 @@ fn key(target: &Target) -> Key {
 }
 
 impl Traced {
+    /// What each CPU has counted so far.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn states(&self) -> Result<Vec<State>> {
+        self.probe.states()
+    }
+
+    /// Runs that the kernel has left out so far; None: it doesn't tell.
+    pub fn recursion_misses(&self) -> Option<u64> {
+        self.probe.recursion_misses()
+    }
+
     /// Closes the probes, once no run is under way.
     fn released(self) -> Result<Released> {
         let Self { target, number, probe, .. } = self;

@@ -27,6 +27,7 @@
 //! file       recorded     a file of packets → Event, from where on it goes the same way
 //!            choice       … and which of them are asked for
 //! all        session      wires them together; the only one that knows everyone
+//!            progress     … and how a run goes, while it goes: SIGUSR1, lost records, the line on a terminal
 //!            list, check  what could be traced, and what stands against it: `target` and `kernel` → text or JSON
 //!            stop         signals → the flags that end it, or ask for something meanwhile
 //!            failure      exit statuses
@@ -54,6 +55,7 @@ pub mod passthrough;
 pub mod plan;
 pub mod privileges;
 pub mod probe;
+pub mod progress;
 pub mod reader;
 pub mod recorded;
 pub mod refusal;

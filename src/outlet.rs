@@ -131,6 +131,11 @@ impl Outlet {
         self.state.borrow().is_broken
     }
 
+    /// Whether it is a file, or will be one.
+    pub fn is_file(&self) -> bool {
+        self.state.borrow().is_file
+    }
+
     /// What is written to, to wait for it; None: nothing yet.
     pub fn file(&self) -> Option<Rc<File>> {
         self.state.borrow().out.clone()

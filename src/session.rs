@@ -23,6 +23,7 @@ use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Scope, Selector, Tracing};
 use crate::privileges;
 use crate::probe::{self, Filter, Maps};
+use crate::progress::{Now, Progress};
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
@@ -132,8 +133,7 @@ struct Run<'plan> {
     second: Instant,
     /// Let go of, while their records may still be in the rings.
     released: Vec<Released>,
-    /// What came of those before.
-    past: Counts,
+    progress: Progress,
 }
 
 impl<'plan> Run<'plan> {
@@ -162,7 +162,7 @@ impl<'plan> Run<'plan> {
             ticked: Instant::now(),
             second: Instant::now(),
             released: Vec::new(),
-            past: Counts::none(),
+            progress: Progress::new(outputs),
         })
     }
 
@@ -186,7 +186,8 @@ impl<'plan> Run<'plan> {
             // First, so that what it flushes is read now: too little to wake anybody, it would wait for the next time.
             self.tick()?;
             self.drain(&reader, &delivery)?;
-            self.heed_signals(&delivery);
+            self.heed_signals(&reader, &delivery)?;
+            self.progress.tell(&now(&self.follow, &self.released, &self.batches), &mut delivery.borrow_mut())?;
             ended = self.keep_up(&reader, &delivery)?;
         }
         let programs = self.follow.end()?;
@@ -196,12 +197,19 @@ impl<'plan> Run<'plan> {
         }
         drop(reader);
         let mut delivery = delivery.into_inner();
+        self.progress.tell_losses(self.batches.losses(), &mut delivery);
         let written = delivery.end().map_err(Error::new);
         Ok((self.summary(programs, &mut delivery), ended.and(written)))
     }
 
     /// What is due by the clock or was asked for by signals.
-    fn heed_signals(&mut self, delivery: &RefCell<Delivery<'_>>) {
+    fn heed_signals(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
+        if self.signals.take_summary() {
+            self.drain_all(reader, delivery)?;
+            let now = now(&self.follow, &self.released, &self.batches);
+            let summary = self.progress.so_far(&now, &delivery.borrow())?;
+            delivery.borrow_mut().notice(&Notice::SoFar(summary));
+        }
         let mut delivery = delivery.borrow_mut();
         delivery.tick();
         if self.signals.take_flush() {
@@ -210,6 +218,7 @@ impl<'plan> Run<'plan> {
         if self.signals.take_reopen() {
             delivery.reopen();
         }
+        Ok(())
     }
 
     /// Rings of the size that was asked for; else of the default, or of what may be locked, which is little without
@@ -229,7 +238,7 @@ impl<'plan> Run<'plan> {
 
     /// What came of all runs, and of those of `programs`, which were traced to the end.
     fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Summary {
-        let mut total = self.past.clone();
+        let mut total = self.progress.past().clone();
         for released in self.released.drain(..) {
             total.add(&account(&released, delivery).counts);
         }
@@ -433,7 +442,7 @@ impl<'plan> Run<'plan> {
         }
         for released in self.released.drain(..) {
             let account = account(&released, &mut delivery.borrow_mut());
-            self.past.add(&account.counts);
+            self.progress.let_go(&released, &account.counts);
             delivery.borrow_mut().notice(&Notice::Told(account));
         }
         Ok(())
@@ -459,6 +468,10 @@ impl<'plan> Run<'plan> {
 fn attached(traced: &Traced, is_late: bool) -> Notice {
     let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
     Notice::Attached { subject: traced.target.subject(), probes: traced.target.probes, is_late, missed }
+}
+
+fn now<'run>(follow: &'run Follow<'_>, released: &'run [Released], batches: &Batches) -> Now<'run> {
+    Now { traced: follow.traced(), released, losses: batches.losses() }
 }
 
 fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {

@@ -64,3 +64,17 @@ fn counts_say_what_is_not_known() {
     counts.add(&Counts::default());
     assert!(counts.to_string().ends_with("; recursion misses: ?"));
 }
+
+#[test]
+fn what_is_neither_decided_against_nor_delivered_is_under_way_until_it_is_lost() {
+    let counts = Counted { kept: 10, filtered: 2, skipped: 1, lost: 3, unpaired: 0 };
+    let states = [State { counts, ..State::default() }];
+    let delivered = Delivered { traced: 6, cut: 1 };
+    let mut so_far = Counts::so_far(&states, delivered, Some(0));
+    assert_eq!(so_far.to_string(), "16 seen = 2 filtered + 2 skipped + 6 traced + 3 lost + 3 under way");
+    so_far.lose(2);
+    assert_eq!(so_far.to_string(), "16 seen = 2 filtered + 2 skipped + 6 traced + 5 lost + 1 under way");
+    so_far.lose(9);
+    assert_eq!((so_far.lost, so_far.under_way), (6, 0));
+    assert_eq!(Counts::new(&states, delivered, Some(0)), so_far);
+}

@@ -6,6 +6,7 @@ mod capture;
 mod classic;
 mod json;
 mod localtime;
+mod notice;
 mod pcap;
 mod pcapng;
 mod stamp;
@@ -14,52 +15,21 @@ mod text;
 use std::io::{self, Write};
 
 pub use localtime::LocalTime;
+pub use notice::Notice;
+
+use notice::tell;
 
 use both::Both;
 use capture::Capture;
 use pcap::Pcap;
 use pcapng::Pcapng;
 
-use crate::event::{Account, Event, Losses, Subject, Summary};
+use crate::event::Event;
 use crate::outlet::Files;
-use crate::plan::{self, Format, Output, Probes, Side};
+use crate::plan::{self, Format, Output, Side};
 
 /// The JSON schema of what `--output json` prints.
 pub const SCHEMA: &str = include_str!("schema.json");
-
-/// What happens to the tracer itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// A pass-through program was attached to this device.
-    AttachedXdp(String),
-    /// A program was attached to.
-    Attached {
-        /// Which.
-        subject: Subject,
-        /// By which probes.
-        probes: Probes,
-        /// After the start.
-        is_late: bool,
-        /// Between these two times, in nanoseconds since the Unix epoch, it may have run without being traced.
-        missed: Option<(u64, u64)>,
-    },
-    /// A program runs no longer where it was traced, and was let go of.
-    Detached(Subject),
-    /// … and where its runs went.
-    Told(Account),
-    /// Something that was asked for is not traced: what, and why.
-    NotTraced(String),
-    /// There is nothing to trace yet; what is waited for: `an XDP program on eth0`.
-    Waiting(String),
-    /// Everything is attached: from here on no packet is missed unseen.
-    Listening,
-    /// So many records were lost since this was told last.
-    Lost(Losses),
-    /// Where the runs of the programs went so far.
-    SoFar(Summary),
-    /// Nothing is attached any more, and this is where every run of the programs went.
-    Ended(Summary),
-}
 
 /// Where events go.
 pub trait Sink {
@@ -105,31 +75,6 @@ pub trait Sink {
         tell(notice);
         Ok(())
     }
-}
-
-/// Says on stderr what a user whose standard output holds data must know.
-fn tell(notice: &Notice) {
-    // Whoever closed stderr doesn't want to know.
-    let _ = match notice {
-        Notice::Listening => writeln!(io::stderr(), "Listening events..."),
-        Notice::SoFar(summary) | Notice::Ended(summary) => writeln!(io::stderr(), "{summary}"),
-        Notice::Told(account) => writeln!(io::stderr(), "{account}"),
-        Notice::Attached { is_late: false, .. } => Ok(()),
-        Notice::Attached { subject, missed: None, .. } => writeln!(io::stderr(), "attached to {subject}"),
-        Notice::Attached { subject, missed: Some(missed), .. } => {
-            writeln!(io::stderr(), "attached to {subject}: not traced {}", span(*missed))
-        }
-        Notice::Detached(subject) => writeln!(io::stderr(), "detached from {subject}"),
-        Notice::NotTraced(what) => writeln!(io::stderr(), "not traced: {what}"),
-        Notice::Waiting(what) => writeln!(io::stderr(), "waiting for {what}"),
-        Notice::AttachedXdp(_) | Notice::Lost(_) => Ok(()),
-    };
-}
-
-/// `from 06:56:58.123456 to 06:56:58.199123 (76 ms)`
-fn span((from, to): (u64, u64)) -> String {
-    let time = |ns| LocalTime::new(ns).map_or_else(|| "?".into(), |time| time.time_of_day().to_string());
-    format!("from {} to {} ({} ms)", time(from), time(to), to.saturating_sub(from).div_ceil(1_000_000))
 }
 
 /// The sink for lines, writing to `out`, of packets that were filtered there, if they were.
