@@ -2,8 +2,9 @@
 #
 #   make demo    install what is missing, build, and show the article's demo: live on this kernel, else in a VM
 #   make test    formatting, lints, unit tests, and the live tests on four kernel lines
-#   make bench   how fast records are read; what a packet costs, what is kept of a flood, what is left of the traced
-#                program's speed, beside xdpdump and the article's demo; the tracer's memory; fails where a bar is missed.
+#   make bench   how fast records are read, and files of packets; what a packet costs, what is kept of a flood, what is
+#                left of the traced program's speed, beside xdpdump and the article's demo; the tracer's memory; fails
+#                where a bar is missed.
 #                LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make build   the release binary: target/release/xdptrace
@@ -22,7 +23,7 @@ DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
 CHECK_PACKAGES := tcpdump
 TEST_PACKAGES := bpftool ethtool procps tcpdump tshark xdp-tools
-BENCH_PACKAGES := xdp-tools
+BENCH_PACKAGES := tcpdump tshark util-linux xdp-tools
 
 build: deps
 	cargo build --release --locked

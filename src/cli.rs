@@ -20,6 +20,7 @@ pub use show::{Color, Output, Precision, Show};
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
+                            xdptrace read FILE [options] [FILTER]\n       \
                             xdptrace schema")]
 pub struct Cli {
     /// Print version: tcpdump's -V is another
@@ -38,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Trace packets (the default command)
     Trace(Box<Trace>),
+    /// Print the packets of a file as if they were live (-r FILE for short)
+    Read(Box<Read>),
     /// The article's demo: trace ICMP, through a pass-through program where the NIC has none
     Demo(Demo),
     /// The XDP programs on the path of NICs, and whether they can be traced
@@ -70,30 +73,15 @@ pub struct Trace {
     /// entry: fentry alone, which knows no verdict
     #[arg(long, alias = "rx-capture", value_name = "PROBE", default_value = "both")]
     pub probe: Probe,
-    /// Filter packets as they arrived, or as the program left them
-    #[arg(long, value_name = "SIDE", default_value = "entry")]
-    pub filter_at: Side,
-    /// Only runs with these verdicts: aborted, drop, pass, tx, redirect, other; commas; behind a `!` all but these
-    #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
-    pub verdict: Option<String>,
-    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
-    #[arg(long)]
-    pub changed: bool,
-    /// Only runs that took at least this long: 500ns, 2us, 1ms
-    #[arg(long, value_name = "DURATION")]
-    pub slower: Option<String>,
-    /// Only packets of this receive queue
-    #[arg(long, value_name = "N")]
-    pub queue: Option<u32>,
+    /// Which runs, and how they are written
+    #[command(flatten)]
+    pub shown: Shown,
     /// One in so many runs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: u32,
     /// At most so many a second, over all CPUs; 0: however many [default: 10000 to a terminal, else 0]
     #[arg(long, value_name = "N")]
     pub rate: Option<u64>,
-    /// Stop after so many
-    #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
     /// Stop after this time: 10s, 5m
     #[arg(long, value_name = "DURATION")]
     pub duration: Option<String>,
@@ -121,6 +109,60 @@ pub struct Trace {
     /// Where the NIC has no XDP program, attach one that passes everything [generic, native; default: the kernel's choice]
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub passthrough: Option<Passthrough>,
+    /// Read this file instead, as `xdptrace read`
+    #[arg(short, value_name = "FILE", conflicts_with_all = NOT_OF_FILES)]
+    pub read: Option<PathBuf>,
+}
+
+/// What has no meaning for packets that were recorded.
+const NOT_OF_FILES: [&str; 24] = [
+    "device",
+    "netns",
+    "prog",
+    "list",
+    "wait",
+    "no_follow",
+    "probe",
+    "sample",
+    "rate",
+    "duration",
+    "snaplen",
+    "write",
+    "file_size",
+    "rotate_seconds",
+    "file_count",
+    "packet_buffered",
+    "print",
+    "use_pcap",
+    "reopen_on_hup",
+    "buffer_size",
+    "force",
+    "dump",
+    "allow_hazard",
+    "passthrough",
+];
+
+/// Which runs are shown, and how: what tracing and reading have in common.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// Filter packets as they arrived, or as the program left them
+    #[arg(long, value_name = "SIDE", default_value = "entry")]
+    pub filter_at: Side,
+    /// Only runs with these verdicts: aborted, drop, pass, tx, redirect, other; commas; behind a `!` all but these
+    #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
+    pub verdict: Option<String>,
+    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
+    #[arg(long)]
+    pub changed: bool,
+    /// Only runs that took at least this long: 500ns, 2us, 1ms
+    #[arg(long, value_name = "DURATION")]
+    pub slower: Option<String>,
+    /// Only packets of this receive queue
+    #[arg(long, value_name = "N")]
+    pub queue: Option<u32>,
+    /// Stop after so many
+    #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
     /// Only what comes in, which is all that an XDP program sees
     #[arg(short = 'Q', long, value_name = "in", hide = true)]
     pub direction: Option<Direction>,
@@ -142,6 +184,17 @@ pub struct Trace {
     /// Which packets, in tcpdump's language: see pcap-filter(7)
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+/// `xdptrace read`
+#[derive(Debug, Args)]
+pub struct Read {
+    /// pcapng of xdptrace, xdpdump or others, or pcap; -: the standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which runs, and how they are written
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Which NICs.

@@ -10,7 +10,6 @@ use crate::bpf::Told;
 use crate::event::{Delivered, Event, Origin, Verdict};
 use crate::follow::Traced;
 use crate::outlet::Outlet;
-use crate::plan::Probes;
 use crate::reader;
 use crate::sink::{Notice, Sink};
 use crate::target::{Names, Place, Target};
@@ -208,16 +207,6 @@ impl<'run> Delivery<'run> {
     /// Hands on what happens to the tracer.
     pub fn notice(&mut self, notice: &Notice) {
         self.attempt(|sink| sink.notice(notice));
-    }
-
-    /// Says that the probes of `traced` are on.
-    pub fn notice_attached(&mut self, traced: &Traced) {
-        if traced.target.probes != Probes::Exit {
-            self.notice(&Notice::AttachedFentry);
-        }
-        if traced.target.probes != Probes::Entry {
-            self.notice(&Notice::AttachedFexit);
-        }
     }
 
     /// Says, once, that everything is attached.

@@ -176,7 +176,29 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`.
+/// A function of a program that is traced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Program id.
+    pub program_id: u32,
+    /// The kernel's name for the program: at most 15 characters.
+    pub program_name: String,
+    /// The function's name, whole.
+    pub function: String,
+    /// The devices on whose path it was found, by name; none where it was named without a device.
+    pub devices: Vec<String>,
+}
+
+impl Display for Subject {
+    /// `xdp_lb#12 on eth0`, such that it cannot command a terminal.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.function.escape_default(), self.program_id)?;
+        let devices: Vec<String> = self.devices.iter().map(|device| device.escape_default().to_string()).collect();
+        if devices.is_empty() { Ok(()) } else { write!(f, " on {}", devices.join(", ")) }
+    }
+}
+
+/// Where every run of a traced program went: `seen = filtered + skipped + traced + lost`, and `under_way` until the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Runs of the program while it was traced, counted as they ended.
@@ -189,6 +211,8 @@ pub struct Counts {
     pub traced: u64,
     /// Not handed to the output.
     pub lost: u64,
+    /// Still on their way to the output; none at the end.
+    pub under_way: u64,
     /// Runs that only one of the two probes saw.
     pub unpaired: u64,
     /// Runs, of any program, that the kernel didn't call a probe for because one was at work; None: the kernel doesn't
@@ -238,6 +262,7 @@ impl Counts {
         self.skipped += other.skipped;
         self.traced += other.traced;
         self.lost += other.lost;
+        self.under_way += other.under_way;
         self.unpaired += other.unpaired;
         self.recursion_misses = self.recursion_misses.zip(other.recursion_misses).map(|(one, two)| one + two);
     }
@@ -259,12 +284,8 @@ pub struct Losses {
 /// A function that was traced, and where its runs went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Name of the function.
-    pub function: String,
-    /// Id of its program.
-    pub program_id: u32,
-    /// The devices on whose path it was found, by name.
-    pub devices: Vec<String>,
+    /// Which.
+    pub subject: Subject,
     /// Where its runs went.
     pub counts: Counts,
 }
@@ -272,11 +293,7 @@ pub struct Account {
 impl Display for Account {
     /// `xdp_lb#12 on eth0: 3 seen = …`
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.function.escape_default(), self.program_id)?;
-        for (number, device) in self.devices.iter().enumerate() {
-            write!(f, "{}{}", if number == 0 { " on " } else { ", " }, device.escape_default())?;
-        }
-        write!(f, ": {}", self.counts)
+        write!(f, "{}: {}", self.subject, self.counts)
     }
 }
 
@@ -332,8 +349,11 @@ impl Display for Losses {
 
 impl Display for Counts {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seen, filtered, skipped, traced, lost, unpaired, recursion_misses } = self;
+        let Self { seen, filtered, skipped, traced, lost, under_way, unpaired, recursion_misses } = self;
         write!(f, "{seen} seen = {filtered} filtered + {skipped} skipped + {traced} traced + {lost} lost")?;
+        if *under_way > 0 {
+            write!(f, " + {under_way} under way")?;
+        }
         if *unpaired > 0 {
             write!(f, "; {unpaired} unpaired")?;
         }

@@ -24,6 +24,8 @@
 //!            packet       an Event's bytes → headers
 //!            sink         Event → line, or block of a file
 //!            outlet       line, block → standard output, which may block; or files, one after the other
+//! file       recorded     a file of packets → Event, from where on it goes the same way
+//!            choice       … and which of them are asked for
 //! all        session      wires them together; the only one that knows everyone
 //!            list, check  what could be traced, and what stands against it: `target` and `kernel` → text or JSON
 //!            stop         signals → the flags that end it, or ask for something meanwhile
@@ -36,6 +38,7 @@
 pub mod batches;
 pub mod bpf;
 pub mod check;
+pub mod choice;
 pub mod cli;
 pub mod delivery;
 pub mod event;
@@ -52,6 +55,7 @@ pub mod plan;
 pub mod privileges;
 pub mod probe;
 pub mod reader;
+pub mod recorded;
 pub mod refusal;
 pub mod session;
 pub mod sink;

@@ -1,7 +1,8 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -9,8 +10,8 @@ use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Filter, Listing, Plan, Tracing};
-use xdptrace::{check, list, passthrough, probe, session, sink, stop};
+use xdptrace::plan::{Filter, Listing, Plan, Reading, Tracing};
+use xdptrace::{check, list, passthrough, probe, recorded, session, sink, stop};
 
 fn main() -> ExitCode {
     let status = match Plan::new(env::args_os()).and_then(run) {
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
 fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
+        Plan::Read(reading) => read(&reading),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
         Plan::Bare => {
@@ -58,18 +60,33 @@ fn dump(filter: &Filter, form: u8) -> Result<String> {
 
 fn trace(tracing: &Tracing) -> Result<()> {
     let signals = stop::on_signals(tracing.capture.as_ref().is_some_and(|capture| capture.reopens))?;
+    let filtered_at = tracing.selection.filtered_at();
     let Some(capture) = &tracing.capture else {
         let outlet = stdout()?;
-        let mut sink = sink::open(&tracing.output, &outlet);
+        let mut sink = sink::open(&tracing.output, filtered_at, &outlet);
         return session::trace(tracing, sink.as_mut(), &[&outlet], &signals);
     };
     let outlet = outlet::open(capture)?;
     let printed = capture.prints.then(stdout).transpose()?;
-    let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, outlet));
+    let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, filtered_at, outlet));
     let files = Files::new(&outlet, capture);
     let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
     let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
     session::trace(tracing, sink.as_mut(), &outputs, &signals)
+}
+
+fn read(reading: &Reading) -> Result<()> {
+    /// Written at once, where nobody watches the lines come.
+    const GATHERED: usize = 256 << 10;
+    let signals = stop::on_signals(false)?;
+    let stdout = io::stdout();
+    let file = File::from(stdout.as_fd().try_clone_to_owned().context("failed to open the standard output")?);
+    let out: Box<dyn Write> = match stdout.is_terminal() {
+        true => Box::new(stdout),
+        false => Box::new(BufWriter::with_capacity(GATHERED, file)),
+    };
+    let mut sink = sink::open(&reading.output, reading.selection.filtered_at(), out);
+    recorded::show(reading, sink.as_mut(), &signals)
 }
 
 fn stdout() -> Result<Outlet> {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Trace};
+use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, Trace};
 use crate::failure::Failure;
 
 mod capture;
@@ -26,6 +26,8 @@ pub use selection::{Filter, Probes, Selection, Side};
 pub enum Plan {
     /// Trace packets.
     Trace(Box<Tracing>),
+    /// Read packets of a file.
+    Read(Reading),
     /// List programs.
     List(Listing),
     /// Say what works.
@@ -148,6 +150,19 @@ pub struct Tracing {
     pub force: bool,
 }
 
+/// What to read, and how to show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The file; `-`: the standard input.
+    pub file: PathBuf,
+    /// Which runs.
+    pub selection: Selection,
+    /// Stop after so many.
+    pub count: Option<u64>,
+    /// How events are shown in lines.
+    pub output: Output,
+}
+
 /// How events are shown in lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -193,6 +208,7 @@ impl Plan {
         match cli.command {
             None => Self::trace(cli.trace),
             Some(Command::Trace(trace)) => Self::trace(*trace),
+            Some(Command::Read(read)) => Self::read(read.file, &read.shown),
             Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Box::new(Tracing {
                 scope: Scope { devices: Devices::Named(vec![device]), ..Scope::default() },
                 follow: true,
@@ -210,15 +226,27 @@ impl Plan {
         }
     }
 
+    fn read(file: PathBuf, shown: &Shown) -> Result<Self> {
+        refuse_letters(shown)?;
+        if file.as_os_str().is_empty() {
+            return Err(Failure::usage("reading wants the name of a file, or -"));
+        }
+        let (selection, output) = (Selection::of(shown)?, Output::of(shown));
+        Ok(Self::Read(Reading { file, selection, count: shown.count, output }))
+    }
+
     fn trace(trace: Trace) -> Result<Self> {
-        refuse_letters(&trace)?;
+        if let Some(file) = trace.read {
+            return Self::read(file, &trace.shown);
+        }
+        refuse_letters(&trace.shown)?;
         let scope = Scope::new(trace.scope.clone())?;
         if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };
             return Ok(Self::List(Listing { scope, ..Listing::default() }));
         }
         if trace.dump > 0 {
-            return Ok(Self::Dump { filter: Filter::new(&trace)?, form: trace.dump.min(3) });
+            return Ok(Self::Dump { filter: Filter::new(&trace.shown)?, form: trace.dump.min(3) });
         }
         if scope.devices == Devices::Unnamed && scope.narrowing.is_empty() {
             return Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
@@ -231,10 +259,10 @@ impl Plan {
             wait: trace.wait,
             follow: !trace.no_follow,
             passthrough: trace.passthrough.map(Passthrough::from),
-            output: Output::of(&trace),
+            output: Output::of(&trace.shown),
             capture: Capture::of(&trace)?,
             selection: Selection::new(&trace)?,
-            count: trace.count,
+            count: trace.shown.count,
             duration: trace.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?,
             ring_kib: trace.buffer_size,
             force: trace.force,
@@ -268,11 +296,11 @@ impl Default for Output {
 }
 
 /// tcpdump's letters mean what they mean there, or nothing.
-fn refuse_letters(trace: &Trace) -> Result<()> {
-    if let Some(letter) = trace.letters.first() {
+fn refuse_letters(shown: &Shown) -> Result<()> {
+    if let Some(letter) = shown.letters.first() {
         return Err(Failure::usage(format!("{} is not for XDP programs: {}", letter.name(), letter.why())));
     }
-    match (trace.direction, trace.linktype.as_deref()) {
+    match (shown.direction, shown.linktype.as_deref()) {
         (Some(cli::Direction::Out | cli::Direction::Inout), _) => {
             Err(Failure::usage("-Q: an XDP program sees what comes in, and nothing else: leave it out"))
         }
@@ -284,9 +312,9 @@ fn refuse_letters(trace: &Trace) -> Result<()> {
 }
 
 impl Output {
-    fn of(trace: &Trace) -> Self {
-        match trace.show.output {
-            cli::Output::Text => Self::Text(Look::new(&trace.show)),
+    fn of(shown: &Shown) -> Self {
+        match shown.show.output {
+            cli::Output::Text => Self::Text(Look::new(&shown.show)),
             cli::Output::Json => Self::Json,
             cli::Output::Classic => Self::Classic,
         }

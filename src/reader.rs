@@ -2,7 +2,7 @@
 
 mod size;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
@@ -38,6 +38,8 @@ pub struct Reader<'run> {
     buffer: NonNull<libbpf_sys::perf_buffer>,
     // Its address is libbpf's callback context, so it stays where it is.
     state: Box<RefCell<State<'run>>>,
+    /// The ring whose turn it is.
+    next: Cell<libbpf_sys::size_t>,
     _not_sync: PhantomData<*const ()>,
 }
 
@@ -91,7 +93,7 @@ impl<'run> Reader<'run> {
             )
         };
         match NonNull::new(buffer) {
-            Some(buffer) => Ok(Self { buffer, state, _not_sync: PhantomData }),
+            Some(buffer) => Ok(Self { buffer, state, next: Cell::new(0), _not_sync: PhantomData }),
             None => Err(explain(Errno::last(), ring_bytes)),
         }
     }
@@ -108,7 +110,10 @@ impl<'run> Reader<'run> {
         self.state.borrow_mut().is_stopped = false;
         loop {
             let mut is_empty = true;
-            for ring in 0..rings {
+            for _ in 0..rings {
+                // Where the last turn ended, for there may be more rings than a turn has time for.
+                let ring = self.next.get() % rings;
+                self.next.set(ring + 1);
                 is_empty &= self.drain_slice(ring)?;
                 if self.state.borrow().is_stopped || Instant::now() > turn_ends {
                     return Ok(false);

@@ -16,7 +16,7 @@ use crate::batches::Batches;
 use crate::delivery::Delivery;
 use crate::event::{Account, Counts, Losses, Summary};
 use crate::failure::{self, Failure, Status};
-use crate::follow::{Follow, Released, Step};
+use crate::follow::{Follow, Released, Step, Traced};
 use crate::kernel::{self, Kernel};
 use crate::outlet::Outlet;
 use crate::passthrough::{self, Attached};
@@ -342,7 +342,7 @@ impl<'plan> Run<'plan> {
             return Ok(());
         }
         for traced in self.follow.traced() {
-            delivery.notice_attached(traced);
+            delivery.notice(&attached(traced, false));
         }
         for (refused, _) in refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -442,12 +442,10 @@ impl<'plan> Run<'plan> {
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
-            delivery.notice_attached(new);
-            let missed = new.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(new.traced_since)));
-            delivery.notice(&Notice::Attached { target: new.target.to_string(), missed });
+            delivery.notice(&attached(new, true));
         }
         for old in &step.detached {
-            delivery.notice(&Notice::Detached(old.target.to_string()));
+            delivery.notice(&Notice::Detached(old.target.subject()));
         }
         for (refused, _) in &step.refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -458,11 +456,14 @@ impl<'plan> Run<'plan> {
     }
 }
 
+fn attached(traced: &Traced, is_late: bool) -> Notice {
+    let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
+    Notice::Attached { subject: traced.target.subject(), probes: traced.target.probes, is_late, missed }
+}
+
 fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {
-    let Released { target, number, states, recursion_misses } = released;
-    let counts = Counts::new(states, delivery.let_go(*number), *recursion_misses);
-    let (function, devices) = (target.function.name.clone(), target.devices.clone());
-    Account { function, program_id: target.program, devices, counts }
+    let counts = Counts::new(&released.states, delivery.let_go(released.number), released.recursion_misses);
+    Account { subject: released.target.subject(), counts }
 }
 
 fn ring_bytes(plan: &Tracing) -> Result<usize> {

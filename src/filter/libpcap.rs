@@ -33,6 +33,7 @@ unsafe extern "C" {
     fn pcap_geterr(handle: *mut Handle) -> *mut c_char;
     fn pcap_freecode(program: *mut RawProgram);
     fn pcap_close(handle: *mut Handle);
+    fn bpf_filter(program: *const Classic, packet: *const u8, length: c_uint, captured: c_uint) -> c_uint;
     fn bpf_image(instruction: *const Classic, number: c_int) -> *mut c_char;
 }
 
@@ -70,6 +71,13 @@ pub(super) fn compile(expression: &CStr, optimise: bool) -> Result<Vec<Classic>,
         ));
     }
     compiler.compile(expression, true)
+}
+
+/// Whether `program`, which is one that [`compile`] made, accepts a packet of this length of which `bytes` are the first.
+pub(super) fn accepts(program: &[Classic], bytes: &[u8], length: u32) -> bool {
+    let captured = c_uint::try_from(bytes.len()).unwrap_or(c_uint::MAX);
+    // SAFETY: libpcap runs its own program, which ends and whose jumps stay in it, and reads no more than `captured` bytes.
+    program.is_empty() || unsafe { bpf_filter(program.as_ptr(), bytes.as_ptr(), length, captured) } != 0
 }
 
 /// `tcpdump -d`'s line for instruction `number` of a program.

@@ -44,6 +44,12 @@ impl Program {
     pub fn instructions(&self) -> &[Classic] {
         &self.0
     }
+
+    /// Whether it accepts a packet of this length of which `bytes` are the first; libpcap itself decides. What isn't among
+    /// these is not what the filter asks for.
+    pub fn accepts(&self, bytes: &[u8], length: u32) -> bool {
+        libpcap::accepts(&self.0, bytes, length)
+    }
 }
 
 /// Compiles a filter in tcpdump's language for Ethernet frames. An empty one accepts everything.

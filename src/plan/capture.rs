@@ -68,7 +68,7 @@ impl Capture {
                 None => Ok(None),
             };
         };
-        let nanoseconds = Look::new(&trace.show).nanoseconds;
+        let nanoseconds = Look::new(&trace.shown.show).nanoseconds;
         let format = if use_pcap { Format::Pcap { nanoseconds } } else { Format::Pcapng };
         let capture =
             Self { path: path.clone(), format, rotation, packet_buffered, reopens: reopen_on_hup, prints: print };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::bpf::LONGEST_SNAP_LEN;
-use crate::cli::{self, Trace};
+use crate::cli::{self, Shown, Trace};
 use crate::event::Verdict;
 use crate::failure::Failure;
 
@@ -72,14 +72,14 @@ impl Filter {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn new(trace: &Trace) -> Result<Self> {
-        let words = match &trace.filter_file {
+    pub(super) fn new(shown: &Shown) -> Result<Self> {
+        let words = match &shown.filter_file {
             Some(path) => fs::read_to_string(path).with_context(|| {
                 format!("failed to read the filter from {}", path.to_string_lossy().escape_default())
             })?,
-            None => trace.filter.join(" "),
+            None => shown.filter.join(" "),
         };
-        Ok(Self { words: words.trim().to_owned(), unoptimised: trace.no_optimize })
+        Ok(Self { words: words.trim().to_owned(), unoptimised: shown.no_optimize })
     }
 }
 
@@ -125,15 +125,6 @@ impl Selection {
                 cli::Probe::Entry => Probes::Entry,
                 cli::Probe::Exit => Probes::Exit,
             },
-            filter: Filter::new(trace)?,
-            filter_at: match trace.filter_at {
-                cli::Side::Entry => Side::Entry,
-                cli::Side::Exit => Side::Exit,
-            },
-            verdicts: trace.verdict.as_deref().map(parse_verdicts).transpose()?,
-            changed: trace.changed,
-            slower: trace.slower.as_deref().map(|words| parse_duration("--slower", words)).transpose()?,
-            queue: trace.queue,
             sample: trace.sample,
             rate: trace.rate.or(to_a_terminal.then_some(RATE_TO_A_TERMINAL)).filter(|rate| *rate > 0),
             snap_len: match trace.snaplen {
@@ -142,8 +133,28 @@ impl Selection {
                 Some(0) => LONGEST_SNAP_LEN,
                 Some(length) => length.min(LONGEST_SNAP_LEN),
             },
+            ..Self::of(&trace.shown)?
         };
         selection.checked()
+    }
+
+    /// What is said of runs whether they are traced or read: all that there is of them.
+    ///
+    /// # Errors
+    /// A value means nothing.
+    pub fn of(shown: &Shown) -> Result<Self> {
+        Ok(Self {
+            filter: Filter::new(shown)?,
+            filter_at: match shown.filter_at {
+                cli::Side::Entry => Side::Entry,
+                cli::Side::Exit => Side::Exit,
+            },
+            verdicts: shown.verdict.as_deref().map(parse_verdicts).transpose()?,
+            changed: shown.changed,
+            slower: shown.slower.as_deref().map(|words| parse_duration("--slower", words)).transpose()?,
+            queue: shown.queue,
+            ..Self::default()
+        })
     }
 
     fn checked(self) -> Result<Self> {
@@ -169,6 +180,11 @@ impl Selection {
             (Probes::Exit, Side::Entry) | (Probes::Entry, Side::Exit) if !self.filter.words.is_empty() => Probes::Both,
             (shown, _) => shown,
         }
+    }
+
+    /// Where packets are filtered; None where they aren't.
+    pub fn filtered_at(&self) -> Option<Side> {
+        (!self.filter.words.is_empty()).then_some(self.filter_at)
     }
 
     /// Whether it can't be had without fentry.

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::localtime::LocalTime;
 use super::{Notice, Sink, tell};
 use crate::event::{Event, Frame};
-use crate::packet::Headers;
+use crate::packet::{Layers, Printer, Protocol, Style, write_value};
+use crate::plan::Probes;
 
 /// `2023/07/15 06:56:58 Tracing packet: 192.168.1.12 -> 192.168.1.138 (fexit: XDP_PASS)`
 #[derive(Debug)]
@@ -46,8 +47,16 @@ impl<W: Write> Sink for Classic<W> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos() as u64);
         match notice {
             Notice::AttachedXdp(device) => self.log(now, format_args!("Attached xdp to {}", device.escape_default())),
-            Notice::AttachedFentry => self.log(now, "Attached fentry(xdp)"),
-            Notice::AttachedFexit => self.log(now, "Attached fexit(xdp)"),
+            Notice::Attached { probes, .. } => {
+                if *probes != Probes::Exit {
+                    self.log(now, "Attached fentry(xdp)")?;
+                }
+                if *probes != Probes::Entry {
+                    self.log(now, "Attached fexit(xdp)")?;
+                }
+                tell(notice);
+                Ok(())
+            }
             Notice::Listening => self.log(now, "Listening events..."),
             _ => {
                 tell(notice);
@@ -57,12 +66,26 @@ impl<W: Write> Sink for Classic<W> {
     }
 }
 
-/// `source -> destination` of an IP packet, what it is of any other.
+/// `source -> destination` of an IP packet, tcpdump's words for any other.
 fn ends(frame: Frame<'_>) -> String {
-    match Headers::parse(frame.bytes) {
-        Headers::Ip { source, destination, .. } => format!("{source} -> {destination}"),
-        other => other.to_string(),
+    let mut layers = Layers::new(frame.bytes);
+    let mut words = Vec::new();
+    match layers.find(|layer| matches!(layer.protocol, Protocol::Ipv4 | Protocol::Ipv6)) {
+        Some(ip) => ip.fields(&mut |field| match (field.name, &field.value) {
+            ("src", source) => write_value(&mut words, source),
+            ("dst", destination) => {
+                words.extend(b" -> ");
+                write_value(&mut words, destination);
+            }
+            _ => {}
+        }),
+        None => {
+            let style = Style { no_payload: true, ..Style::default() };
+            let captured = frame.bytes.len() as u32;
+            Printer::new(style).print(&mut words, frame.bytes, frame.length.unwrap_or(captured));
+        }
     }
+    String::from_utf8_lossy(&words).replace('\n', " ")
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::mem::MaybeUninit;
 
+use serde::{Serialize, Serializer};
+
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
@@ -80,6 +82,71 @@ impl LocalTime {
             write!(f, "{sign}{:02}:{:02}", offset / 60, offset % 60)
         })
     }
+}
+
+/// `2023-07-15T04:56:58.123456789Z` (RFC 3339), in UTC.
+#[derive(Debug, Clone, Copy)]
+pub struct UtcTime([u8; Self::LENGTH]);
+
+impl UtcTime {
+    const LENGTH: usize = "2023-07-15T04:56:58.123456789Z".len();
+
+    /// The time; empty where it has no date.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default().trim_end()
+    }
+}
+
+impl Serialize for UtcTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Makes times of day in UTC; what those of the same second have in common is worked out once.
+#[derive(Debug, Default)]
+pub struct UtcStamp {
+    second: Option<u64>,
+    text: Vec<u8>,
+}
+
+impl UtcStamp {
+    /// `time_ns` in nanoseconds since the Unix epoch.
+    pub fn at(&mut self, time_ns: u64) -> UtcTime {
+        const FRACTION: usize = 20;
+        let (second, mut fraction) = (time_ns / 1_000_000_000, time_ns % 1_000_000_000);
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.text = utc_to_the_second(second).unwrap_or_default().into_bytes();
+            self.text.resize(UtcTime::LENGTH, b' ');
+        }
+        let mut time = UtcTime([b' '; UtcTime::LENGTH]);
+        time.0.copy_from_slice(&self.text);
+        if time.0[0] != b' ' {
+            for place in time.0[FRACTION..UtcTime::LENGTH - 1].iter_mut().rev() {
+                *place = b'0' + (fraction % 10) as u8;
+                fraction /= 10;
+            }
+        }
+        time
+    }
+}
+
+/// `2023-07-15T04:56:58.000000000Z`; None if the C library cannot tell its date, or it has more than four digits of year.
+fn utc_to_the_second(second: u64) -> Option<String> {
+    let second = libc::time_t::try_from(second).ok()?;
+    let mut parts = MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: both pointers outlive the call; gmtime_r(3) fills `parts` unless it returns null.
+    let parts = unsafe {
+        if libc::gmtime_r(&second, parts.as_mut_ptr()).is_null() {
+            return None;
+        }
+        parts.assume_init()
+    };
+    let (year, month, day) = (parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+    let (hour, minute, second) = (parts.tm_hour, parts.tm_min, parts.tm_sec);
+    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000000Z");
+    (text.len() == UtcTime::LENGTH).then_some(text)
 }
 
 struct Show<F>(F);

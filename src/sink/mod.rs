@@ -4,6 +4,7 @@ mod both;
 mod bytes;
 mod capture;
 mod classic;
+mod json;
 mod localtime;
 mod pcap;
 mod pcapng;
@@ -19,9 +20,9 @@ use capture::Capture;
 use pcap::Pcap;
 use pcapng::Pcapng;
 
-use crate::event::{Account, Event, Summary};
+use crate::event::{Account, Event, Losses, Subject, Summary};
 use crate::outlet::Files;
-use crate::plan::{self, Format, Output};
+use crate::plan::{self, Format, Output, Probes, Side};
 
 /// The JSON schema of what `--output json` prints.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -31,19 +32,19 @@ pub const SCHEMA: &str = include_str!("schema.json");
 pub enum Notice {
     /// A pass-through program was attached to this device.
     AttachedXdp(String),
-    /// fentry was attached.
-    AttachedFentry,
-    /// fexit was attached.
-    AttachedFexit,
-    /// A program was attached to after the start.
+    /// A program was attached to.
     Attached {
-        /// `xdp_lb#12 on eth0`
-        target: String,
+        /// Which.
+        subject: Subject,
+        /// By which probes.
+        probes: Probes,
+        /// After the start.
+        is_late: bool,
         /// Between these two times, in nanoseconds since the Unix epoch, it may have run without being traced.
         missed: Option<(u64, u64)>,
     },
-    /// A program runs no longer where it was traced, and was let go of: `xdp_lb#12 on eth0`.
-    Detached(String),
+    /// A program runs no longer where it was traced, and was let go of.
+    Detached(Subject),
     /// … and where its runs went.
     Told(Account),
     /// Something that was asked for is not traced: what, and why.
@@ -52,6 +53,10 @@ pub enum Notice {
     Waiting(String),
     /// Everything is attached: from here on no packet is missed unseen.
     Listening,
+    /// So many records were lost since this was told last.
+    Lost(Losses),
+    /// Where the runs of the programs went so far.
+    SoFar(Summary),
     /// Nothing is attached any more, and this is where every run of the programs went.
     Ended(Summary),
 }
@@ -107,16 +112,17 @@ fn tell(notice: &Notice) {
     // Whoever closed stderr doesn't want to know.
     let _ = match notice {
         Notice::Listening => writeln!(io::stderr(), "Listening events..."),
-        Notice::Ended(summary) => writeln!(io::stderr(), "{summary}"),
+        Notice::SoFar(summary) | Notice::Ended(summary) => writeln!(io::stderr(), "{summary}"),
         Notice::Told(account) => writeln!(io::stderr(), "{account}"),
-        Notice::Attached { target, missed: None } => writeln!(io::stderr(), "attached to {target}"),
-        Notice::Attached { target, missed: Some(missed) } => {
-            writeln!(io::stderr(), "attached to {target}: not traced {}", span(*missed))
+        Notice::Attached { is_late: false, .. } => Ok(()),
+        Notice::Attached { subject, missed: None, .. } => writeln!(io::stderr(), "attached to {subject}"),
+        Notice::Attached { subject, missed: Some(missed), .. } => {
+            writeln!(io::stderr(), "attached to {subject}: not traced {}", span(*missed))
         }
-        Notice::Detached(target) => writeln!(io::stderr(), "detached from {target}"),
+        Notice::Detached(subject) => writeln!(io::stderr(), "detached from {subject}"),
         Notice::NotTraced(what) => writeln!(io::stderr(), "not traced: {what}"),
         Notice::Waiting(what) => writeln!(io::stderr(), "waiting for {what}"),
-        Notice::AttachedXdp(_) | Notice::AttachedFentry | Notice::AttachedFexit => Ok(()),
+        Notice::AttachedXdp(_) | Notice::Lost(_) => Ok(()),
     };
 }
 
@@ -126,11 +132,11 @@ fn span((from, to): (u64, u64)) -> String {
     format!("from {} to {} ({} ms)", time(from), time(to), to.saturating_sub(from).div_ceil(1_000_000))
 }
 
-/// The sink for lines, writing to `out`.
-pub fn open<'out>(output: &Output, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
+/// The sink for lines, writing to `out`, of packets that were filtered there, if they were.
+pub fn open<'out>(output: &Output, filtered_at: Option<Side>, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
     match output {
         Output::Text(look) => Box::new(text::Text::new(out, look.clone())),
-        Output::Json => Box::new(text::Text::new(out, Default::default())),
+        Output::Json => Box::new(json::Json::new(out, filtered_at)),
         Output::Classic => Box::new(classic::Classic::new(out)),
     }
 }

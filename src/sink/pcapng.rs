@@ -166,13 +166,13 @@ impl Interface {
         format!("{}:{function}()@{end}", device.as_deref().unwrap_or("?"))
     }
 
-    /// Those of its function on its device, added up from those of the targets. None where a target's are of several
-    /// devices, or where there is none.
+    /// Those of its function on its device, added up from those of all. None where one of them is of several devices, or
+    /// where there is none.
     fn counts(&self, told: &[Account]) -> Option<Counts> {
         let device = self.device.as_ref()?;
         let mut sum = None;
-        for Account { devices, counts, .. } in told.iter().filter(|told| told.function == self.function) {
-            match &devices[..] {
+        for Account { subject, counts } in told.iter().filter(|told| told.subject.function == self.function) {
+            match &subject.devices[..] {
                 [one] if one == device => sum.get_or_insert_with(Counts::none).add(counts),
                 several if several.contains(device) => return None,
                 _ => {}

@@ -1,15 +1,15 @@
 //! The default output: one line a packet.
 
-use std::fmt::{self, Display, Formatter};
+mod brackets;
+
 use std::io::{self, Write};
 
 use super::Sink;
 use super::bytes::{digits, name, padded};
 use super::stamp::Stamp;
-use crate::bpf::HEAD_LEN;
 use crate::event::{Event, Frame, Verdict};
-use crate::packet::Headers;
-use crate::plan::Look;
+use crate::packet::{self, Change, Printer, Style};
+use crate::plan::{Dump, Look};
 
 /// `06:56:58.123456 eth0 xdp_lb#12 XDP_TX 412ns IP 192.168.1.12 > 192.168.1.138: ICMP`; `?` for what is not known.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct Text<W> {
     out: W,
     look: Look,
     stamp: Stamp,
+    printer: Printer,
     line: Vec<u8>,
     /// Lines so far.
     count: u64,
@@ -25,7 +26,8 @@ pub struct Text<W> {
 impl<W: Write> Text<W> {
     pub fn new(out: W, look: Look) -> Self {
         let stamp = Stamp::new(look.times, look.nanoseconds);
-        Self { out, look, stamp, line: Vec::new(), count: 0 }
+        let printer = Printer::new(style(&look));
+        Self { out, look, stamp, printer, line: Vec::new(), count: 0 }
     }
 
     /// What stands in front of the packet.
@@ -38,8 +40,10 @@ impl<W: Write> Text<W> {
         or_unknown(line, event.device.and_then(|device| device.name), name);
         line.push(b' ');
         or_unknown(line, event.function, name);
-        line.push(b'#');
-        or_unknown(line, event.program_id, |line, id| digits(line, id.into()));
+        if event.function.is_some() {
+            line.push(b'#');
+            or_unknown(line, event.program_id, |line, id| digits(line, id.into()));
+        }
         line.push(b' ');
         write_verdict(line, event.verdict, self.look.colored);
         line.push(b' ');
@@ -48,6 +52,45 @@ impl<W: Write> Text<W> {
             line.extend(b"ns");
         });
         line.push(b' ');
+    }
+
+    /// tcpdump's words, in one line unless -v asks for more than fits; the length of the link-layer header.
+    fn write_packet(&mut self, frame: Frame<'_>) -> usize {
+        let start = self.line.len();
+        let captured = frame.bytes.len() as u32;
+        let header = self.printer.print(&mut self.line, frame.bytes, frame.length.unwrap_or(captured));
+        if self.look.verbosity == 0 {
+            self.line.iter_mut().skip(start).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+        }
+        // tcpdump leads on to a payload of which nothing is said here.
+        while self.line.ends_with(b" ") || self.line.ends_with(b":") {
+            self.line.pop();
+        }
+        if frame.length.is_none() {
+            self.line.extend(b" (length ?)");
+        }
+        header
+    }
+
+    fn write_dump(&mut self, frame: Frame<'_>, header: usize) {
+        let (form, with_header) = match self.look.dump {
+            None => return,
+            Some(Dump::Hex(with_header)) => (packet::Dump::Hex, with_header),
+            Some(Dump::HexAscii(with_header)) => (packet::Dump::HexAscii, with_header),
+            Some(Dump::Ascii(with_header)) => (packet::Dump::Ascii, with_header),
+        };
+        packet::dump(&mut self.line, frame.bytes, if with_header { 0 } else { header }, form);
+    }
+}
+
+fn style(look: &Look) -> Style {
+    Style {
+        verbosity: look.verbosity,
+        quiet: look.quiet,
+        link_level: look.link_level,
+        absolute_sequence: look.absolute_sequence,
+        unchecked_sums: look.unchecked_sums,
+        no_payload: look.verbosity == 0 || look.dump.is_some(),
     }
 }
 
@@ -68,16 +111,28 @@ impl<W: Write> Sink for Text<W> {
         self.line.clear();
         self.count += 1;
         self.write_head(event);
-        match event.packet() {
-            Some(frame) => write!(self.line, "{}", Headers::parse(frame.bytes))?,
-            None => self.line.push(b'?'),
+        let frame = event.packet();
+        let header = match frame {
+            Some(frame) if !frame.bytes.is_empty() => self.write_packet(frame),
+            // Nothing was kept of it, or could be read.
+            _ => {
+                self.line.push(b'?');
+                0
+            }
+        };
+        if let Some(change) = Change::of(event) {
+            brackets::write(&mut self.line, &change, bytes(event.before), bytes(event.after));
         }
-        if event.changed == Some(true) {
-            write!(self.line, " {}", Change(event))?;
+        if let Some(frame) = frame {
+            self.write_dump(frame, header);
         }
         self.line.push(b'\n');
         self.out.write_all(&self.line)
     }
+}
+
+fn bytes(frame: Option<Frame<'_>>) -> &[u8] {
+    frame.map_or(&[], |frame| frame.bytes)
 }
 
 /// `    1  `, as tcpdump's -# has it.
@@ -109,33 +164,6 @@ fn write_verdict(line: &mut Vec<u8>, verdict: Option<Verdict>, colored: bool) {
     }
     if colored {
         line.extend(b"\x1b[0m");
-    }
-}
-
-/// `[cut 4]`, `[pushed 20]`, `[popped 4]`, `[metadata pushed 8]`, or `[changed in the first 128 bytes]`.
-struct Change<'event>(&'event Event<'event>);
-
-impl Display for Change<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let lengths = self.0.before.and_then(|frame| frame.length).zip(self.0.after.and_then(|frame| frame.length));
-        let moved = i64::from(self.0.moved.unwrap_or(0));
-        let cut = lengths.map_or(0, |(before, after)| i64::from(before) - i64::from(after) - moved);
-        let metadata = |frame: Option<Frame<'_>>| frame.map_or(0, |frame| i64::from(frame.metadata));
-        let marked = metadata(self.0.after) - metadata(self.0.before);
-        let parts = [
-            ("pushed", -moved),
-            ("popped", moved),
-            ("cut", cut),
-            ("grown", -cut),
-            ("metadata pushed", marked),
-            ("metadata popped", -marked),
-        ];
-        let words: Vec<String> =
-            parts.iter().filter(|(_, by)| *by > 0).map(|(word, by)| format!("{word} {by}")).collect();
-        match words.is_empty() {
-            true => write!(f, "[changed in the first {HEAD_LEN} bytes]"),
-            false => write!(f, "[{}]", words.join(", ")),
-        }
     }
 }
 
@@ -180,6 +208,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_a_question_mark() {
         assert_eq!(line(&NOTHING_KNOWN), "? xdp_lb#12 ? ? ?\n");
+        assert_eq!(line(&Event { program_id: None, ..NOTHING_KNOWN }), "? xdp_lb#? ? ? ?\n");
+        assert_eq!(line(&Event { function: None, program_id: None, ..NOTHING_KNOWN }), "? ? ? ? ?\n");
     }
 
     #[test]
@@ -195,8 +225,11 @@ mod tests {
             after: Some(after),
             ..NOTHING_KNOWN
         };
-        assert_eq!(line(&event), "eth0 xdp_lb#12 XDP_TX 412ns ethertype LLDP (0x88cc)\n");
-        assert_eq!(line(&Event { before: None, ..event }), "eth0 xdp_lb#12 XDP_TX 412ns [|ether]\n");
+        assert_eq!(
+            line(&event),
+            "eth0 xdp_lb#12 XDP_TX 412ns 00:00:00:00:00:00 > 00:00:00:00:00:00, ethertype LLDP (0x88cc), length 14\n"
+        );
+        assert_eq!(line(&Event { before: None, ..event }), "eth0 xdp_lb#12 XDP_TX 412ns ?\n");
     }
 
     #[test]
@@ -210,6 +243,13 @@ mod tests {
         assert!(changed(98, 94, 0).ends_with(" [cut 4]\n"));
         assert!(changed(98, 118, -20).ends_with(" [pushed 20]\n"));
         assert!(changed(98, 100, 4).ends_with(" [popped 4, grown 6]\n"));
+        let somewhere = |before, after| {
+            let (before, after) = (frame(before, &[]), frame(after, &[]));
+            line(&Event { before, after, changed: Some(true), ..NOTHING_KNOWN })
+        };
+        assert!(somewhere(98, 94).ends_with(" [4 shorter]\n"));
+        assert!(somewhere(98, 118).ends_with(" [20 longer]\n"));
+        assert!(somewhere(98, 98).ends_with(" [changed in the first 128 bytes]\n"));
         // Nothing of the packet itself is then known to differ.
         let [none, some] = [0, 8].map(|metadata| Some(Frame { length: Some(98), metadata, bytes: &[] }));
         let marked =

@@ -14,6 +14,7 @@ use super::object;
 use super::obstacle::Obstacle;
 use super::program::Program;
 use super::tree::{Node, Role, Tree};
+use crate::event::Subject;
 use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::plan::{self, Narrowing, Probes, Selector};
@@ -51,12 +52,22 @@ pub struct Target {
     pub is_devices_own: bool,
 }
 
+impl Target {
+    /// What it is called where events are shown.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            program_id: self.program,
+            program_name: self.program_name.clone(),
+            function: self.function.name.clone(),
+            devices: self.devices.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Target {
     /// `xdp_lb#12 on eth0`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.function.name.escape_default(), self.program)?;
-        let devices: Vec<String> = self.devices.iter().map(|device| device.escape_default().to_string()).collect();
-        if devices.is_empty() { Ok(()) } else { write!(f, " on {}", devices.join(", ")) }
+        self.subject().fmt(f)
     }
 }
 

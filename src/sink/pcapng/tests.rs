@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::process::{Command, ExitStatus, Stdio};
 
 use super::*;
-use crate::event::{Device, Frame, Summary, Verdict};
+use crate::event::{Device, Frame, Subject, Summary, Verdict};
 use crate::outlet::{Files, Outlet};
 use crate::sink::Sink;
 use crate::sink::capture::{Capture, tests as files};
@@ -93,7 +93,8 @@ fn kinds(file: &[u8]) -> Vec<u32> {
 
 fn account(function: &str, program_id: u32, devices: &[&str], seen: u64, lost: u64) -> Account {
     let devices = devices.iter().map(|device| (*device).to_owned()).collect();
-    Account { function: function.into(), program_id, devices, counts: Counts { seen, lost, ..Counts::default() } }
+    let subject = Subject { function: function.into(), program_id, devices, ..Subject::default() };
+    Account { subject, counts: Counts { seen, lost, ..Counts::default() } }
 }
 
 fn ended(programs: &[Account]) -> Notice {

@@ -1,0 +1,92 @@
+//! tcpdump's words for a frame: those of `tcpdump -nn` 4.99.3, whose print-*.c are the source of each file here.
+
+mod arp;
+mod conversations;
+mod gre;
+mod icmp;
+mod icmp6;
+mod icmp_extensions;
+mod ip;
+mod ip6;
+mod ip6_options;
+mod ip_options;
+mod link;
+mod multicast;
+mod neighbor;
+mod page;
+mod sctp;
+mod tcp;
+mod tcp_options;
+mod tunnel;
+mod udp;
+
+use conversations::Conversations;
+use page::Page;
+
+use super::put::Put;
+
+/// How much is told: tcpdump's letters.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Style {
+    /// How many `-v`: the IP header, options, checksums, quoted packets, each with more of the rest.
+    pub verbosity: u8,
+    /// `-q`: less of TCP, UDP and the link layer.
+    pub quiet: bool,
+    /// `-e`: the link-layer header.
+    pub link_level: bool,
+    /// `-S`: TCP's sequence numbers as they are.
+    pub absolute_sequence: bool,
+    /// `-K`: checksums are not looked at.
+    pub unchecked_sums: bool,
+    /// The bytes of what is not known here are left out: with `-x`, `-X` or `-A`, which show them anyway, or where a
+    /// packet must not take more than a line.
+    pub no_payload: bool,
+}
+
+/// Puts frames into words, and remembers TCP connections, whose sequence numbers it tells from their first on.
+///
+/// It remembers at most 16,384 connections, in sets of four: of a fifth one the oldest of its set is forgotten, and
+/// its numbers are absolute again at its next segment. That takes at most 1 MiB, none before the first segment.
+#[derive(Debug)]
+pub struct Printer {
+    style: Style,
+    conversations: Conversations,
+}
+
+impl Printer {
+    /// A printer that has seen no packet.
+    pub fn new(style: Style) -> Self {
+        Self { style, conversations: Conversations::default() }
+    }
+
+    /// Appends tcpdump's words for an Ethernet frame of `length` bytes of which `bytes` are the first, without a
+    /// newline at their end. There may be some within: with `-v`, and in front of the frame inside VXLAN.
+    ///
+    /// Returns the length of the link-layer header in bytes, for [`dump`](crate::packet::dump): it is 0 where the
+    /// packet was cut in the midst of a header, because tcpdump then dumps all there is.
+    pub fn print(&mut self, out: &mut Vec<u8>, bytes: &[u8], length: u32) -> usize {
+        if let Some(header) = invalid(out, bytes.len(), length) {
+            return header;
+        }
+        let mut page = Page::new(out, self.style, &mut self.conversations, bytes);
+        page.ethernet(0, length).unwrap_or_else(|_| {
+            page.cut();
+            0
+        })
+    }
+}
+
+/// What no capture should hold (`pretty_print_packet` in print.c). Nothing more is said of it.
+fn invalid(out: &mut Vec<u8>, captured: usize, length: u32) -> Option<usize> {
+    let known = u32::try_from(captured).unwrap_or(u32::MAX);
+    match (known, length) {
+        (0, 0) => out.text("[Invalid header: caplen==0, len==0]"),
+        (0, _) => out.text("[Invalid header: caplen==0]"),
+        (_, 0) => out.text("[Invalid header: len==0]"),
+        _ if length < known => {
+            out.text("[Invalid header: len(").number(length).text(") < caplen(").number(known).text(")]")
+        }
+        _ => return None,
+    };
+    Some(captured)
+}

@@ -1,0 +1,85 @@
+//! A run that was read → Event.
+
+use super::half::Half;
+use super::interface::Interfaces;
+use super::pairs::Run;
+use crate::bpf::HEAD_LEN;
+use crate::event::{Device, Event, Frame};
+
+impl<'a> Run<'a> {
+    /// Nothing is claimed that the file doesn't tell.
+    #[inline]
+    pub fn event(self, interfaces: &'a Interfaces) -> Event<'a> {
+        let Self { entry, exit } = self;
+        let either =
+            |of: fn(&Half<&'a [u8]>) -> Option<u64>| entry.as_ref().and_then(of).or(exit.as_ref().and_then(of));
+        let interface = entry.or(exit).and_then(|half| interfaces.get(half.interface));
+        let apart_ns = entry.zip(exit).map(|(entry, exit)| exit.time_ns.saturating_sub(entry.time_ns));
+        // The file's clock may be coarser than what it says of the latency.
+        let latency_ns = either(|half| half.latency_ns).or(apart_ns);
+        let began_ns = exit.map(|exit| exit.time_ns.saturating_sub(latency_ns.unwrap_or(0)));
+        let (before, after) = (entry.map(frame), exit.map(frame));
+        Event {
+            time_ns: entry.map(|entry| entry.time_ns).or(began_ns).unwrap_or(0),
+            monotonic_ns: None,
+            packet_id: either(|half| half.packet_id),
+            device: interface.and_then(|interface| interface.device.as_deref()).map(device),
+            queue: entry.and_then(|half| half.queue).or(exit.and_then(|half| half.queue)),
+            egress: None,
+            cpu: None,
+            function: interface.and_then(|interface| interface.function.as_deref()),
+            program_name: None,
+            program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
+            verdict: exit.and_then(|half| half.verdict),
+            latency_ns,
+            before,
+            after,
+            moved: None,
+            changed: before.zip(after).and_then(|(before, after)| is_changed(before, after)),
+            metadata: &[],
+        }
+    }
+}
+
+/// It is known by its name alone.
+fn device(name: &str) -> Device<'_> {
+    Device { netns: 0, ifindex: 0, name: Some(name) }
+}
+
+fn frame(half: Half<&[u8]>) -> Frame<'_> {
+    Frame { length: Some(half.length), metadata: 0, bytes: half.bytes }
+}
+
+/// Whether the lengths or the first bytes differ; None where what was captured is the same, and is not all that is compared.
+fn is_changed(before: Frame<'_>, after: Frame<'_>) -> Option<bool> {
+    let captured = before.bytes.len().min(after.bytes.len()).min(HEAD_LEN);
+    let is_same = before.length == after.length && before.bytes.get(..captured) == after.bytes.get(..captured);
+    let is_all = before.length.is_some_and(|length| captured >= HEAD_LEN.min(length as usize));
+    (!is_same || is_all).then_some(!is_same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_as_far_as_both_were_captured() {
+        let bytes = [7; 200];
+        let mut other = bytes;
+        other[128] = 8;
+        let frame = |length, bytes| Frame { length: Some(length), metadata: 0, bytes };
+        let table = [
+            (frame(200, &bytes[..]), frame(200, &other[..]), Some(false)),
+            (frame(200, &bytes[..127]), frame(200, &other[..]), None),
+            (frame(200, &bytes[1..]), frame(200, &other[1..]), Some(true)),
+            (frame(200, &bytes[..10]), frame(199, &bytes[..10]), Some(true)),
+            (frame(60, &bytes[..60]), frame(60, &bytes[..60]), Some(false)),
+            (frame(60, &bytes[..60]), frame(60, &bytes[..59]), None),
+            (frame(60, &[]), frame(60, &bytes[..60]), None),
+            (frame(0, &[]), frame(0, &[]), Some(false)),
+        ];
+        for (number, (before, after, changed)) in table.into_iter().enumerate() {
+            assert_eq!(is_changed(before, after), changed, "row {number}");
+        }
+    }
+}

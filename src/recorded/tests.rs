@@ -1,0 +1,205 @@
+//! Whole files, made block by block, → events.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io;
+
+use super::*;
+use crate::event::Verdict;
+use crate::plan::Selection;
+
+/// Blocks in either byte order.
+#[derive(Clone, Copy)]
+struct Writer {
+    is_big: bool,
+}
+
+impl Writer {
+    fn u32(self, value: u32) -> [u8; 4] {
+        if self.is_big { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    fn u64(self, value: u64) -> [u8; 8] {
+        if self.is_big { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    fn option(self, code: u16, value: &[u8]) -> Vec<u8> {
+        let halves =
+            [code, value.len() as u16].map(|half| if self.is_big { half.to_be_bytes() } else { half.to_le_bytes() });
+        let mut option = [&halves.concat(), value].concat();
+        option.resize(option.len().next_multiple_of(4), 0);
+        option
+    }
+
+    fn block(self, kind: u32, parts: &[&[u8]]) -> Vec<u8> {
+        let body = parts.concat();
+        let length = self.u32(body.len() as u32 + 12);
+        [&self.u32(kind)[..], &length, &body, &length].concat()
+    }
+
+    fn section(self) -> Vec<u8> {
+        let version = self.option(1, &[]);
+        self.block(0x0a0d_0d0a, &[&self.u32(0x1a2b_3c4d), &version, &[0xff; 8]])
+    }
+
+    fn interface(self, link_type: u8, name: &str, resolution: u8) -> Vec<u8> {
+        let link_type = if self.is_big { [0, link_type, 0, 0] } else { [link_type, 0, 0, 0] };
+        let options = [self.option(9, &[resolution]), self.option(2, name.as_bytes()), self.option(0, &[])].concat();
+        self.block(1, &[&link_type, &[0; 4], &options])
+    }
+
+    fn packet(self, interface: u32, ticks: u64, bytes: &[u8], options: &[Vec<u8>]) -> Vec<u8> {
+        let length = self.u32(bytes.len() as u32);
+        let head =
+            [self.u32(interface), self.u32((ticks >> 32) as u32), self.u32(ticks as u32), length, length].concat();
+        let padding = [0; 3];
+        self.block(6, &[&head, bytes, &padding[..bytes.len().wrapping_neg() % 4], &options.concat()])
+    }
+
+    fn verdict(self, action: u64) -> Vec<u8> {
+        [&[2], &self.u64(action)[..]].concat()
+    }
+}
+
+const LITTLE: Writer = Writer { is_big: false };
+const BIG: Writer = Writer { is_big: true };
+
+/// A sink that keeps a line of each event.
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Sink for Lines {
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let Event { time_ns, packet_id, queue, function, program_id, verdict, latency_ns, changed, .. } = event;
+        let device = event.device.and_then(|device| device.name);
+        let bytes = event.packet().map(|frame| frame.bytes.len());
+        let known = (device, function, program_id, packet_id, queue, verdict.map(|Verdict(action)| action));
+        self.0.push(format!("{time_ns} {known:?} {latency_ns:?} {changed:?} {bytes:?}").replace("Some", ""));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is shown of a file, and why there is no more.
+fn read(file: &[u8]) -> (Vec<String>, Option<String>) {
+    let (mut lines, stop) = (Lines::default(), Signals::default());
+    let choice = Choice::new(&Selection::default()).unwrap();
+    let show = Show { sink: &mut lines, choice, left: u64::MAX, stop: &stop };
+    let ended = Recorded { source: Source::new(file), pipe: None, show }.read_all();
+    let why = match ended {
+        Ok(()) => None,
+        Err(Ended::Unread(why)) => Some(format!("{why:#}")),
+        Err(other) => Some(format!("{other:?}")),
+    };
+    (lines.0, why)
+}
+
+/// A run, with what is told of it in an order that is not ours.
+fn run(writer: Writer, latency: &str) -> Vec<u8> {
+    let id = writer.option(5, &writer.u64(1 << 40));
+    let queue = writer.option(6, &writer.u32(3));
+    let verdict = writer.option(7, &writer.verdict(3));
+    let comment = writer.option(1, format!("of, my own, {latency}program 12").as_bytes());
+    [
+        writer.section(),
+        writer.interface(1, "e:f()@fexit", 6),
+        writer.interface(1, "e:f()@fentry", 6),
+        writer.packet(1, 5_000_000_000_000, &[1; 50], &[comment.clone(), id.clone()]),
+        writer.block(5, &[&[0; 12]]),
+        writer.packet(0, 5_000_000_000_007, &[2; 50], &[queue, verdict, id, writer.option(0, &[]), comment]),
+    ]
+    .concat()
+}
+
+#[test]
+fn runs_are_read_in_either_byte_order_and_by_each_sections_own_interfaces() {
+    let known = r#"5000000000000000 (("e"), ("f"), (12), (1099511627776), (3), (3))"#;
+    for writer in [LITTLE, BIG] {
+        assert_eq!(read(&run(writer, "")), (vec![format!("{known} (7000) (true) (50)")], None));
+        let (lines, _) = read(&run(writer, "latency 6543 ns, "));
+        assert_eq!(lines, [format!("{known} (6543) (true) (50)")]);
+    }
+    let (lines, why) = read(&[run(LITTLE, ""), run(BIG, ""), run(LITTLE, "")].concat());
+    assert_eq!((lines.len(), why), (3, None));
+    assert!(lines.iter().all(|line| line.starts_with(known)), "{lines:?}");
+}
+
+#[test]
+fn packets_of_others_are_events_with_what_is_known() {
+    let section = [LITTLE.section(), LITTLE.interface(1, "eth0", 9), LITTLE.interface(1, "", 9)].concat();
+    let packets =
+        [LITTLE.packet(0, 17, &[1; 50], &[]), LITTLE.packet(1, 16, &[1; 3], &[LITTLE.option(1, b"?")])].concat();
+    let lines = [
+        r#"17 (("eth0"), None, None, None, None, None) None None (50)"#,
+        "16 (None, None, None, None, None, None) None None (3)",
+    ];
+    assert_eq!(read(&[section, packets].concat()), (lines.map(str::to_owned).to_vec(), None));
+}
+
+#[test]
+fn verdicts_of_other_hooks_and_damaged_options_are_not_known() {
+    let exit = |options: &[Vec<u8>]| {
+        let file =
+            [LITTLE.section(), LITTLE.interface(1, "e:f()@fexit", 9), LITTLE.packet(0, 0, &[], options)].concat();
+        let (lines, why) = read(&file);
+        assert_eq!((lines.len(), why), (1, None));
+        lines[0].clone()
+    };
+    let unknown = r#"0 (("e"), ("f"), None, None, None, None) None None (0)"#;
+    let hooks = [[&[1][..], &[0; 8]].concat(), LITTLE.verdict(1 << 32), vec![2, 3], vec![]];
+    for verdict in hooks {
+        assert_eq!(exit(&[LITTLE.option(7, &verdict)]), unknown);
+    }
+    for comment in ["program ", "program -1", "program 4294967296", "latency ns", "latency 99999999999999999999 ns"] {
+        assert_eq!(exit(&[LITTLE.option(1, comment.as_bytes())]), unknown, "{comment}");
+    }
+    assert_eq!(exit(&[LITTLE.option(5, &[1; 7]), LITTLE.option(6, &[1; 3]), vec![7, 0, 99, 0]]), unknown);
+    assert!(exit(&[LITTLE.option(6, &LITTLE.verdict(1))]).contains("None, (1))"));
+}
+
+#[test]
+fn what_can_not_be_read_is_said_with_its_place() {
+    let head = [LITTLE.section(), LITTLE.interface(1, "e", 9)].concat();
+    let good = LITTLE.packet(0, 0, &[1; 20], &[]);
+    let why = |tail: &[u8]| {
+        let (lines, why) = read(&[&head[..], &good, tail].concat());
+        assert_eq!(lines.len(), 1);
+        let why = why.unwrap();
+        let place = format!("at byte {}", head.len() + good.len());
+        assert!(why.contains(&place), "{why}");
+        why.replace(&place, "").replace(": what is before it was shown", "")
+    };
+    assert_eq!(why(&good[..30]), "truncated ");
+    assert_eq!(why(&[6, 0, 0, 0, 0xfc, 0xff, 0xff, 0xff]), "truncated ");
+    assert!(why(&[6, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]).starts_with("broken , "));
+    assert_eq!(why(&LITTLE.packet(1, 0, &[], &[])), "broken , a packet of interface 1, which isn't there");
+    assert_eq!(why(&LITTLE.block(6, &[&[0; 8]])), "broken , a packet that is longer than its block");
+    let lying = LITTLE.block(6, &[&[0; 12], &[0xff; 8], &[0; 40]]);
+    assert_eq!(why(&lying), "broken , a packet that is longer than its block");
+    let endless = [vec![6, 0, 0, 0, 0xfc, 0xff, 0xff, 0xff], vec![0; 2 * source::LONGEST_BLOCK]].concat();
+    assert_eq!(why(&endless), "broken , a block of more than 16 MiB");
+    let (lines, elsewhere) = read(&[LITTLE.section(), LITTLE.interface(113, "any", 9), good.clone()].concat());
+    assert_eq!(lines.len(), 0);
+    assert!(elsewhere.unwrap().contains("link type 113, and only Ethernet, 1, can be read"));
+    let (lines, simple) = read(&[&head[..], &LITTLE.block(3, &[&[0; 8]]), &good].concat());
+    assert_eq!((lines.len(), simple.unwrap().contains("1 packets were left out")), (1, true));
+    let described = LITTLE.interface(1, &"x".repeat(60_000), 9).repeat(300);
+    assert!(read(&[head, described].concat()).1.unwrap().contains("bytes describe interfaces"));
+}
+
+#[test]
+fn no_cut_and_no_flipped_byte_is_more_than_an_error() {
+    for file in [run(LITTLE, "latency 5 ns, "), run(BIG, "")] {
+        for at in 0..file.len() {
+            read(&file[..at]);
+            for flip in [1, 0x80, 0xff] {
+                let mut other = file.clone();
+                other[at] ^= flip;
+                read(&other);
+            }
+        }
+    }
+}

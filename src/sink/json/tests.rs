@@ -1,0 +1,221 @@
+//! Each line against the schema, and some against what a reader expects to find.
+
+#![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::event::{Account, Counts, Device, Frame, Losses, Subject, Verdict};
+use crate::plan::Probes;
+use crate::sink::SCHEMA;
+
+/// 192.168.1.12 > 192.168.1.138: ICMP echo request, id 1, seq 2.
+const ECHO: [u8; 42] = [
+    2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 1, 0xb6, 0xea, 192, 168, 1, 12, 192,
+    168, 1, 138, 8, 0, 0xf7, 0xfc, 0, 1, 0, 2,
+];
+
+fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    Some(Frame { length: Some(bytes.len() as u32), metadata: 0, bytes })
+}
+
+const EVENT: Event<'_> = Event {
+    time_ns: 1_689_404_218_123_456_789,
+    monotonic_ns: Some(9_007_199_254_740_993),
+    packet_id: Some(u64::MAX),
+    device: Some(Device { netns: 4_026_531_840, ifindex: 2, name: Some("eth0") }),
+    queue: Some(3),
+    egress: None,
+    cpu: Some(1),
+    function: Some("xdp_load_balancer"),
+    program_id: Some(12),
+    program_name: Some("xdp_load_balanc"),
+    verdict: Some(Verdict(3)),
+    latency_ns: Some(412),
+    before: None,
+    after: None,
+    moved: Some(0),
+    changed: Some(false),
+    metadata: &[],
+};
+
+const NOTHING_KNOWN: Event<'_> = Event {
+    monotonic_ns: None,
+    packet_id: None,
+    device: None,
+    queue: None,
+    cpu: None,
+    function: None,
+    program_id: None,
+    program_name: None,
+    verdict: None,
+    latency_ns: None,
+    moved: None,
+    changed: None,
+    ..EVENT
+};
+
+fn subject() -> Subject {
+    Subject {
+        program_id: 12,
+        program_name: "xdp_load_balanc".into(),
+        function: "xdp_load_balancer".into(),
+        devices: vec!["eth0".into(), "eth\"1".into()],
+    }
+}
+
+/// The schema as it is kept here: it lets others' readers meet fields that were added since, but nothing may be in it that
+/// it doesn't know.
+fn validator() -> Validator {
+    fn close(schema: &mut Value) {
+        match schema {
+            Value::Object(map) => {
+                if map.contains_key("properties") && !map.contains_key("additionalProperties") {
+                    map.insert("additionalProperties".into(), false.into());
+                }
+                map.values_mut().for_each(close);
+            }
+            Value::Array(list) => list.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    assert!(jsonschema::meta::is_valid(&schema));
+    close(&mut schema);
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// What is printed, each line valid.
+fn printed(filtered_at: Option<Side>, events: &[Event<'_>], notices: &[Notice]) -> Vec<Value> {
+    let validator = validator();
+    let mut out = Vec::new();
+    let mut sink = Json::new(&mut out, filtered_at);
+    events.iter().for_each(|event| sink.packet(event).unwrap());
+    notices.iter().for_each(|notice| sink.notice(notice).unwrap());
+    let lines = String::from_utf8(out).unwrap();
+    assert!(lines.is_ascii() && (lines.is_empty() || lines.ends_with('\n')), "{lines}");
+    let records = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+    let records: Vec<Value> = records.collect();
+    for record in &records {
+        let errors: Vec<String> = validator.iter_errors(record).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{record}: {errors:?}");
+    }
+    records
+}
+
+fn packet(event: &Event<'_>) -> Value {
+    printed(None, &[*event], &[]).remove(0)
+}
+
+#[test]
+fn a_packet_is_told_with_its_headers() {
+    let expected = json!({
+        "type": "packet", "schema_version": 1, "time": "2023-07-15T06:56:58.123456789Z",
+        "monotonic_ns": "9007199254740993", "device": "eth0", "ifindex": 2, "netns": 4_026_531_840_u32, "queue": 3, "cpu": 1,
+        "program": {"id": 12, "name": "xdp_load_balanc", "function": "xdp_load_balancer"},
+        "probe": "both", "packet_id": "18446744073709551615", "verdict": "XDP_TX", "latency_ns": 412,
+        "length": {"before": 42, "after": 42},
+        "packet": [
+            {"layer": "ethernet", "dst_mac": "02:00:00:00:00:02", "src_mac": "02:00:00:00:00:01", "ethertype": 2048},
+            {"layer": "ipv4", "header_length": 20, "tos": 0, "length": 28, "id": 0, "flags": 2, "fragment_offset": 0,
+             "ttl": 64, "protocol": 1, "checksum": 46826, "src": "192.168.1.12", "dst": "192.168.1.138"},
+            {"layer": "icmp", "type": 8, "code": 0, "checksum": 63484, "id": 1, "seq": 2},
+        ],
+        "changed": {"any": false, "compared_bytes": 128},
+    });
+    assert_eq!(packet(&Event { before: frame(&ECHO), after: frame(&ECHO), ..EVENT }), expected);
+}
+
+#[test]
+fn what_is_not_known_is_absent() {
+    let expected = json!({
+        "type": "packet", "schema_version": 1, "time": "2023-07-15T06:56:58.123456789Z", "program": {}, "probe": "both",
+        "length": {}, "packet": [],
+    });
+    assert_eq!(packet(&NOTHING_KNOWN), expected);
+    let device = Some(Device { netns: 0, ifindex: 0, name: Some("eth0") });
+    let of_a_file = packet(&Event { device, ..NOTHING_KNOWN });
+    assert_eq!((of_a_file.get("ifindex"), &of_a_file["device"]), (None, &json!("eth0")));
+}
+
+#[test]
+fn halves_say_which_probe_told_of_them_and_where_the_filter_looked() {
+    let entry = Event { before: frame(&ECHO), verdict: None, latency_ns: None, changed: None, ..EVENT };
+    let exit = Event { after: frame(&ECHO), ..Event { before: None, ..entry } };
+    let records = printed(Some(Side::Exit), &[entry, exit], &[]);
+    assert_eq!(records[0]["probe"], "entry");
+    assert_eq!(records[0]["length"], json!({"before": 42}));
+    assert_eq!(records[1]["probe"], "exit");
+    assert_eq!(records[1]["packet"][2]["layer"], "icmp");
+    assert!(records.iter().all(|record| record["filtered_at"] == "exit"));
+}
+
+#[test]
+fn a_devmaps_egress_and_metadata_are_told() {
+    let egress = Some(Device { netns: 5, ifindex: 7, name: None });
+    let record = packet(&Event { egress, metadata: &[0xab, 1], verdict: Some(Verdict(42)), ..EVENT });
+    assert_eq!(record["egress"], json!({"ifindex": 7, "netns": 5}));
+    assert_eq!((&record["metadata"], &record["verdict"]), (&json!("ab01"), &json!("42")));
+}
+
+#[test]
+fn what_a_program_changed_is_told_field_by_field() {
+    let mut outer = ECHO[14..34].to_vec();
+    (outer[3], outer[9], outer[15]) = (48, 4, 99);
+    let mut inner = ECHO;
+    inner[22] = 63;
+    let after = [&inner[..14], &outer, &inner[14..]].concat();
+    let event = Event { before: frame(&ECHO), after: frame(&after), moved: Some(-20), changed: Some(true), ..EVENT };
+    let changed = &packet(&event)["changed"];
+    assert_eq!(changed["pushed"]["bytes"], 20);
+    assert_eq!(changed["pushed"]["headers"][0]["dst"], "192.168.1.138");
+    assert_eq!(
+        changed["fields"],
+        json!([{"layer": "ipv4", "inner": false, "field": "ttl", "before": 64, "after": 63}])
+    );
+    let cut = Event { before: frame(&ECHO), after: frame(&ECHO[..41]), changed: Some(true), ..EVENT };
+    assert_eq!(packet(&cut)["changed"], json!({"any": true, "compared_bytes": 128, "cut": 1, "fields": []}));
+}
+
+#[test]
+fn every_kind_of_record_is_valid() {
+    let counts = Counts { seen: 10, filtered: 1, skipped: 2, traced: 3, lost: 4, ..Counts::none() };
+    let under_way = Counts { under_way: 2, lost: 2, recursion_misses: None, ..counts.clone() };
+    let losses = Losses { full: 3, no_ring: 0, other: 1, unwritten: 0 };
+    let verdicts = BTreeMap::from([(Verdict(1), 2), (Verdict(42), 1)]);
+    let summary = |total: &Counts| crate::event::Summary {
+        programs: vec![Account { subject: subject(), counts: counts.clone() }],
+        total: total.clone(),
+        verdicts: verdicts.clone(),
+        losses,
+        late: 5,
+    };
+    let attached = |missed| Notice::Attached { subject: subject(), probes: Probes::Exit, is_late: true, missed };
+    let notices = [
+        attached(None),
+        attached(Some((1_689_404_218_000_000_000, 1_689_404_219_000_000_000))),
+        Notice::Lost(losses),
+        Notice::Detached(subject()),
+        Notice::Told(Account { subject: subject(), counts: counts.clone() }),
+        Notice::Listening,
+        Notice::SoFar(summary(&under_way)),
+        Notice::Ended(summary(&counts)),
+    ];
+    let records = printed(None, &[], &notices);
+    let types: Vec<&str> = records.iter().map(|record| record["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["attached", "attached", "lost", "lost", "detached", "summary", "summary"]);
+    assert_eq!(records[0]["devices"], json!(["eth0", "eth\"1"]));
+    assert_eq!(records[1]["not_traced"]["to"], "2023-07-15T06:56:59.000000000Z");
+    assert_eq!((&records[2]["reason"], &records[2]["count"]), (&json!("ring_full"), &json!(3)));
+    assert_eq!(records[3]["reason"], "refused");
+    assert_eq!(records[5]["under_way"], 2);
+    assert_eq!((records[5]["final"].as_bool(), records[6]["final"].as_bool()), (Some(false), Some(true)));
+    assert_eq!(records[5].get("recursion_misses"), None);
+    assert_eq!(records[6]["verdicts"], json!({"XDP_DROP": 2, "42": 1}));
+    let sum = |record: &Value, names: &[&str]| names.iter().filter_map(|name| record[name].as_u64()).sum::<u64>();
+    for record in &records[4..] {
+        assert_eq!(record["seen"], sum(record, &["filtered", "skipped", "traced", "lost", "under_way"]));
+    }
+}

@@ -1,0 +1,146 @@
+//! `xdptrace read`, by files that were recorded: the lines, to the byte, and what is said of files that are broken.
+//!
+//! tests/read/*.pcapng were recorded on Linux 6.1 from one end of a veth pair, with a program that sends datagrams to port 7
+//! back, drops those to port 9 and passes what else comes: by xdptrace, by xdpdump 1.3.1 (one CPU's packets behind the
+//! other's), and, the first of them, saved anew by tshark 4.0. What is printed of each is in the .txt beside it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/read").join(name)
+}
+
+fn xdptrace(words: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdptrace"));
+    command.args(words).current_dir(path("")).env("TZ", "UTC");
+    let mut reader = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It may have ended before it has read all.
+    let _ = reader.stdin.take().unwrap().write_all(input);
+    reader.wait_with_output().unwrap()
+}
+
+/// What it prints, quietly.
+fn lines(words: &[&str], input: &[u8]) -> Vec<String> {
+    let done = xdptrace(words, input);
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert_eq!((done.status.code(), &*stderr), (Some(0), ""), "{words:?}");
+    String::from_utf8(done.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What it says of a file that it can't read to the end, and how many lines it has printed before.
+fn complaint(words: &[&str], input: &[u8]) -> (String, usize) {
+    let done = xdptrace(words, input);
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert_eq!((done.status.code(), stderr.lines().count()), (Some(1), 1), "{words:?}: {stderr}");
+    let words = stderr.strip_prefix("xdptrace: failed to ").unwrap().trim_end().to_owned();
+    (words, String::from_utf8(done.stdout).unwrap().lines().count())
+}
+
+#[test]
+fn files_are_printed_as_if_they_were_live() {
+    for (file, text) in [
+        ("xdptrace.pcapng", "xdptrace.txt"),
+        ("wireshark.pcapng", "xdptrace.txt"),
+        ("xdpdump.pcapng", "xdpdump.txt"),
+        ("xdpdump.pcap", "xdpdump.pcap.txt"),
+    ] {
+        let expected = fs::read_to_string(path(text)).unwrap();
+        assert_eq!(lines(&["read", file], b"").join("\n") + "\n", expected, "{file}");
+        assert_eq!(lines(&["-r", file], b"").join("\n") + "\n", expected, "{file}");
+        assert_eq!(lines(&["read", "-"], &fs::read(path(file)).unwrap()).join("\n") + "\n", expected, "{file}");
+    }
+}
+
+#[test]
+fn options_and_filter_choose() {
+    let file = "xdptrace.pcapng";
+    let table: [(&[&str], usize); 10] = [
+        (&[], 13),
+        (&["--verdict", "drop"], 9),
+        (&["--verdict", "!drop"], 4),
+        (&["udp", "port", "9"], 9),
+        (&["udp", "and", "not", "port", "9", "--verdict=tx"], 1),
+        (&["--changed"], 1),
+        (&["--slower", "10us"], 2),
+        (&["--queue", "0", "-c", "5"], 5),
+        (&["--queue", "1"], 0),
+        (&["--filter-at", "exit", "src host 192.168.1.12 and ip[8] = 63"], 1),
+    ];
+    for (words, number) in table {
+        assert_eq!(lines(&[&["read", file], words].concat(), b"").len(), number, "{words:?}");
+        assert_eq!(lines(&[words, &["-r", file]].concat(), b"").len(), number, "{words:?}");
+    }
+}
+
+#[test]
+fn the_articles_lines_are_two_a_packet() {
+    let lines = lines(&["read", "-o", "classic", "xdpdump.pcapng", "icmp"], b"");
+    assert_eq!(lines.len(), 6);
+    assert_eq!(lines[1], "2026/11/25 16:47:22 Tracing packet: 192.168.1.12 -> 192.168.1.138 (fexit: XDP_PASS)");
+}
+
+#[test]
+fn what_is_before_a_cut_is_shown() {
+    let whole = fs::read(path("xdptrace.pcapng")).unwrap();
+    let (said, shown) = complaint(&["read", "-"], &whole[..1000]);
+    assert_eq!(said, "read the standard input: truncated at byte 896: what is before it was shown");
+    // Of the second one, only the packet as it arrived.
+    assert_eq!(shown, 2);
+    let mut broken = whole;
+    broken[896 + 4] += 1;
+    let (said, shown) = complaint(&["read", "-"], &broken);
+    assert!(said.starts_with("read the standard input: broken at byte 896, "), "{said}");
+    assert_eq!(shown, 2);
+}
+
+#[test]
+fn what_is_no_file_of_packets_is_said_in_one_line() {
+    assert_eq!(complaint(&["read", "xdptrace.txt"], b"").0, "read xdptrace.txt: neither pcapng nor pcap");
+    assert_eq!(complaint(&["read", "."], b"").0, "read .: Is a directory (os error 21)");
+    assert_eq!(complaint(&["read", "-"], b"").0, "read the standard input: it is empty");
+    assert_eq!(
+        complaint(&["read", "-"], b"\n\r").0,
+        "read the standard input: neither pcapng nor pcap, or cut at its beginning"
+    );
+    assert_eq!(complaint(&["read", "n\u{1b}o"], b"").0, "open n\\u{1b}o: No such file or directory (os error 2)");
+    let claims =
+        [&0x0a0d_0d0a_u32.to_be_bytes()[..], &[0xfc, 0xff, 0xff, 0xff], &0x1a2b_3c4d_u32.to_le_bytes()].concat();
+    assert!(complaint(&["read", "-"], &claims).0.ends_with("cut at its beginning"));
+}
+
+#[test]
+fn wrong_words_are_refused() {
+    for words in [
+        &["read"][..],
+        &["read", "xdptrace.pcapng", "tcp and and"],
+        &["read", ""],
+        &["-r", "xdptrace.pcapng", "-i", "lo"],
+        &["-r", "xdptrace.pcapng", "-w", "x"],
+    ] {
+        let done = xdptrace(words, b"");
+        assert_eq!(done.status.code(), Some(2), "{words:?}");
+        assert_eq!(String::from_utf8(done.stderr).unwrap().lines().count(), 1, "{words:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_success_and_a_full_disk_is_not() {
+    let read = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xdptrace"));
+        command.arg("read").arg(path("xdptrace.pcapng"));
+        command
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = read().stdout(writer).output().unwrap();
+    assert_eq!((done.status.code(), done.stderr.len()), (Some(0), 0));
+    let done = read().stdout(File::create("/dev/full").unwrap()).output().unwrap();
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(stderr.starts_with("xdptrace: failed to write the output: "), "{stderr}");
+}
