@@ -21,7 +21,7 @@
 //!            reader       perf event array → records
 //!            event        record → Event
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
-//!            packet       an Event's bytes → headers
+//!            packet       an Event's bytes → headers, and tcpdump's words for them
 //!            sink         Event → line
 //!            outlet       line → standard output, which may block
 //! all        session      wires them together; the only one that knows everyone
