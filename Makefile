@@ -7,12 +7,13 @@
 #                where a bar is missed.
 #                LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
+#   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
 #   make build   the release binary: target/release/xdptrace
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build demo test live bench check fresh clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build demo test live bench check fuzz fresh clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -49,6 +50,19 @@ live: deps demo-deps test-deps vm-deps
 
 bench: deps demo-deps bench-deps vm-deps
 	tests/bench/run $(LINE)
+
+# What is found on the way stays in target/fuzz; an input that fails is left in fuzz/artifacts, and named. The sanitizer
+# is a feature of Rust's nightly compiler, which the stable one has, too, for those who ask for it like this.
+TIME ?= 600
+fuzz: export RUSTC_BOOTSTRAP = 1
+fuzz: deps
+	@cargo fuzz --version >/dev/null 2>&1 || { \
+	    echo "make: installing cargo-fuzz: cargo install --locked cargo-fuzz"; cargo install --locked cargo-fuzz; }
+	for fuzzed in $$(cargo fuzz list); do \
+	    mkdir -p target/fuzz/$$fuzzed && \
+	    cargo fuzz run $$fuzzed target/fuzz/$$fuzzed fuzz/corpus/$$fuzzed -- \
+	        -max_total_time=$(TIME) -print_final_stats=1 || exit 1; \
+	done
 
 fresh: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"

@@ -96,12 +96,15 @@ impl Put for Vec<u8> {
         self.number(value)
     }
 
+    #[inline]
     fn hex(&mut self, value: u32) -> &mut Self {
         self.hex_padded(value, (32 - value.leading_zeros()).div_ceil(4).max(1))
     }
 
+    #[inline]
     fn hex_padded(&mut self, value: u32, digits: u32) -> &mut Self {
-        self.extend((0..digits).rev().map(|place| nibble(value >> (4 * place))));
+        let all: [u8; 8] = std::array::from_fn(|place| nibble(value >> (28 - 4 * place)));
+        self.extend_from_slice(all.get(all.len().saturating_sub(digits as usize)..).unwrap_or_default());
         self
     }
 
@@ -128,54 +131,74 @@ impl Put for Vec<u8> {
     fn ipv6(&mut self, address: [u8; 16]) -> &mut Self {
         let words = std::array::from_fn(|n| u16::from_be_bytes([address[2 * n], address[2 * n + 1]]));
         let zeroes = longest_zeroes(&words);
+        let mut text = Short { bytes: [0; 44], end: 0 };
         for (n, word) in words.iter().enumerate() {
             if zeroes.contains(&n) {
                 if n == zeroes.start {
-                    self.push(b':');
+                    text.push([b':'], 1);
                 }
                 continue;
             }
             if n != 0 {
-                self.push(b':');
+                text.push([b':'], 1);
             }
             if n == 6 && zeroes.start == 0 && (zeroes.end == 6 || (zeroes.end == 5 && words[5] == 0xffff)) {
+                self.extend_from_slice(text.get());
                 return self.ipv4([address[12], address[13], address[14], address[15]]);
             }
-            self.hex_word(*word);
+            text.hex_word(*word);
         }
         if zeroes.end == words.len() {
-            self.push(b':');
+            text.push([b':'], 1);
         }
+        self.extend_from_slice(text.get());
         self
     }
 
     fn mac(&mut self, address: &[u8]) -> &mut Self {
-        let mut colon = false;
-        for byte in address {
+        let mut text = Short { bytes: [0; 44], end: 0 };
+        for (n, byte) in address.iter().enumerate() {
+            if n % 8 == 0 {
+                self.extend_from_slice(text.get());
+                text.end = 0;
+            }
             let digits = [b':', nibble(u32::from(byte >> 4)), nibble(u32::from(*byte))];
-            self.extend_from_slice(if colon { &digits } else { &digits[1..] });
-            colon = true;
+            match n {
+                0 => text.push([digits[1], digits[2]], 2),
+                _ => text.push(digits, 3),
+            }
         }
+        self.extend_from_slice(text.get());
         self
     }
 }
 
-trait Word {
-    fn hex_word(&mut self, word: u16);
+/// Text of a known bound in the making: a line grows once for all of it.
+struct Short {
+    bytes: [u8; 44],
+    end: usize,
 }
 
-impl Word for Vec<u8> {
+impl Short {
+    /// Appends the first `length` bytes.
+    #[inline]
+    fn push<const N: usize>(&mut self, bytes: [u8; N], length: usize) {
+        if let Some(place) = self.bytes.get_mut(self.end..self.end + N) {
+            place.copy_from_slice(&bytes);
+        }
+        self.end += length;
+    }
+
     #[inline]
     fn hex_word(&mut self, word: u16) {
         let word = u32::from(word);
-        let digits = [nibble(word >> 12), nibble(word >> 8), nibble(word >> 4), nibble(word)];
-        let blank = match word {
-            0x1000.. => 0,
-            0x100.. => 1,
-            0x10.. => 2,
-            _ => 3,
-        };
-        self.extend_from_slice(&digits[blank..]);
+        let digits = u32::from_be_bytes([nibble(word >> 12), nibble(word >> 8), nibble(word >> 4), nibble(word)]);
+        let length = (19 - (word | 1).leading_zeros().saturating_sub(16)) / 4;
+        self.push((digits << (8 * (4 - length))).to_be_bytes(), length as usize);
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or_default()
     }
 }
 

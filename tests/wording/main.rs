@@ -4,6 +4,7 @@
 
 mod corpus;
 mod differences;
+mod mutated;
 mod random;
 mod tcpdump;
 
@@ -82,7 +83,7 @@ fn ours(way: &Way, packets: &[Packet]) -> Vec<String> {
 #[test]
 fn words_are_tcpdumps() {
     let packets = corpus::packets();
-    let path = tcpdump::write(&packets);
+    let path = tcpdump::write("corpus", &packets);
     let (mut compared, mut different, mut unexplained) = (0, 0, Vec::new());
     let mut occurred = BTreeMap::new();
     for way in WAYS {

@@ -10,8 +10,8 @@ use crate::corpus::Packet;
 const FIRST_SECOND: u32 = 1_700_000_000;
 
 /// Writes a capture file; the packets are a second apart.
-pub fn write(packets: &[Packet]) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wording.pcap");
+pub fn write(name: &str, packets: &[Packet]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wording-{name}.pcap"));
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 262_144, 1] {
         file.extend(word.to_le_bytes());

@@ -248,8 +248,10 @@ impl Page<'_> {
     }
 
     fn mobile_prefix(&mut self, at: usize, length: u32) -> Told<Behind> {
-        let (id, flags) = (self.u16(at + 4)?, self.u16(at + 6)?);
-        self.out.text(", id 0x").hex_padded(id.into(), 4).text(if flags & 0xc000 != 0 { " " } else { "" });
+        let id = self.u16(at + 4)?;
+        self.out.text(", id 0x").hex_padded(id.into(), 4);
+        let flags = self.u16(at + 6)?;
+        self.out.text(if flags & 0xc000 != 0 { " " } else { "" });
         self.out.text(if flags & 0x8000 != 0 { "M" } else { "" }).text(if flags & 0x4000 != 0 { "O" } else { "" });
         Ok(if self.discovery_options(at + 8, length, 8)? { Behind::Length } else { Behind::Cut })
     }

@@ -218,9 +218,9 @@ impl Page<'_> {
             self.out.text("reserved=0x").hex(reserved.into()).text("[MustBeZero],");
         }
         let spi = self.u32(at + 4)?;
-        self.out.text("spi=0x").hex_padded(spi, 8);
+        self.out.text("spi=0x").hex_padded(spi, 8).text(",");
         let sequence = self.u32(at + 8)?;
-        self.out.text(",seq=0x").hex(sequence).text(",icv=0x");
+        self.out.text("seq=0x").hex(sequence).text(",icv=0x");
         let value = self.at_most(at + 12, length.saturating_sub(12));
         self.out.hex_bytes(value);
         self.need(at, length as usize)?;

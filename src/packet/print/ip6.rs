@@ -173,12 +173,13 @@ impl Page<'_> {
     fn fragment(&mut self, at: usize, walk: &mut Walk) -> Told<Extension> {
         self.protocol = "frag6";
         let behind = (HEADER as u32 + u32::from(self.u16(walk.at + 4)?)).wrapping_sub((at - walk.at) as u32 + 8);
-        self.out.text("frag (");
+        let offset = self.u16(at + 2)? & 0xfff8;
         if self.verbose() {
             let id = self.u32(at + 4)?;
-            self.out.text("0x").hex_padded(id, 8).text(":");
+            self.out.text("frag (0x").hex_padded(id, 8).text(":");
+        } else {
+            self.out.text("frag (");
         }
-        let offset = self.u16(at + 2)? & 0xfff8;
         self.out.number(offset.into()).text("|").number(behind).text(")");
         if offset != 0 {
             return Ok(Extension::Last);

@@ -92,3 +92,68 @@ fn invalid(out: &mut Vec<u8>, captured: usize, length: u32) -> Option<usize> {
     };
     Some(captured)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ECHO: [u8; 42] = [
+        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 84, 0, 0, 0x40, 0, 64, 1, 0, 0, 192, 168, 1, 12, 192,
+        168, 1, 138, 8, 0, 0, 0, 0, 1, 0, 2,
+    ];
+
+    fn told(bytes: &[u8], length: u32) -> (String, usize) {
+        let mut out = Vec::new();
+        let header = Printer::new(Style::default()).print(&mut out, bytes, length);
+        (String::from_utf8_lossy(&out).into_owned(), header)
+    }
+
+    // All else is compared with tcpdump itself, in tests/wording.
+    #[test]
+    fn an_echo_request_in_tcpdumps_words() {
+        let words = "IP 192.168.1.12 > 192.168.1.138: ICMP echo request, id 1, seq 2, length 64";
+        assert_eq!(told(&ECHO, 98), (words.into(), 14));
+    }
+
+    #[test]
+    fn a_packet_cut_in_a_header_has_no_link_layer_header_to_leave_out() {
+        assert_eq!(told(&ECHO[..40], 98), ("IP 192.168.1.12 > 192.168.1.138:  [|icmp]".into(), 0));
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_are_said_to_be_invalid() {
+        assert_eq!(told(&[], 0).0, "[Invalid header: caplen==0, len==0]");
+        assert_eq!(told(&ECHO, 20).0, "[Invalid header: len(20) < caplen(42)]");
+    }
+
+    #[test]
+    fn tunnels_are_followed_to_a_bounded_depth() {
+        let mut frame = ECHO[..14].to_vec();
+        for left in (1..=60_u16).rev() {
+            let mut header: [u8; 20] = std::array::from_fn(|n| ECHO[14 + n]);
+            header[2..4].copy_from_slice(&(left * 20).to_be_bytes());
+            header[9] = 4;
+            frame.extend(header);
+        }
+        assert!(told(&frame, frame.len() as u32).0.ends_with("[nested too deep]"));
+    }
+
+    #[test]
+    fn packets_are_told_without_an_allocation() {
+        let mut tcp = ECHO.to_vec();
+        tcp[23] = 6;
+        tcp.extend([0; 56]);
+        tcp[46] = 0x50;
+        tcp[47] = 0x10;
+        let mut out = Vec::with_capacity(4096);
+        let mut printer = Printer::new(Style { verbosity: 2, ..Style::default() });
+        printer.print(&mut out, &tcp, 98);
+        let allocated = allocation_counter::measure(|| {
+            for _ in 0..5 {
+                printer.print(&mut out, &ECHO, 98);
+                printer.print(&mut out, &tcp, 98);
+            }
+        });
+        assert_eq!(allocated.count_total, 0);
+    }
+}

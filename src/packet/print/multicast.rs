@@ -98,11 +98,12 @@ impl Page<'_> {
         let address = self.array(at + 8)?;
         self.out.text(" [gaddr ").ipv6(address);
         if self.verbose() {
-            let (flags, code) = (self.u8(at + 24)?, u32::from(self.u8(at + 25)?));
+            let flags = self.u8(at + 24)?;
             self.out.text(if flags & 8 != 0 { " sflag" } else { "" });
             if flags & 7 != 0 {
                 self.out.text(" robustness=").number(u32::from(flags & 7));
             }
+            let code = u32::from(self.u8(at + 25)?);
             let interval = if code < 128 { code } else { (code & 0xf | 0x10) << ((code >> 4 & 7) + 3) };
             self.out.text(" qqi=").number(interval);
         }

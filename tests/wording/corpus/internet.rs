@@ -203,7 +203,7 @@ fn other_protocols(frames: &mut Frames) {
     frames.add("icmp on ipv6", Ipv6::default().frame(1, &fill(30)));
     frames.add("icmp6 on ipv4", Ipv4::default().frame(58, &fill(30)));
     frames.add("esp", Ipv4::default().frame(50, &[&[0, 0, 0x12, 0x34, 0, 0, 0, 9][..], &fill(32)].concat()));
-    frames.add(
+    frames.swept(
         "authentication",
         Ipv4::default()
             .frame(51, &[&[UDP, 4, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7][..], &fill(12), &udp(5000, 9000, &fill(9))].concat()),
