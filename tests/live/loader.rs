@@ -535,10 +535,10 @@ pub struct Shown {
     pub port: u16,
 }
 
-/// The datagrams to our ports among the tracer's lines: `TIME DEV FUNC#ID VERDICT LATENCY IP A.P > B.PORT: UDP`.
+/// The datagrams to our ports among the tracer's lines: `TIME DEV FUNC#ID VERDICT LATENCY IP A.P > B.PORT: UDP, length 8`.
 pub fn shown(lines: &[String]) -> Vec<Shown> {
     let one = |line: &String| {
-        let (words, destination) = line.strip_suffix(": UDP")?.split_once(" > ")?;
+        let (words, destination) = line.strip_suffix(": UDP, length 8")?.split_once(" > ")?;
         let port = destination.rsplit_once('.')?.1.parse().ok()?;
         let words: Vec<&str> = words.split(' ').collect();
         let ours = (FIRST_PORT..FIRST_PORT + PORTS).contains(&port);

@@ -23,6 +23,7 @@ mod packets;
 mod refusals;
 mod selecting;
 mod setups;
+mod showing;
 mod targets;
 mod tracer;
 mod verdicts;

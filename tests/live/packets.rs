@@ -83,11 +83,11 @@ fn is_changed(program: &str, words: &str, expected: &[u8]) {
     programs.ports().wait_for(&[FIRST_PORT]);
     let ended = end(tracers);
     for ended in &ended[4..] {
-        let lines: Vec<&String> = ended.stdout.iter().filter(|line| line.contains(".20000: UDP")).collect();
+        let lines: Vec<&String> = ended.stdout.iter().filter(|line| line.contains(".20000: UDP, length 958")).collect();
         let [line] = lines[..] else { panic!("{ended:?}") };
         let called = programs.known(program).called(program);
         assert!(line.contains(&format!(" veth0 {called} XDP_DROP ")), "{line}");
-        assert!(line.ends_with(&format!(" IP 192.0.2.2.40000 > 192.0.2.1.20000: UDP [{words}]")), "{line}");
+        assert!(line.ends_with(&format!(" IP 192.0.2.2.40000 > 192.0.2.1.20000: UDP, length 958 [{words}]")), "{line}");
     }
     judge(&files[0], &[1000, expected.len()]);
     for (path, kept) in files.iter().zip([300, 300, expected.len(), expected.len()]) {
@@ -119,7 +119,7 @@ fn judge(path: &str, lengths: &[usize; 2]) {
 fn a_rewritten_packet() {
     let mut expected = frame(1000);
     (expected[5], expected[22]) = (0x99, 7);
-    is_changed("rewrites", "changed in the first 128 bytes", &expected);
+    is_changed("rewrites", "dst mac 02:00:00:00:00:01->02:00:00:00:00:99, ttl 64->7", &expected);
 }
 
 /// The same to tcpdump, of a run of its own.
@@ -166,7 +166,7 @@ fn a_packet_longer_than_a_page() {
     let nic = nic_with_long_packets();
     let programs = Programs::load(PACKETS, &["drops"]);
     programs.attach(&nic, Mode::Generic, "drops");
-    assert_eq!(lengths_of(&nic, &programs, &long, "UDP"), [8042, 8042]);
+    assert_eq!(lengths_of(&nic, &programs, &long, ""), [8042, 8042]);
 
     let nic = nic_with_long_packets();
     assert_eq!(Programs::loads(PACKETS, "cuts_fragments"), kernel() >= (5, 18));
@@ -175,7 +175,7 @@ fn a_packet_longer_than_a_page() {
         let programs = Programs::load(PACKETS, &["cuts_fragments"]);
         programs.attach(&nic, Mode::Native, "cuts_fragments");
         // The program drops none but those of several buffers.
-        assert_eq!(lengths_of(&nic, &programs, &long, "UDP [cut 10]"), [8042, 8032]);
+        assert_eq!(lengths_of(&nic, &programs, &long, " [cut 10]"), [8042, 8032]);
     }
 }
 
@@ -201,10 +201,11 @@ fn lengths_of(nic: &Nic, programs: &Programs, frame: &[u8], words: &str) -> [u32
     );
     send_frame(&nic.other_end("veth1"), frame);
     programs.ports().wait_for(&[FIRST_PORT]);
-    tracers[2].wait_for_lines(1, &format!(": {words}"));
+    let words = format!(": UDP, length {}{words}", frame.len() - 42);
+    tracers[2].wait_for_lines(1, &words);
     let ended = end(tracers);
     let [line] = &ended[2].stdout[..] else { panic!("{ended:?}") };
-    assert!(line.contains(" XDP_DROP ") && line.ends_with(&format!(": {words}")), "{line}");
+    assert!(line.contains(" XDP_DROP ") && line.ends_with(&words), "{line}");
     let lines = output(&["tcpdump", "-nn", "-e", "-r", &files[0], "udp"]);
     assert!(lines.contains(&format!(", length {}: 192.0.2.2.40000 > ", frame.len())), "{lines}");
     let [whole, short] = files.map(|path| before_and_after(&path));
@@ -407,7 +408,7 @@ fn metadata_is_told_and_is_no_part_of_the_packet() {
     let path = file("metadata");
     let mut tracers = start(&nic, &[vec!["-i", "veth0", "-w", &path], vec!["-i", "veth0", "-o", "text", "udp"]]);
     send_frame(&nic.other_end("veth1"), &frame(100));
-    tracers[1].wait_for_lines(1, ": UDP [metadata pushed 8]");
+    tracers[1].wait_for_lines(1, ": UDP, length 58 [metadata pushed 8]");
     end(tracers);
     let packets = before_and_after(&path);
     assert!(packets.iter().all(|packet| packet.length == 100 && packet.bytes == frame(100)), "{packets:?}");

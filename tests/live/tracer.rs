@@ -118,6 +118,7 @@ impl Tracer {
             "INT" => libc::SIGINT,
             "STOP" => libc::SIGSTOP,
             "TERM" => libc::SIGTERM,
+            "USR1" => libc::SIGUSR1,
             "USR2" => libc::SIGUSR2,
             "KILL" => libc::SIGKILL,
             _ => panic!("no such signal: {signal}"),

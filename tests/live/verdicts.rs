@@ -30,10 +30,18 @@ fn verdict_is_shown(nic: &Nic, mode: &str, program: &str, verdict: &str, left: L
     let ended = text.end("TERM");
     // That it was changed stands behind it.
     let changed = match left {
-        Left::AsItCame => "",
-        Left::SentBack => " [changed in the first 128 bytes]",
+        Left::AsItCame => String::new(),
+        Left::SentBack => format!(", src {peer}->{address}, dst {address}->{peer}]"),
     };
-    let line = ended.stdout[0].strip_suffix(changed).expect("what changed");
+    let line = ended.stdout[0].strip_suffix(&changed).expect("what changed");
+    let (line, macs) = line.split_once(" [").unwrap_or((line, ""));
+    let swapped = macs.strip_prefix("dst mac ").and_then(|macs| macs.split_once(", src mac "));
+    let (to, from) = swapped.map(|(to, from)| (to.split_once("->"), from.split_once("->"))).unwrap_or_default();
+    assert!(changed.is_empty() || (to.is_some() && to == from.map(|(a, b)| (b, a))), "{macs}");
+    let (line, length) = line.split_once(", length ").unwrap();
+    // A request, or, of the virtio-net NIC, the answer to one.
+    let (line, _) = line.split_once(" echo re").unwrap();
+    assert_eq!(length, "64");
     let fields: Vec<&str> = line.split(' ').collect();
     assert_eq!(fields[1..4], [device, name.as_str(), verdict], "{mode}");
     // The packet as it arrived, whatever the program made of it.
