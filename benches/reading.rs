@@ -39,6 +39,8 @@ const FEW_PACKETS: usize = 50_000;
 /// The best of so many, in turns.
 const ROUNDS: u32 = 5;
 const SNAP_LEN: u32 = 128;
+/// What lies between two runs.
+const APART_NS: u64 = 10_000;
 
 /// The bars.
 const READER_NS: f64 = 200.0;
@@ -100,7 +102,10 @@ fn write_file(path: &Path, runs: usize, only_exits: bool) -> Result<()> {
     let origin = Origin { function: FUNCTION, program_id: PROGRAM, program_name: FUNCTION, has_queue: true };
     let told: Vec<Told<'_>> = RING.samples().take(runs).filter_map(Records::new).flatten().collect();
     for (id, told) in (1..).zip(told.iter().cycle()).take(runs) {
-        let event = Event::new(told, origin, |_, _| Some("eth0"), id, 1_700_000_000_000_000_000);
+        let event = Event::new(told, origin, |_, _| Some("eth0"), id, 0);
+        // The records come again and again, and their times would: these are one CPU's, on which no run begins in another.
+        let time_ns = 1_700_000_000_000_000_000 + id * APART_NS;
+        let event = Event { time_ns, ..event };
         let event = match only_exits {
             true => Event { before: None, latency_ns: None, moved: None, changed: None, ..event },
             false => event,

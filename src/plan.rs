@@ -14,10 +14,12 @@ use crate::failure::Failure;
 
 mod capture;
 mod look;
+mod reading;
 mod selection;
 
 pub use capture::{Capture, Format, Rotation};
 pub use look::{Dump, Look, Times};
+pub use reading::Reading;
 use selection::parse_duration;
 pub use selection::{Filter, Probes, Selection, Side};
 
@@ -150,19 +152,6 @@ pub struct Tracing {
     pub force: bool,
 }
 
-/// What to read, and how to show it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// The file; `-`: the standard input.
-    pub file: PathBuf,
-    /// Which runs.
-    pub selection: Selection,
-    /// Stop after so many.
-    pub count: Option<u64>,
-    /// How events are shown in lines.
-    pub output: Output,
-}
-
 /// How events are shown in lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -208,7 +197,7 @@ impl Plan {
         match cli.command {
             None => Self::trace(cli.trace),
             Some(Command::Trace(trace)) => Self::trace(*trace),
-            Some(Command::Read(read)) => Self::read(read.file, &read.shown),
+            Some(Command::Read(read)) => Reading::new(read.file, &read.shown).map(Self::Read),
             Some(Command::Demo(Demo { device })) => Ok(Self::Trace(Box::new(Tracing {
                 scope: Scope { devices: Devices::Named(vec![device]), ..Scope::default() },
                 follow: true,
@@ -226,18 +215,9 @@ impl Plan {
         }
     }
 
-    fn read(file: PathBuf, shown: &Shown) -> Result<Self> {
-        refuse_letters(shown)?;
-        if file.as_os_str().is_empty() {
-            return Err(Failure::usage("reading wants the name of a file, or -"));
-        }
-        let (selection, output) = (Selection::of(shown)?, Output::of(shown));
-        Ok(Self::Read(Reading { file, selection, count: shown.count, output }))
-    }
-
     fn trace(trace: Trace) -> Result<Self> {
         if let Some(file) = trace.read {
-            return Self::read(file, &trace.shown);
+            return Reading::new(file, &trace.shown).map(Self::Read);
         }
         refuse_letters(&trace.shown)?;
         let scope = Scope::new(trace.scope.clone())?;
