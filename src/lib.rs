@@ -21,7 +21,7 @@
 //!            reader       perf event array → records
 //!            event        record → Event
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
-//!            packet       an Event's bytes → headers
+//!            packet       an Event's bytes → headers, tcpdump's words, what the program changed
 //!            sink         Event → line, or block of a file
 //!            outlet       line, block → standard output, which may block; or files, one after the other
 //! file       recorded     a file of packets → Event, from where on it goes the same way

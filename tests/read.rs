@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -110,7 +110,7 @@ fn what_is_no_file_of_packets_is_said_in_one_line() {
     assert_eq!(complaint(&["read", "n\u{1b}o"], b"").0, "open n\\u{1b}o: No such file or directory (os error 2)");
     let claims =
         [&0x0a0d_0d0a_u32.to_be_bytes()[..], &[0xfc, 0xff, 0xff, 0xff], &0x1a2b_3c4d_u32.to_le_bytes()].concat();
-    assert!(complaint(&["read", "-"], &claims).0.ends_with("cut at its beginning"));
+    assert!(complaint(&["read", "-"], &claims).0.ends_with("more than 1 MiB on a section and its interfaces"));
 }
 
 #[test]
@@ -143,4 +143,18 @@ fn a_closed_pipe_is_success_and_a_full_disk_is_not() {
     let stderr = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(1));
     assert!(stderr.starts_with("xdptrace: failed to write the output: "), "{stderr}");
+}
+
+#[test]
+fn lines_of_a_pipe_come_at_once_and_a_signal_ends_the_waiting() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdptrace"));
+    let mut reader = command.args(["read", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = reader.stdin.take().unwrap();
+    pipe.write_all(&fs::read(path("xdptrace.pcapng")).unwrap()).unwrap();
+    let lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    assert_eq!(lines.take(13).filter(Result::is_ok).count(), 13);
+    let signal = Command::new("kill").args(["-INT", &reader.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    assert_eq!(reader.wait().unwrap().code(), Some(0));
+    drop(pipe);
 }

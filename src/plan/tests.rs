@@ -61,6 +61,22 @@ fn options_may_follow_the_filter() {
 }
 
 #[test]
+fn r_is_short_for_read() {
+    let reading = |words: &str| match plan(words).unwrap() {
+        Plan::Read(reading) => reading,
+        other => panic!("{words}: {other:?}"),
+    };
+    let expected = Reading { file: "x.pcapng".into(), ..Reading::default() };
+    assert_eq!(reading("read x.pcapng"), expected);
+    assert_eq!(reading("-r x.pcapng"), expected);
+    let selection = Selection { filter: "udp port 9".into(), verdicts: Some(2), changed: true, ..Selection::default() };
+    let expected = Reading { file: "-".into(), selection, count: Some(3), output: Output::Classic };
+    let options = "udp -c 3 --verdict drop port 9 --changed -o classic";
+    assert_eq!(reading(&format!("read - {options}")), expected);
+    assert_eq!(reading(&format!("-r - {options}")), expected);
+}
+
+#[test]
 fn passthrough_takes_its_mode_after_an_equals_sign_only() {
     assert_eq!(tracing("-i eth0 --passthrough icmp").selection.filter.words, "icmp");
     assert_eq!(tracing("-i eth0 --passthrough=generic").passthrough, Some(Passthrough::Generic));
@@ -97,6 +113,11 @@ fn every_wrong_word_is_refused_in_one_line() {
         "demo",
         "-i eth0 --passthrough=fast",
         "restore-features 1 x",
+        "read",
+        "read x --probe exit",
+        "read x -w y",
+        "-r x -i eth0",
+        "-r x --probe exit",
     ] {
         let error = plan(words).unwrap_err();
         assert_eq!(crate::failure::status(&error), crate::failure::Status::Usage, "{words}");

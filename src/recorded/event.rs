@@ -11,8 +11,7 @@ impl<'a> Run<'a> {
     #[inline]
     pub fn event(self, interfaces: &'a Interfaces) -> Event<'a> {
         let Self { entry, exit } = self;
-        let either =
-            |of: fn(&Half<&'a [u8]>) -> Option<u64>| entry.as_ref().and_then(of).or(exit.as_ref().and_then(of));
+        let either = |of: fn(&Half<&'a [u8]>) -> Option<u64>| entry.and_then(of).or(exit.and_then(of));
         let interface = entry.or(exit).and_then(|half| interfaces.get(half.interface));
         let apart_ns = entry.zip(exit).map(|(entry, exit)| exit.time_ns.saturating_sub(entry.time_ns));
         // The file's clock may be coarser than what it says of the latency.
@@ -46,7 +45,7 @@ fn device(name: &str) -> Device<'_> {
     Device { netns: 0, ifindex: 0, name: Some(name) }
 }
 
-fn frame(half: Half<&[u8]>) -> Frame<'_> {
+fn frame<'a>(half: &Half<&'a [u8]>) -> Frame<'a> {
     Frame { length: Some(half.length), metadata: 0, bytes: half.bytes }
 }
 

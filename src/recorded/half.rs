@@ -64,27 +64,29 @@ impl<'a> Half<&'a [u8]> {
     ///
     /// # Errors
     /// It isn't one, or is of an interface that isn't there or isn't Ethernet.
-    pub fn parse(body: &'a [u8], order: Order, interfaces: &Interfaces) -> Result<Self, String> {
+    pub fn read(&mut self, body: &'a [u8], order: Order, interfaces: &Interfaces) -> Result<(), String> {
         let short = || "a packet that is longer than its block".to_owned();
-        let word = |at| order.u32(body, at).ok_or_else(short);
-        let (number, captured) = (word(0)?, word(12)? as usize);
-        let bytes = body.get(20..).and_then(|behind| behind.get(..captured)).ok_or_else(short)?;
+        let (head, behind) = body.split_first_chunk::<20>().ok_or_else(short)?;
+        let word = |number: usize| order.u32(head, number * 4).unwrap_or_default();
+        let (number, captured) = (word(0), word(3) as usize);
+        let bytes = behind.get(..captured).ok_or_else(short)?;
         let interface =
             interfaces.get(number).ok_or_else(|| format!("a packet of interface {number}, which isn't there"))?;
         if let Some(link_type) = interface.foreign_link_type() {
             return Err(format!("a packet of link type {link_type}, and only Ethernet, 1, can be read"));
         }
-        let ticks = u64::from(word(4)?) << 32 | u64::from(word(8)?);
-        let mut half = Self::new(number, interface.time_ns(ticks), word(16)?, bytes);
-        half.take_options(body.get(20 + captured.next_multiple_of(4)..).unwrap_or_default(), order);
-        Ok(half)
+        let ticks = u64::from(word(1)) << 32 | u64::from(word(2));
+        *self = Self::new(number, interface.time_ns(ticks), word(4), bytes);
+        self.take_options(behind.get(captured.next_multiple_of(4)..).unwrap_or_default(), order);
+        Ok(())
     }
 
     /// Reads options as far as they are whole: a packet whose options are damaged is a packet.
     fn take_options(&mut self, mut rest: &[u8], order: Order) {
-        while let (Some(code), Some(length)) = (order.u16(rest, 0), order.u16(rest, 2)) {
+        while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+            let [code, length] = order.halves(*head);
             let length = usize::from(length);
-            let Some(value) = rest.get(4..).and_then(|behind| behind.get(..length)) else { return };
+            let Some(value) = behind.get(..length) else { return };
             match code {
                 code::END => return,
                 code::PACKET_ID => self.packet_id = order.u64(value, 0),
@@ -94,18 +96,26 @@ impl<'a> Half<&'a [u8]> {
                 code::COMMENT => self.take_comment(value),
                 _ => {}
             }
-            rest = rest.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
+            rest = behind.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
 
     /// `latency 412 ns, program 12`; anything else was written by others, and tells us nothing.
-    fn take_comment(&mut self, comment: &[u8]) {
-        for words in comment.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if let Some(id) = words.strip_prefix(b"program ").and_then(number) {
-                self.program_id = u32::try_from(id).ok().or(self.program_id);
-            } else if let Some(words) = words.strip_prefix(b"latency ").and_then(|words| words.strip_suffix(b" ns")) {
-                self.latency_ns = number(words).or(self.latency_ns);
+    fn take_comment(&mut self, mut rest: &[u8]) {
+        loop {
+            if let Some(words) = rest.strip_prefix(b"program ") {
+                let (id, behind) = number(words);
+                let is_whole = behind.is_empty() || behind.starts_with(b",");
+                self.program_id = id.filter(|_| is_whole).and_then(|id| id.try_into().ok()).or(self.program_id);
+                rest = behind;
+            } else if let Some(words) = rest.strip_prefix(b"latency ") {
+                let (latency, behind) = number(words);
+                let is_whole = behind == b" ns" || behind.starts_with(b" ns,");
+                self.latency_ns = latency.filter(|_| is_whole).or(self.latency_ns);
+                rest = behind;
             }
+            let Some(comma) = rest.iter().position(|byte| *byte == b',') else { return };
+            rest = rest.get(comma + 1..).unwrap_or_default().trim_ascii_start();
         }
     }
 }
@@ -115,37 +125,44 @@ fn parse_verdict(value: &[u8], order: Order) -> Option<Verdict> {
     u32::try_from(order.u64(action, 0)?).ok().map(Verdict)
 }
 
-/// A decimal number, and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
-    let is_number = (1..=20).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-    is_number.then(|| digits.iter().try_fold(0, add))?
+/// The decimal number in front, if there is one that fits, and what stands behind it.
+fn number(text: &[u8]) -> (Option<u64>, &[u8]) {
+    let (mut sum, mut digits) = (0_u64, 0);
+    for byte in text.iter().take_while(|byte| byte.is_ascii_digit()) {
+        sum = sum.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+        digits += 1;
+    }
+    // A u64 holds any 19 digits.
+    let fits = (1..=19).contains(&digits);
+    (fits.then_some(sum), text.get(digits..).unwrap_or_default())
 }
 
 /// A section's byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order(pub Endianness);
+pub struct Order {
+    is_other: bool,
+}
 
 impl Order {
-    fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
-        self.bytes(bytes, at).map(u16::from_le_bytes)
+    pub fn new(order: Endianness) -> Self {
+        Self { is_other: order != Endianness::native() }
     }
 
-    fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
-        self.bytes(bytes, at).map(u32::from_le_bytes)
-    }
-
-    fn u64(self, bytes: &[u8], at: usize) -> Option<u64> {
-        self.bytes(bytes, at).map(u64::from_le_bytes)
-    }
-
-    /// The least significant first.
+    /// Two 16-bit integers.
     #[inline]
-    fn bytes<const N: usize>(self, bytes: &[u8], at: usize) -> Option<[u8; N]> {
-        let mut value = *bytes.get(at..)?.first_chunk()?;
-        if self.0 == Endianness::Big {
-            value.reverse();
-        }
-        Some(value)
+    fn halves(self, [a, b, c, d]: [u8; 4]) -> [u16; 2] {
+        [[a, b], [c, d]].map(u16::from_ne_bytes).map(|value| if self.is_other { value.swap_bytes() } else { value })
+    }
+
+    #[inline]
+    pub fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
+        let value = u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?);
+        Some(if self.is_other { value.swap_bytes() } else { value })
+    }
+
+    #[inline]
+    fn u64(self, bytes: &[u8], at: usize) -> Option<u64> {
+        let value = u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?);
+        Some(if self.is_other { value.swap_bytes() } else { value })
     }
 }

@@ -9,7 +9,7 @@
 //! event      … → Event
 //! ```
 //!
-//! However a file lies about its lengths and counts, no more than some 50 MiB of it are held at once.
+//! However a file lies about its lengths and counts, no more than some 100 MiB are used.
 
 mod event;
 mod format;
@@ -26,6 +26,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::choice::Choice;
@@ -35,6 +36,7 @@ use crate::plan::Reading;
 use crate::sink::Sink;
 use crate::stop::Signals;
 use format::{Fault, Format, Piece};
+use half::Half;
 use pairs::Pairs;
 use source::{Filled, Source};
 
@@ -166,13 +168,14 @@ impl<R: Read> Recorded<'_, R> {
 
     fn read_packets(&mut self, format: &mut Format, pairs: &mut Pairs) -> Result<(), Ended> {
         loop {
-            match format.next(self.source.rest()) {
+            let mut half = Half::new(0, 0, 0, &[][..]);
+            match format.next(self.source.rest(), &mut half) {
                 Ok((length, piece)) => {
                     let show = &mut self.show;
                     match piece {
-                        Piece::Packet(half) => {
+                        Piece::Packet => {
                             let interfaces = &format.interfaces;
-                            pairs.take(half, interfaces, &mut |run| show.event(&run.event(interfaces)))?;
+                            pairs.take(&half, interfaces, &mut |run| show.event(&run.event(interfaces)))?;
                         }
                         Piece::Section => {
                             pairs.end(&mut |run| show.event(&run.event(&format.interfaces)))?;
@@ -205,9 +208,8 @@ impl<R: Read> Recorded<'_, R> {
         if let Some(pipe) = self.pipe {
             self.show.flush()?;
             let mut fds = [PollFd::new(pipe, PollFlags::POLLIN)];
-            while !self.show.is_stopped()
-                && poll(&mut fds, PollTimeout::from(LOOK_EVERY_MS)).is_ok_and(|ready| ready == 0)
-            {}
+            let mut wait = || poll(&mut fds, PollTimeout::from(LOOK_EVERY_MS));
+            while !self.show.is_stopped() && matches!(wait(), Ok(0) | Err(Errno::EINTR)) {}
         }
         if self.show.is_stopped() {
             return Ok(None);

@@ -45,8 +45,8 @@ struct Waiting {
 /// The halves of a run: at least one of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    pub entry: Option<Half<&'a [u8]>>,
-    pub exit: Option<Half<&'a [u8]>>,
+    pub entry: Option<&'a Half<&'a [u8]>>,
+    pub exit: Option<&'a Half<&'a [u8]>>,
 }
 
 impl Pairs {
@@ -54,16 +54,16 @@ impl Pairs {
     ///
     /// # Errors
     /// Those of `show`.
-    pub fn take<'a, E>(
+    pub fn take<E>(
         &mut self,
-        half: Half<&'a [u8]>,
+        half: &Half<&[u8]>,
         interfaces: &Interfaces,
         show: &mut dyn FnMut(Run<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.give_up_old(half.time_ns, show)?;
         let Some(interface) = interfaces.get(half.interface) else { return Ok(()) };
         let key = half.packet_id.filter(|_| interface.end.is_some()).map(|id| (interface.point, id));
-        match key.and_then(|key| self.partner(key, interface, &half)) {
+        match key.and_then(|key| self.partner(key, interface, half)) {
             Some(number) if number == self.first => self.show_first(Some((half, interface)), show)?,
             Some(number) => self.complete(number, half, interface),
             None => {
@@ -101,7 +101,7 @@ impl Pairs {
         (entry_ns <= exit_ns && is_one_program).then_some(number)
     }
 
-    fn push(&mut self, half: Half<&[u8]>, interface: &Interface, key: Option<Key>) {
+    fn push(&mut self, half: &Half<&[u8]>, interface: &Interface, key: Option<Key>) {
         let number = self.first + self.waiting.len() as u64;
         if let Some(before) = key.and_then(|key| self.by_key.insert(key, number)) {
             // One of the same name will not be found any more.
@@ -117,7 +117,7 @@ impl Pairs {
         self.waiting.push_back(Waiting { entry, exit, key, time_ns });
     }
 
-    fn complete(&mut self, number: u64, half: Half<&[u8]>, interface: &Interface) {
+    fn complete(&mut self, number: u64, half: &Half<&[u8]>, interface: &Interface) {
         let kept = self.keep(half);
         let Some(waiting) = self.at(number) else { return };
         match interface.end {
@@ -133,7 +133,7 @@ impl Pairs {
         self.waiting.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
-    fn keep(&mut self, half: Half<&[u8]>) -> Half<Vec<u8>> {
+    fn keep(&mut self, half: &Half<&[u8]>) -> Half<Vec<u8>> {
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.extend_from_slice(half.bytes);
         self.bytes += bytes.len();
@@ -171,7 +171,7 @@ impl Pairs {
     /// Shows the first that waits, perhaps with the other half, which has just come.
     fn show_first<E>(
         &mut self,
-        other: Option<(Half<&[u8]>, &Interface)>,
+        other: Option<(&Half<&[u8]>, &Interface)>,
         show: &mut dyn FnMut(Run<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(first) = self.waiting.pop_front() else { return Ok(()) };
@@ -179,7 +179,8 @@ impl Pairs {
         if let Some(key) = first.key {
             self.by_key.remove(&key);
         }
-        let mut run = Run { entry: first.entry.as_ref().map(Half::view), exit: first.exit.as_ref().map(Half::view) };
+        let [entry, exit] = [&first.entry, &first.exit].map(|half| half.as_ref().map(Half::view));
+        let mut run = Run { entry: entry.as_ref(), exit: exit.as_ref() };
         if let Some((half, interface)) = other {
             let Run { entry, exit } = Run::of(half, interface);
             run = Run { entry: run.entry.or(entry), exit: run.exit.or(exit) };
@@ -200,7 +201,7 @@ impl Half<Vec<u8>> {
 
 impl<'a> Run<'a> {
     /// A packet that no probe saw is one as it arrived.
-    fn of(half: Half<&'a [u8]>, interface: &Interface) -> Self {
+    fn of(half: &'a Half<&'a [u8]>, interface: &Interface) -> Self {
         match interface.end {
             Some(End::Exit) => Self { entry: None, exit: Some(half) },
             _ => Self { entry: Some(half), exit: None },

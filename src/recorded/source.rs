@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Read};
 
-/// Read at once, at least.
-const CHUNK: usize = 256 << 10;
+/// Read at once, at least: few enough to stay in a processor's caches until they are looked at.
+const CHUNK: usize = 64 << 10;
 /// No block is longer; the same limit as Wireshark's.
 pub const LONGEST_BLOCK: usize = 16 << 20;
 

@@ -186,8 +186,34 @@ fn what_can_not_be_read_is_said_with_its_place() {
     assert!(elsewhere.unwrap().contains("link type 113, and only Ethernet, 1, can be read"));
     let (lines, simple) = read(&[&head[..], &LITTLE.block(3, &[&[0; 8]]), &good].concat());
     assert_eq!((lines.len(), simple.unwrap().contains("1 packets were left out")), (1, true));
-    let described = LITTLE.interface(1, &"x".repeat(60_000), 9).repeat(300);
-    assert!(read(&[head, described].concat()).1.unwrap().contains("bytes describe interfaces"));
+    let described = LITTLE.interface(1, &"x".repeat(60_000), 9).repeat(30);
+    assert!(read(&[&head[..], &described].concat()).1.unwrap().contains("more than 1 MiB on a section"));
+    for (writer, kind) in [(LITTLE, 1), (LITTLE, 0x0a0d_0d0a), (BIG, 0x0a0d_0d0a)] {
+        let wordy = writer.block(kind, &[&writer.u32(0x1a2b_3c4d), &[0; 12], &[1; 2 << 20]]);
+        assert!(read(&[&head[..], &wordy].concat()).1.unwrap().contains("more than 1 MiB on a section"), "{kind}");
+        if kind != 1 {
+            assert_eq!(read(&wordy).1.unwrap(), "more than 1 MiB on a section and its interfaces");
+        }
+    }
+}
+
+#[test]
+fn the_older_format_is_read_with_its_clock_and_order() {
+    let file = |writer: Writer, magic, link_type| {
+        let head = [magic, if writer.is_big { 2 << 16 | 4 } else { 4 << 16 | 2 }, 0, 0, 0, link_type];
+        let packet = [17, 5, 3, 60];
+        let words = head.iter().chain(&packet).map(|word| writer.u32(*word));
+        [words.collect::<Vec<_>>().concat(), b"abc".to_vec()].concat()
+    };
+    let line = |time_ns: u64| vec![format!("{time_ns} (None, None, None, None, None, None) None None (3)")];
+    for writer in [LITTLE, BIG] {
+        assert_eq!(read(&file(writer, 0xa1b2_c3d4, 1)), (line(17_000_005_000), None));
+        assert_eq!(read(&file(writer, 0xa1b2_3c4d, 1)), (line(17_000_000_005), None));
+        let (lines, why) = read(&file(writer, 0xa1b2_c3d4, 113));
+        assert_eq!((lines.len(), why.unwrap().contains("link type 113")), (0, true));
+        let whole = file(writer, 0xa1b2_c3d4, 1);
+        assert_eq!(read(&whole[..42]).1.unwrap(), "truncated at byte 24: what is before it was shown");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! One JSON object a line; schema.json describes them.
 
+mod packet;
 mod record;
 
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::record::{Attached, Detached, Lost, Packet, Summary};
+use self::record::{Attached, Detached, Lost, Summary};
 use super::localtime::UtcStamp;
 use super::{Notice, Sink, tell};
 use crate::event::Event;
@@ -38,7 +39,10 @@ impl<W: Write> Json<W> {
 impl<W: Write> Sink for Json<W> {
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
         let time = self.stamp.at(event.time_ns);
-        self.write(&Packet::new(event, &time, self.filtered_at))
+        self.line.clear();
+        packet::write(&mut self.line, event, &time, self.filtered_at)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! ARP and reverse ARP (print-arp.c, RFC 826).
 
+use super::super::dump;
 use super::super::names;
 use super::super::put::Put;
 use super::page::{Page, Told};
@@ -66,7 +67,9 @@ impl Page<'_> {
             };
             self.out.text(" ");
             if !self.arp_operation(operation, &addresses)? {
-                return self.payload(at, self.left(at) as u32);
+                let bytes = self.at_most(at, u32::MAX);
+                dump::hex_and_ascii(self.out, bytes);
+                return Ok(());
             }
         }
         self.out.text(", length ").number(length);

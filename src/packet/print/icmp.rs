@@ -71,7 +71,10 @@ impl Page<'_> {
     fn quoted(&mut self, at: usize) -> Told {
         self.out.text("\n\t");
         let whole = u32::from(self.u16(at + 2)?);
-        self.within(at, whole, |page| page.ipv4(at, whole))
+        self.within(at, whole, |page| {
+            page.need(at, 4)?;
+            page.ipv4(at, whole)
+        })
     }
 
     /// Between `ICMP ` and its length. `false`: it is cut, and -x need not show the link-layer header for it.

@@ -183,7 +183,7 @@ impl Page<'_> {
             (GRE, _) => self.gre(at, length),
             (IPIP, _) => self.ipv4(at, length),
             (IPV6, _) => self.ipv6(at, length),
-            (ETHERNET, 6) => self.within(at, u32::MAX, |page| page.ethernet(at, length).map(|_| ())),
+            (ETHERNET, 6) => self.bridged(at, length),
             (ESP, _) => self.esp(at, length),
             _ => {
                 self.other_protocol(protocol, length, ip);

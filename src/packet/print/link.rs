@@ -53,7 +53,8 @@ impl Page<'_> {
         }
         let rest = length - (place - at) as u32;
         if ether_type <= LONGEST_802_3 {
-            return self.ieee802_3(at, place, ether_type, rest, told).map(|behind| behind - at);
+            let header = self.ieee802_3(at, place, rest.min(ether_type.into()), told)?;
+            return Ok(place - at + header);
         }
         if self.style.link_level {
             self.ether_type(ether_type);
@@ -72,7 +73,8 @@ impl Page<'_> {
             self.ether_type(ether_type);
             self.out.text(", length ").number(length).text(": ");
         }
-        self.payload(place, rest)
+        self.payload(place);
+        Ok(())
     }
 
     /// `02:00:00:00:00:01 > 02:00:00:00:00:02, `.
@@ -132,23 +134,11 @@ impl Page<'_> {
         Ok(true)
     }
 
-    /// An IEEE 802.3 frame; returns where its payload begins.
-    fn ieee802_3(&mut self, _at: usize, place: usize, _given: u16, length: u32, told: bool) -> Told<usize> {
-        if self.style.link_level {
-            self.out.text("802.3");
-            if !told {
-                self.out.text(", length ").number(length).text(": ");
-            }
+    /// The bytes of what is not known here, in hexadecimal and ASCII, as far as they were captured.
+    pub(super) fn payload(&mut self, at: usize) {
+        if !self.style.no_payload {
+            let bytes = self.at_most(at, u32::MAX);
+            dump::hex_and_ascii(self.out, bytes);
         }
-        Ok(place)
-    }
-
-    /// The bytes of what is not known here, in hexadecimal and ASCII.
-    pub(super) fn payload(&mut self, at: usize, length: u32) -> Told {
-        if self.style.no_payload {
-            return Ok(());
-        }
-        dump::hex_and_ascii(self.out, self.at_most(at, length));
-        self.need(at, length as usize).or_else(|cut| if self.left(at) < length as usize { Err(cut) } else { Ok(()) })
     }
 }

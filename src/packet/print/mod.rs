@@ -11,6 +11,7 @@ mod ip6;
 mod ip6_options;
 mod ip_options;
 mod link;
+mod llc;
 mod multicast;
 mod neighbor;
 mod page;
@@ -38,8 +39,8 @@ pub struct Style {
     pub absolute_sequence: bool,
     /// `-K`: checksums are not looked at.
     pub unchecked_sums: bool,
-    /// The bytes of what is not known here are left out: with `-x`, `-X` or `-A`, which show them anyway, or where a
-    /// packet must not take more than a line.
+    /// The bytes of what is not known here are left out: with `-x` and `-X`, which show them anyway, or where a
+    /// packet must not take more than a line. `-q` implies it.
     pub no_payload: bool,
 }
 
@@ -56,6 +57,7 @@ pub struct Printer {
 impl Printer {
     /// A printer that has seen no packet.
     pub fn new(style: Style) -> Self {
+        let style = Style { no_payload: style.no_payload || style.quiet, ..style };
         Self { style, conversations: Conversations::default() }
     }
 

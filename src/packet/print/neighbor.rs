@@ -40,8 +40,12 @@ impl Page<'_> {
             self.out.text(" (").number(units.into()).text("): ");
             match kind {
                 4 => self.unknown("\n\t    ", first, bytes),
-                1..=5 | 7 | 8 | 24 | 25 | 31 if !self.discovery_option(kind, at, units)? => return Ok(false),
-                1..=5 | 7 | 8 | 24 | 25 | 31 => {}
+                1..=3 | 5 | 7 | 8 | 24 | 25 | 31 => {
+                    let whole = self.discovery_option(kind, at, units)?;
+                    if !whole {
+                        return Ok(false);
+                    }
+                }
                 _ if self.style.verbosity <= 1 => {
                     self.unknown("\n\t  ", at + 2, bytes - 2);
                     return Ok(true);

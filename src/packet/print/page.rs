@@ -88,13 +88,18 @@ impl<'a> Page<'a> {
 
     /// Reads on with the packet's end where its length says, if it does not go further than what was captured
     /// (`nd_push_snaplen`).
-    pub(super) fn within(&mut self, at: usize, length: u32, read: impl FnOnce(&mut Self) -> Told) -> Told {
+    pub(super) fn within<T: Default>(
+        &mut self,
+        at: usize,
+        length: u32,
+        read: impl FnOnce(&mut Self) -> Told<T>,
+    ) -> Told<T> {
         let outer = self.bytes;
         self.end(at, length);
         self.depth += 1;
         let told = if self.depth > DEEPEST {
             self.out.text("[nested too deep]");
-            Ok(())
+            Ok(T::default())
         } else {
             read(self)
         };

@@ -1,5 +1,6 @@
 //! VXLAN, OTV, GENEVE and MPLS (print-vxlan.c, print-otv.c, print-geneve.c, print-mpls.c). GRE has a file of its own.
 
+use super::super::dump;
 use super::super::put::Put;
 use super::link;
 use super::page::{Page, Told};
@@ -169,10 +170,19 @@ impl Page<'_> {
             },
         };
         if inner == 0 {
-            return self.payload(at, left);
+            return self.unknown_payload(at, left);
         }
         self.out.text(if self.verbose() { "\n\t" } else { " " });
         if inner == 4 { self.ipv4(at, left) } else { self.ipv6(at, left) }
+    }
+
+    fn unknown_payload(&mut self, at: usize, length: u32) -> Told {
+        if self.style.no_payload {
+            return Ok(());
+        }
+        let bytes = self.at_most(at, length);
+        dump::hex_and_ascii(self.out, bytes);
+        self.need(at, length as usize)
     }
 
     fn label(&mut self, entry: u32, first: bool) {

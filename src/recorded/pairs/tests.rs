@@ -28,7 +28,7 @@ fn half(interface: u32, id: u64, time_ns: u64) -> Half<&'static [u8]> {
 fn shown(interfaces: &Interfaces, halves: &[Half<&'static [u8]>]) -> (Vec<(u64, u64)>, usize) {
     let (mut pairs, mut shown) = (Pairs::default(), Vec::new());
     let mut show = |run: Run<'_>| {
-        let id = |half: Option<Half<&[u8]>>, bytes: &[u8]| {
+        let id = |half: Option<&Half<&[u8]>>, bytes: &[u8]| {
             half.map_or(0, |half| {
                 assert!(bytes.contains(&half.bytes[0]));
                 half.packet_id.unwrap()
@@ -37,7 +37,7 @@ fn shown(interfaces: &Interfaces, halves: &[Half<&'static [u8]>]) -> (Vec<(u64, 
         shown.push((id(run.entry, &[0, 2, 3]), id(run.exit, &[1])));
         Ok::<(), Infallible>(())
     };
-    halves.iter().for_each(|half| pairs.take(*half, interfaces, &mut show).unwrap());
+    halves.iter().for_each(|half| pairs.take(half, interfaces, &mut show).unwrap());
     let mut after = 0;
     pairs
         .end(&mut |run| {

@@ -1,102 +1,16 @@
 //! What each line of JSON holds. What is not known is absent.
 
-use serde::ser::{SerializeMap, SerializeSeq};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::bpf::HEAD_LEN;
-use crate::event::{self, Account, Counts, Event, Frame, Losses, Subject, Verdict};
-use crate::packet::{self, Difference, Layer, Layers, Value};
-use crate::plan::{Probes, Side};
+use crate::event::{self, Account, Counts, Event, Losses, Subject, Verdict};
+use crate::packet::{self, Difference, Layer, Value};
+use crate::plan::Probes;
 use crate::sink::localtime::UtcTime;
 
 /// Within one, fields are only added.
-const SCHEMA_VERSION: u32 = 1;
-
-/// One run of a program on a packet.
-#[derive(Serialize)]
-pub struct Packet<'a> {
-    r#type: &'static str,
-    schema_version: u32,
-    time: &'a UtcTime,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    monotonic_ns: Option<Digits>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ifindex: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    netns: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    egress: Option<Egress<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu: Option<u32>,
-    program: Program<'a>,
-    probe: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    packet_id: Option<Digits>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<Verdict>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency_ns: Option<u64>,
-    length: Lengths,
-    packet: Headers<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<Changed<'a>>,
-    #[serde(skip_serializing_if = "Hex::is_empty")]
-    metadata: Hex<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    filtered_at: Option<&'static str>,
-}
-
-impl<'a> Packet<'a> {
-    pub fn new(event: &'a Event<'a>, time: &'a UtcTime, filtered_at: Option<Side>) -> Self {
-        let known = |number: u32| (number != 0).then_some(number);
-        Self {
-            r#type: "packet",
-            schema_version: SCHEMA_VERSION,
-            time,
-            monotonic_ns: event.monotonic_ns.map(Digits),
-            device: event.device.and_then(|device| device.name),
-            ifindex: event.device.and_then(|device| known(device.ifindex)),
-            netns: event.device.and_then(|device| known(device.netns)),
-            queue: event.queue,
-            egress: event.egress.map(|to| Egress { device: to.name, ifindex: to.ifindex, netns: to.netns }),
-            cpu: event.cpu,
-            program: Program { id: event.program_id, name: event.program_name, function: event.function },
-            probe: probe(event),
-            packet_id: event.packet_id.map(Digits),
-            verdict: event.verdict,
-            latency_ns: event.latency_ns,
-            length: Lengths { before: length(event.before), after: length(event.after) },
-            packet: Headers(event.packet().map_or(&[], |frame| frame.bytes)),
-            changed: event.changed.map(|any| Changed::new(event, any)),
-            metadata: Hex(event.metadata),
-            filtered_at: filtered_at.map(|side| if side == Side::Entry { "entry" } else { "exit" }),
-        }
-    }
-}
-
-fn length(frame: Option<Frame<'_>>) -> Option<u32> {
-    frame.and_then(|frame| frame.length)
-}
-
-fn probe(event: &Event<'_>) -> &'static str {
-    match (event.before, event.after) {
-        (Some(_), None) => "entry",
-        (None, Some(_)) => "exit",
-        _ => "both",
-    }
-}
-
-#[derive(Serialize)]
-struct Egress<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<&'a str>,
-    ifindex: u32,
-    netns: u32,
-}
+pub const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Program<'a> {
@@ -115,17 +29,9 @@ impl<'a> Program<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Lengths {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<u32>,
-}
-
 /// What differs, within what was compared.
 #[derive(Serialize)]
-struct Changed<'a> {
+pub struct Changed<'a> {
     any: bool,
     /// Lengths and offsets are compared, and so many bytes from the packet's beginning on.
     compared_bytes: usize,
@@ -166,7 +72,7 @@ struct Moved<'a> {
 }
 
 impl<'a> Changed<'a> {
-    fn new(event: &Event<'a>, any: bool) -> Self {
+    pub fn new(event: &Event<'a>, any: bool) -> Self {
         let what = packet::Change::of(event).map(|change| What {
             pushed: (change.pushed > 0)
                 .then_some(Moved { bytes: change.pushed, headers: HeaderList(change.pushed_layers) }),
@@ -206,19 +112,6 @@ impl Serialize for Fields<'_> {
     }
 }
 
-/// The headers of a frame.
-struct Headers<'a>(&'a [u8]);
-
-impl Serialize for Headers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        for layer in Layers::new(self.0) {
-            list.serialize_element(&Header(layer))?;
-        }
-        list.end()
-    }
-}
-
 struct HeaderList<'a>(Vec<Layer<'a>>);
 
 impl Serialize for HeaderList<'_> {
@@ -253,7 +146,6 @@ impl Serialize for Shown<'_> {
             Value::Number(number) => serializer.serialize_u64(number),
             Value::Bool(is_so) => serializer.serialize_bool(is_so),
             Value::Text(text) => serializer.serialize_str(text),
-            Value::Bytes(bytes) => Hex(bytes).serialize(serializer),
             value => serialize_text(&value, serializer),
         }
     }
@@ -263,30 +155,6 @@ fn serialize_text<S: Serializer>(value: &Value<'_>, serializer: S) -> Result<S::
     let mut text = Vec::with_capacity(48);
     packet::write_value(&mut text, value);
     serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
-}
-
-/// Bytes, in hexadecimal.
-struct Hex<'a>(&'a [u8]);
-
-impl Hex<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for Hex<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_text(&Value::Bytes(self.0), serializer)
-    }
-}
-
-/// A number that JSON's readers would round: as a string.
-struct Digits(u64);
-
-impl Serialize for Digits {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(itoa::Buffer::new().format(self.0))
-    }
 }
 
 impl Serialize for Verdict {
