@@ -437,7 +437,9 @@ impl<'plan> Run<'plan> {
             return Ok(());
         }
         self.drain_all(reader, delivery)?;
-        if self.more {
+        // What a file keeps back for its order, too: only then is it known what was written.
+        delivery.borrow_mut().write_out();
+        if self.more || self.is_blocked() {
             return Ok(());
         }
         for released in self.released.drain(..) {

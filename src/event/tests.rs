@@ -77,4 +77,19 @@ fn what_is_neither_decided_against_nor_delivered_is_under_way_until_it_is_lost()
     so_far.lose(9);
     assert_eq!((so_far.lost, so_far.under_way), (6, 0));
     assert_eq!(Counts::new(&states, delivered, Some(0)), so_far);
+
+fn the_last_words_tell_what_is_late_and_what_could_not_be_written() {
+    let counts = Counts { seen: 9, traced: 7, lost: 2, ..Counts::none() };
+    let devices = vec!["eth0".into(), "eth1".into()];
+    let subject = Subject { program_id: 12, program_name: "xdp_lb".into(), function: "xdp_lb".into(), devices };
+    let account = Account { subject, counts: counts.clone() };
+    assert!(account.to_string().starts_with("xdp_lb#12 on eth0, eth1: 9 seen = "), "{account}");
+    let losses = Losses { unwritten: 2, ..Losses::default() };
+    let summary =
+        Summary { programs: vec![account], total: counts, verdicts: [(Verdict(1), 7)].into(), losses, late: 3 };
+    assert_eq!(
+        summary.to_string(),
+        "9 seen = 0 filtered + 0 skipped + 7 traced + 2 lost; 2 lost because they could not be written; 3 late in the \
+         file; XDP_DROP 100.0 %"
+    );
 }

@@ -120,7 +120,7 @@ impl<'out, F: Format> Capture<'out, F> {
         }
     }
 
-    /// Writes packets that need wait no longer: up to `until_ns`, or half of them.
+    /// Writes packets that need wait no longer: up to `until_ns`, or most of them.
     fn release(&mut self, until_ns: Option<u64>) -> io::Result<()> {
         if self.order.is_empty() {
             return Ok(());
@@ -130,7 +130,7 @@ impl<'out, F: Format> Capture<'out, F> {
         let hand = |packet: &[u8], waiting: &order::Waiting| self.hand(packet, waiting);
         let released = match until_ns {
             Some(until_ns) => order.release(until_ns, hand),
-            None => order.release_half(hand),
+            None => order.release_most(hand),
         };
         self.order = order;
         released

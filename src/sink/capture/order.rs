@@ -68,19 +68,19 @@ impl Order {
         self.late
     }
 
-    /// Hands on the first half of those that wait.
+    /// Hands on most of those that wait, the first: a quarter is as much as CPUs lie apart that are read in turn.
     ///
     /// # Errors
     /// The first one that `hand` answers with; all are handed to it nevertheless.
-    pub fn release_half(&mut self, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
+    pub fn release_most(&mut self, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
         self.waiting.sort_by_key(|one| one.time_ns);
-        self.release_first(self.waiting.len().div_ceil(2), hand)
+        self.release_first(self.waiting.len() - self.waiting.len() / 4, hand)
     }
 
     /// Hands on, in the order of time, those up to `until_ns`.
     ///
     /// # Errors
-    /// As [`Order::release_half`].
+    /// As [`Order::release_most`].
     pub fn release(&mut self, until_ns: u64, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
         // Those of one CPU are in order nearly, which this sort makes good use of.
         self.waiting.sort_by_key(|one| one.time_ns);
@@ -163,12 +163,12 @@ mod tests {
         }
         assert!(order.is_full());
         let mut handed = Vec::new();
-        let failed = order.release_half(|packet, _| {
+        let failed = order.release_most(|packet, _| {
             handed.push(packet[0]);
             Err(io::Error::other("full"))
         });
         assert!(failed.is_err() && !order.is_full());
-        assert_eq!(handed, [0, 1, 2, 3]);
-        assert_eq!(release(&mut order, 4).0, [4; MOST / 8]);
+        assert_eq!(handed, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(release(&mut order, 6).0, [6; MOST / 8]);
     }
 }
