@@ -5,7 +5,7 @@ use super::layers::{Layer, Layers, Protocol};
 use super::names;
 use super::put::Put;
 
-/// Appends words for `count` headers of the frame, from the one with the number `first` on, the Ethernet header being 0.
+/// Appends words for `count` headers of the frame, from the one with the number `first` on; the Ethernet header is 0.
 ///
 /// `vlan 5`; `IP 10.0.0.1 > 10.0.0.2: IPIP`; `IP 10.0.0.1.5000 > 10.0.0.2.4789: VXLAN, vni 100`. An Ethernet header is
 /// told only where it is all there is. Nothing is appended where there are no such headers.

@@ -17,8 +17,9 @@ const A_LINE: usize = 16;
 
 /// Appends the lines that tcpdump puts behind a packet's words, each with a newline in front of it and none behind.
 ///
-/// `bytes` are those of the frame that were captured. `link_header` is what [`Printer::print`](crate::packet::Printer::print)
-/// returned for them: so many bytes are left out; 0 for `-xx`, `-XX` and `-AA`.
+/// `bytes` are those of the frame that were captured. `link_header` is what
+/// [`Printer::print`](crate::packet::Printer::print) returned for them: so many bytes are left out; 0 for `-xx`, `-XX`
+/// and `-AA`.
 pub fn dump(out: &mut Vec<u8>, bytes: &[u8], link_header: usize, form: Dump) {
     let bytes = bytes.get(link_header..).unwrap_or_default();
     match form {

@@ -101,7 +101,8 @@ fn words_are_tcpdumps() {
         }
     }
     println!(
-        "{} packets in {} ways: {compared} compared, {} equal, {different} different, {} of them not explained",
+        "{}: {} packets in {} ways: {compared} compared, {} equal, {different} different, {} of them not explained",
+        tcpdump::version(),
         packets.len(),
         WAYS.len(),
         compared - different,
@@ -110,12 +111,8 @@ fn words_are_tcpdumps() {
     for (name, why) in &occurred {
         println!("different: {name}: {why}");
     }
-    let shown = std::env::var("SHOWN").ok().and_then(|shown| shown.parse().ok()).unwrap_or(10);
-    assert!(
-        unexplained.is_empty(),
-        "packet, flags, tcpdump's words, ours:\n{}",
-        unexplained[..unexplained.len().min(shown)].join("\n")
-    );
+    let shown = &unexplained[..unexplained.len().min(10)];
+    assert!(shown.is_empty(), "{}: packet, flags, tcpdump's words, ours:\n{}", tcpdump::version(), shown.join("\n"));
     assert!(different * 100 <= compared * 3, "more than 3 % differ");
     for difference in DIFFERENCES {
         assert!(occurred.contains_key(difference.name), "no longer different: {}", difference.name);

@@ -68,6 +68,7 @@ fn words_for_broken_packets_are_tcpdumps() {
     }
     let compared = PACKETS * WAYS.len();
     println!("{PACKETS} broken packets in {} ways: {compared} compared, {different} different", WAYS.len());
-    assert!(wrong.is_empty(), "packet, flags, tcpdump's words, ours:\n{}", wrong[..wrong.len().min(10)].join("\n"));
+    let shown = &wrong[..wrong.len().min(10)];
+    assert!(shown.is_empty(), "{}: packet, flags, tcpdump's words, ours:\n{}", tcpdump::version(), shown.join("\n"));
     assert!(different * 100 <= compared * 3, "more than 3 % differ");
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::corpus::Packet;
 
@@ -26,13 +26,24 @@ pub fn write(name: &str, packets: &[Packet]) -> PathBuf {
     path
 }
 
-/// The words for each packet, without its time.
-pub fn read(path: &Path, flags: &[&str], packets: usize) -> Vec<String> {
-    let ran = Command::new("tcpdump").args(["-nn", "-tt"]).args(flags).arg("-r").arg(path).output();
-    let ran = ran.unwrap_or_else(|error| {
+fn run(command: &mut Command) -> Output {
+    let ran = command.output().unwrap_or_else(|error| {
         panic!("tcpdump is what the words are compared with: {error}: `make check-deps` installs it")
     });
-    assert!(ran.status.success(), "tcpdump {flags:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    ran
+}
+
+/// `tcpdump version 4.99.3` is the one whose words are ours; others have changed some.
+pub fn version() -> String {
+    let told = run(Command::new("tcpdump").arg("--version"));
+    let told = [told.stdout, told.stderr].map(|words| String::from_utf8(words).unwrap()).concat();
+    told.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The words for each packet, without its time.
+pub fn read(path: &Path, flags: &[&str], packets: usize) -> Vec<String> {
+    let ran = run(Command::new("tcpdump").args(["-nn", "-tt"]).args(flags).arg("-r").arg(path));
     let told = String::from_utf8(ran.stdout).unwrap();
     let mut rest = told.as_str();
     let mut words = Vec::new();
