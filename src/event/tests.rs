@@ -77,7 +77,9 @@ fn what_is_neither_decided_against_nor_delivered_is_under_way_until_it_is_lost()
     so_far.lose(9);
     assert_eq!((so_far.lost, so_far.under_way), (6, 0));
     assert_eq!(Counts::new(&states, delivered, Some(0)), so_far);
+}
 
+#[test]
 fn the_last_words_tell_what_is_late_and_what_could_not_be_written() {
     let counts = Counts { seen: 9, traced: 7, lost: 2, ..Counts::none() };
     let devices = vec!["eth0".into(), "eth1".into()];

@@ -17,7 +17,8 @@ impl<'a> Run<'a> {
         // The file's clock may be coarser than what it says of the latency.
         let latency_ns = either(|half| half.latency_ns).or(apart_ns);
         let began_ns = exit.map(|exit| exit.time_ns.saturating_sub(latency_ns.unwrap_or(0)));
-        let (before, after) = (entry.map(frame), exit.map(frame));
+        let [of_entry, of_exit] = entry.or(exit).map_or([0; 2], |half| half.metadata);
+        let (before, after) = (entry.map(|half| frame(half, of_entry)), exit.map(|half| frame(half, of_exit)));
         Event {
             time_ns: entry.map(|entry| entry.time_ns).or(began_ns).unwrap_or(0),
             monotonic_ns: None,
@@ -25,7 +26,7 @@ impl<'a> Run<'a> {
             device: interface.and_then(|interface| interface.device.as_deref()).map(device),
             queue: entry.and_then(|half| half.queue).or(exit.and_then(|half| half.queue)),
             egress: None,
-            cpu: None,
+            cpu: entry.and_then(|half| half.cpu).or(exit.and_then(|half| half.cpu)),
             function: interface.and_then(|interface| interface.function.as_deref()),
             program_name: None,
             program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
@@ -33,7 +34,7 @@ impl<'a> Run<'a> {
             latency_ns,
             before,
             after,
-            moved: None,
+            moved: entry.or(exit).and_then(Half::moved),
             changed: before.zip(after).and_then(|(before, after)| is_changed(before, after)),
             metadata: &[],
         }
@@ -45,14 +46,15 @@ fn device(name: &str) -> Device<'_> {
     Device { netns: 0, ifindex: 0, name: Some(name) }
 }
 
-fn frame<'a>(half: &Half<&'a [u8]>) -> Frame<'a> {
-    Frame { length: Some(half.length), metadata: 0, bytes: half.bytes }
+fn frame<'a>(half: &Half<&'a [u8]>, metadata: u16) -> Frame<'a> {
+    Frame { length: Some(half.length), metadata, bytes: half.bytes }
 }
 
 /// Whether the lengths or the first bytes differ; None where what was captured is the same, and is not all that is compared.
 fn is_changed(before: Frame<'_>, after: Frame<'_>) -> Option<bool> {
     let captured = before.bytes.len().min(after.bytes.len()).min(HEAD_LEN);
-    let is_same = before.length == after.length && before.bytes.get(..captured) == after.bytes.get(..captured);
+    let is_same = (before.length, before.metadata) == (after.length, after.metadata)
+        && before.bytes.get(..captured) == after.bytes.get(..captured);
     let is_all = before.length.is_some_and(|length| captured >= HEAD_LEN.min(length as usize));
     (!is_same || is_all).then_some(!is_same)
 }

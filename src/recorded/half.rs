@@ -17,6 +17,11 @@ pub struct Half<B> {
     pub verdict: Option<Verdict>,
     pub latency_ns: Option<u64>,
     pub program_id: Option<u32>,
+    pub cpu: Option<u32>,
+    /// By how many bytes the packet's beginning was moved; ours don't tell where it wasn't.
+    pub moved: Option<i32>,
+    /// Bytes of metadata, before and after.
+    pub metadata: [u16; 2],
     /// Bytes on the wire.
     pub length: u32,
     /// The first of them.
@@ -34,15 +39,37 @@ impl<B> Half<B> {
             verdict: None,
             latency_ns: None,
             program_id: None,
+            cpu: None,
+            moved: None,
+            metadata: [0; 2],
             length,
             bytes,
         }
     }
 
+    /// By how many bytes the packet's beginning was moved: where a file of ours doesn't tell, it wasn't.
+    pub fn moved(&self) -> Option<i32> {
+        self.moved.or(self.cpu.map(|_| 0))
+    }
+
     /// The same with its bytes elsewhere.
     pub fn with<C>(&self, bytes: C) -> Half<C> {
-        let Self { interface, time_ns, packet_id, queue, verdict, latency_ns, program_id, length, .. } = *self;
-        Half { interface, time_ns, packet_id, queue, verdict, latency_ns, program_id, length, bytes }
+        let Self { interface, time_ns, packet_id, queue, verdict, latency_ns, program_id, .. } = *self;
+        let Self { cpu, moved, metadata, length, .. } = *self;
+        Half {
+            interface,
+            time_ns,
+            packet_id,
+            queue,
+            verdict,
+            latency_ns,
+            program_id,
+            cpu,
+            moved,
+            metadata,
+            length,
+            bytes,
+        }
     }
 }
 
@@ -100,24 +127,42 @@ impl<'a> Half<&'a [u8]> {
         }
     }
 
-    /// `latency 412 ns, program 12`; anything else was written by others, and tells us nothing.
-    fn take_comment(&mut self, mut rest: &[u8]) {
-        loop {
-            if let Some(words) = rest.strip_prefix(b"program ") {
-                let (id, behind) = number(words);
-                let is_whole = behind.is_empty() || behind.starts_with(b",");
-                self.program_id = id.filter(|_| is_whole).and_then(|id| id.try_into().ok()).or(self.program_id);
-                rest = behind;
-            } else if let Some(words) = rest.strip_prefix(b"latency ") {
-                let (latency, behind) = number(words);
-                let is_whole = behind == b" ns" || behind.starts_with(b" ns,");
-                self.latency_ns = latency.filter(|_| is_whole).or(self.latency_ns);
-                rest = behind;
+    /// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8`; anything else was written by others, and tells us
+    /// nothing.
+    fn take_comment(&mut self, comment: &[u8]) {
+        for words in comment.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let Some(blank) = words.iter().position(|byte| *byte == b' ') else { continue };
+            let (word, value) = (&words[..blank], &words[blank + 1..]);
+            match word {
+                b"program" => self.program_id = whole(value).or(self.program_id),
+                b"latency" => {
+                    self.latency_ns = value.strip_suffix(b" ns").and_then(whole::<u64>).or(self.latency_ns);
+                }
+                b"cpu" => self.cpu = whole(value).or(self.cpu),
+                b"moved" => self.moved = moved(value).or(self.moved),
+                b"metadata" => self.metadata = metadata(value).unwrap_or(self.metadata),
+                _ => {}
             }
-            let Some(comma) = rest.iter().position(|byte| *byte == b',') else { return };
-            rest = rest.get(comma + 1..).unwrap_or_default().trim_ascii_start();
         }
     }
+}
+
+/// A decimal number and nothing else, if it fits.
+fn whole<N: TryFrom<u64>>(text: &[u8]) -> Option<N> {
+    let (number, behind) = number(text);
+    number.filter(|_| behind.is_empty())?.try_into().ok()
+}
+
+fn moved(text: &[u8]) -> Option<i32> {
+    match text.strip_prefix(b"-") {
+        Some(backward) => whole::<u32>(backward).and_then(|by| i32::try_from(-i64::from(by)).ok()),
+        None => whole::<u32>(text).and_then(|by| by.try_into().ok()),
+    }
+}
+
+fn metadata(text: &[u8]) -> Option<[u16; 2]> {
+    let blank = text.iter().position(|byte| *byte == b' ')?;
+    Some([whole(&text[..blank])?, whole(&text[blank + 1..])?])
 }
 
 fn parse_verdict(value: &[u8], order: Order) -> Option<Verdict> {

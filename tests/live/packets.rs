@@ -90,6 +90,9 @@ fn is_changed(program: &str, words: &str, expected: &[u8]) {
         assert!(line.ends_with(&format!(" IP 192.0.2.2.40000 > 192.0.2.1.20000: UDP, length 958 [{words}]")), "{line}");
     }
     judge(&files[0], &[1000, expected.len()]);
+    // A file says the same of it as the line did.
+    let read = output(&[XDPTRACE, "read", &files[0], "udp"]);
+    assert!(read.ends_with(&format!(" IP 192.0.2.2.40000 > 192.0.2.1.20000: UDP, length 958 [{words}]\n")), "{read}");
     for (path, kept) in files.iter().zip([300, 300, expected.len(), expected.len()]) {
         let [before, after] = before_and_after(path);
         assert_eq!((before.length, after.length), (1000, expected.len() as u32), "{path}");

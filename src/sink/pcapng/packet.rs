@@ -5,7 +5,7 @@
 //! it wrote 2.9 million packets a second where this writes 4.8, and a file at 33 % of `cat`'s speed, this at 53 % (benches/pcapng.rs).
 
 use crate::event::Event;
-use crate::sink::bytes::digits;
+use crate::sink::bytes::{digits, name};
 use crate::sink::capture::{Captured, End};
 
 /// The type of the block.
@@ -75,7 +75,8 @@ const fn halves(number: u64) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// `latency 412 ns, program 12`, for people: Wireshark shows it.
+/// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8, egress eth1`, for people, whom Wireshark shows it, and for
+/// `xdptrace read`. By how much the packet's beginning was moved, metadata and egress stand there only where there is any.
 fn write_comment(out: &mut Vec<u8>, event: &Event<'_>) {
     words(out, [head(code::COMMENT, 0)]);
     let start = out.len();
@@ -89,9 +90,32 @@ fn write_comment(out: &mut Vec<u8>, event: &Event<'_>) {
         Some(id) => digits(out, id.into()),
         None => out.push(b'?'),
     }
+    write_rest(out, event);
     let length = out.len() - start;
     out[start - 2..start].copy_from_slice(&(length as u16).to_ne_bytes());
     pad(out, length);
+}
+
+fn write_rest(out: &mut Vec<u8>, event: &Event<'_>) {
+    if let Some(cpu) = event.cpu {
+        out.extend_from_slice(b", cpu ");
+        digits(out, cpu.into());
+    }
+    if let Some(moved) = event.moved.filter(|moved| *moved != 0) {
+        out.extend_from_slice(if moved < 0 { b", moved -" } else { b", moved " });
+        digits(out, moved.unsigned_abs().into());
+    }
+    let metadata = [event.before, event.after].map(|frame| frame.map_or(0, |frame| frame.metadata));
+    if metadata != [0, 0] {
+        out.extend_from_slice(b", metadata ");
+        digits(out, metadata[0].into());
+        out.push(b' ');
+        digits(out, metadata[1].into());
+    }
+    if let Some(to) = event.egress.and_then(|egress| egress.name) {
+        out.extend_from_slice(b", egress ");
+        name(out, to);
+    }
 }
 
 /// As many zeros as it takes to fill the last four.

@@ -145,7 +145,7 @@ fn a_packet_before_and_after_has_its_times_lengths_and_options() {
         (5, 0x1_0000_0007_u64.to_ne_bytes().to_vec()),
         (6, 3_u32.to_ne_bytes().to_vec()),
         (7, [&[2], &3_u64.to_ne_bytes()[..]].concat()),
-        (1, b"latency 412 ns, program 12".to_vec()),
+        (1, b"latency 412 ns, program 12, cpu 0".to_vec()),
     ];
     for (packet, time_ns, length) in [(packets[0], EVENT.time_ns, 42), (packets[1], EVENT.time_ns + 412, 1000)] {
         assert_eq!(u64::from(u32_at(packet, 4)) << 32 | u64::from(u32_at(packet, 8)), time_ns);
@@ -163,7 +163,7 @@ fn what_is_not_known_is_left_out() {
     let blocks = blocks(&file);
     let codes: Vec<u16> = options(&blocks[2].1, 64).iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [2, 5, 1]);
-    assert_eq!(options(&blocks[2].1, 64)[2].1, b"program 12");
+    assert_eq!(options(&blocks[2].1, 64)[2].1, b"program 12, cpu 0");
     assert!(options(&blocks[1].1, 8)[0].1.ends_with(b"@fexit"));
 }
 
