@@ -90,7 +90,7 @@ fn style(look: &Look) -> Style {
         link_level: look.link_level,
         absolute_sequence: look.absolute_sequence,
         unchecked_sums: look.unchecked_sums,
-        no_payload: look.verbosity == 0 || look.dump.is_some(),
+        no_payload: look.verbosity == 0 || matches!(look.dump, Some(Dump::Hex(_) | Dump::HexAscii(_))),
     }
 }
 
