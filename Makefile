@@ -8,12 +8,13 @@
 #                LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
+#   make picture the README's picture of a terminal, from a real run in a VM
 #   make build   the release binary: target/release/xdptrace
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build demo test live bench check fuzz fresh clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build demo test live bench check fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -22,7 +23,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-config make
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
-CHECK_PACKAGES := tcpdump
+CHECK_PACKAGES := jq tcpdump
 TEST_PACKAGES := bpftool ethtool procps tcpdump tshark xdp-tools
 BENCH_PACKAGES := tcpdump tshark util-linux xdp-tools
 
@@ -63,6 +64,13 @@ fuzz: deps
 	    cargo fuzz run $$fuzzed target/fuzz/$$fuzzed fuzz/corpus/$$fuzzed -- \
 	        -max_total_time=$(TIME) -print_final_stats=1 || exit 1; \
 	done
+
+# The README's picture, made anew by a real run.
+picture: build vm-deps
+	cargo build --release --locked --features live
+	object=$$(ls -t target/release/build/*/out/balancer.bpf.o | head -1) && \
+	tests/vm/run -- tests/picture/run $(BINARY) $$object | tests/picture/svg >tests/picture/text.svg.new
+	mv tests/picture/text.svg.new tests/picture/text.svg
 
 fresh: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"

@@ -152,6 +152,14 @@ fn a_pushed_header() {
 }
 
 #[test]
+fn a_tunnels_header_is_told_by_its_addresses() {
+    let original = frame(1000);
+    let outer = [&[0x45, 0, 0x03, 0xee, 0, 0, 0x40, 0, 64, 4, 0, 0][..], &[10, 0, 0, 1, 10, 0, 0, 2]].concat();
+    let words = "pushed 20: IP 10.0.0.1 > 10.0.0.2: IPIP";
+    is_changed("tunnels", words, &[&original[..14], &outer, &original[14..]].concat());
+}
+
+#[test]
 fn a_popped_header() {
     is_changed("pops", "popped 4", &frame(1000)[4..]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Programs that change packets: datagrams to our ports, which they then drop. What else comes passes as it is. */
 #include "ports.h"
+#include "tunnel.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -38,6 +39,16 @@ int pushes(struct xdp_md *ctx)
 	for (int i = 0; i < 20; i++)
 		data[i] = 0xa0 + i;
 	return XDP_DROP;
+}
+
+/* Into a tunnel. */
+SEC("xdp")
+int tunnels(struct xdp_md *ctx)
+{
+	count_port(ctx);
+	if (protocol_of(ctx) != UDP)
+		return XDP_PASS;
+	return push_ipip(ctx) ? XDP_ABORTED : XDP_DROP;
 }
 
 /* The first 4 bytes go. */
