@@ -7,10 +7,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 mod files;
 mod letters;
 mod show;
+mod xdpdump;
 
 pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
+pub use xdpdump::{LoadMode, Xdpdump};
 
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
 #[derive(Debug, Parser)]
@@ -107,15 +109,22 @@ pub struct Trace {
     #[arg(long, value_name = "NAME")]
     pub allow_hazard: Vec<String>,
     /// Where the NIC has no XDP program, attach one that passes everything [generic, native; default: the kernel's choice]
-    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    #[arg(long, alias = "load-xdp-program", value_name = "MODE")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub passthrough: Option<Passthrough>,
+    /// Have the NIC take frames for others as well, while it is traced
+    #[arg(short = 'P', long)]
+    pub promiscuous_mode: bool,
+    /// xdpdump's words
+    #[command(flatten)]
+    pub xdpdump: Xdpdump,
     /// Read this file instead, as `xdptrace read`
     #[arg(short, value_name = "FILE", conflicts_with_all = NOT_OF_FILES)]
     pub read: Option<PathBuf>,
 }
 
 /// What has no meaning for packets that were recorded.
-const NOT_OF_FILES: [&str; 24] = [
+const NOT_OF_FILES: [&str; 27] = [
     "device",
     "netns",
     "prog",
@@ -140,6 +149,9 @@ const NOT_OF_FILES: [&str; 24] = [
     "dump",
     "allow_hazard",
     "passthrough",
+    "promiscuous_mode",
+    "load_xdp_mode",
+    "perf_wakeup",
 ];
 
 /// Which runs are shown, and how: what tracing and reading have in common.
@@ -283,6 +295,7 @@ pub enum Passthrough {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Probe {
     /// fentry and fexit
+    #[value(aliases = ["entry,exit", "exit,entry"])]
     Both,
     /// fexit alone
     Exit,

@@ -141,6 +141,8 @@ impl Lockdown {
 pub enum Capability {
     /// Attach XDP programs.
     NetAdmin = 12,
+    /// Open packet sockets.
+    NetRaw = 13,
     /// Open BPF programs by their id; stands for [`Capability::Perfmon`] and [`Capability::Bpf`] too.
     SysAdmin = 21,
     /// Have a BPF program read the kernel's memory. Since Linux 5.8.

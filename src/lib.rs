@@ -12,6 +12,7 @@
 //!            privileges   what this user must be allowed
 //!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
 //!            passthrough  a program of our own where the NIC has none
+//!            promiscuous  a NIC that takes frames for others as well
 //!            layout       the kernel's BTF → the little of it that loading takes
 //!            probe        fentry and fexit: loaded, aimed at a target, attached
 //!            follow       … for each target, in step with what comes and goes
@@ -56,6 +57,7 @@ pub mod plan;
 pub mod privileges;
 pub mod probe;
 pub mod progress;
+pub mod promiscuous;
 pub mod reader;
 pub mod recorded;
 pub mod refusal;

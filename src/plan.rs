@@ -14,11 +14,13 @@ use crate::failure::Failure;
 
 mod capture;
 mod look;
+mod passthrough;
 mod reading;
 mod selection;
 
 pub use capture::{Capture, Format, Rotation};
 pub use look::{Dump, Look, Times};
+pub use passthrough::Passthrough;
 pub use reading::Reading;
 use selection::parse_duration;
 pub use selection::{Filter, Probes, Selection, Side};
@@ -136,6 +138,8 @@ pub struct Tracing {
     pub allowed_hazards: Vec<String>,
     /// Whether and how to attach a program where the NIC has none.
     pub passthrough: Option<Passthrough>,
+    /// Have NICs take frames for others as well.
+    pub promiscuous: bool,
     /// Which runs, and what of them.
     pub selection: Selection,
     /// Stop after so many.
@@ -161,17 +165,6 @@ pub enum Output {
     Json,
     /// The article's lines: one at fentry, one at fexit.
     Classic,
-}
-
-/// How a pass-through program is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passthrough {
-    /// As the kernel chooses: native where the driver has XDP, else generic.
-    Auto,
-    /// In the network stack, with any driver.
-    Generic,
-    /// In the driver.
-    Native,
 }
 
 impl Plan {
@@ -238,7 +231,8 @@ impl Plan {
             scope,
             wait: trace.wait,
             follow: !trace.no_follow,
-            passthrough: trace.passthrough.map(Passthrough::from),
+            passthrough: Passthrough::of(&trace)?,
+            promiscuous: trace.promiscuous_mode,
             output: Output::of(&trace.shown),
             capture: Capture::of(&trace)?,
             selection: Selection::new(&trace)?,
@@ -255,16 +249,6 @@ impl Plan {
         match features {
             Ok(features) => Ok(Self::RestoreFeatures { ifindex, features }),
             Err(_) => Err(Failure::usage("restore-features is for xdptrace's own use")),
-        }
-    }
-}
-
-impl From<cli::Passthrough> for Passthrough {
-    fn from(mode: cli::Passthrough) -> Self {
-        match mode {
-            cli::Passthrough::Auto => Self::Auto,
-            cli::Passthrough::Generic => Self::Generic,
-            cli::Passthrough::Native => Self::Native,
         }
     }
 }

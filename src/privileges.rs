@@ -41,6 +41,14 @@ pub fn check_attaching() -> Result<()> {
     need(Capability::NetAdmin, "CAP_NET_ADMIN (to attach the pass-through program)")
 }
 
+/// Checks what having a NIC take frames for others takes beyond that.
+///
+/// # Errors
+/// Names what is missing and what it is for.
+pub fn check_promiscuous() -> Result<()> {
+    need(Capability::NetRaw, "CAP_NET_RAW (for -P, to have the NIC take frames for others)")
+}
+
 fn need(capability: Capability, name: &str) -> Result<()> {
     if !Capabilities::effective()?.has(capability) {
         bail!(Failure::unable(format!("not privileged: {name} is missing: run xdptrace with sudo")));

@@ -24,6 +24,7 @@ use crate::plan::{Devices, Scope, Selector, Tracing};
 use crate::privileges;
 use crate::probe::{self, Filter, Maps};
 use crate::progress::{Now, Progress};
+use crate::promiscuous::Promiscuous;
 use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
@@ -50,6 +51,9 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, outputs: &[&Outlet], signals: 
     let filter = Filter::compile(&plan.selection.filter)?;
     refusal::capture_messages();
     privileges::check_tracing()?;
+    if plan.promiscuous {
+        privileges::check_promiscuous()?;
+    }
     if !probe::can_read() && (filter.is_some() || plan.selection.changed) {
         return Err(Failure::unable(
             "a filter and --changed take reading packets, which kernel lockdown (confidentiality) forbids: leave them out, or boot \
@@ -117,6 +121,7 @@ struct Run<'plan> {
     outputs: &'plan [&'plan Outlet],
     watch: Watch<'plan>,
     follow: Follow<'plan>,
+    promiscuous: Promiscuous,
     batches: Batches,
     /// What was seen last, while there is more to attach to.
     unfinished: Option<View>,
@@ -153,6 +158,7 @@ impl<'plan> Run<'plan> {
             outputs,
             follow: Follow::new(plan, filter, maps, watch.netns()),
             watch,
+            promiscuous: Promiscuous::default(),
             batches,
             unfinished: None,
             is_settled: false,
@@ -329,6 +335,9 @@ impl<'plan> Run<'plan> {
         for _ in 0..TRIES {
             if let Some(view) = self.watch.look()? {
                 let vanished = self.attach_all(&view, &mut refused)?;
+                if self.plan.promiscuous {
+                    self.promiscuous.hold(&view)?;
+                }
                 if !vanished {
                     break;
                 }
@@ -398,6 +407,9 @@ impl<'plan> Run<'plan> {
             self.settle(reader, delivery)?;
             return Ok(Ok(()));
         };
+        if let Some(refused) = self.plan.promiscuous.then(|| self.promiscuous.keep(&view)).flatten() {
+            delivery.borrow_mut().notice(&Notice::NotTraced(refused));
+        }
         let step = self.follow.step(&view, self.is_settled && !self.plan.follow)?;
         self.watch.set_own(self.follow.own_programs());
         // The last records of what was let go of, and perhaps the first ones of what has come.

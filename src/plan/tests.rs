@@ -84,6 +84,36 @@ fn passthrough_takes_its_mode_after_an_equals_sign_only() {
 }
 
 #[test]
+fn xdpdumps_words_mean_what_they_mean_there() {
+    for (theirs, ours) in [
+        ("--interface eth0 --rx-capture entry", "-i eth0 --probe entry"),
+        ("-i eth0 --rx-capture=exit", "-i eth0 --probe exit"),
+        ("-i eth0 --rx-capture entry,exit", "-i eth0 --probe both"),
+        ("-i eth0 --rx-capture=exit,entry", "-i eth0"),
+        ("-i eth0 --program-names xdp_lb@12,all", "-i eth0 -p xdp_lb@12,all"),
+        ("-i eth0 --snapshot-length=16 --hex", "-i eth0 -s 16 -x"),
+        ("-i eth0 --write f", "-i eth0 -w f"),
+        ("-i eth0 --perf-wakeup 32 --verbose", "-i eth0 -v"),
+        ("-i eth0 --promiscuous-mode", "-i eth0 -P"),
+        ("-i eth0 --load-xdp-program icmp", "-i eth0 --passthrough icmp"),
+        ("-i eth0 --load-xdp-program --load-xdp-mode unspecified", "-i eth0 --passthrough"),
+        ("-i eth0 --load-xdp-program --load-xdp-mode native", "-i eth0 --passthrough=native"),
+        ("-i eth0 --load-xdp-mode=skb --load-xdp-program", "-i eth0 --passthrough=generic"),
+        // Nothing is attached.
+        ("-i eth0 --load-xdp-mode hw", "-i eth0"),
+    ] {
+        assert_eq!(tracing(theirs), tracing(ours), "{theirs}");
+    }
+    assert_eq!(plan("--list-interfaces").unwrap(), plan("-D").unwrap());
+    assert!(tracing("-i eth0 -P").promiscuous && !tracing("-i eth0").promiscuous);
+    // They don't crowd the help.
+    let Plan::Print(help) = plan("--help").unwrap() else { panic!("no help") };
+    for word in ["--load-xdp", "--perf-wakeup", "--rx-capture", "--program-names", "--list-interfaces", "entry,exit"] {
+        assert!(!help.contains(word), "{word}");
+    }
+}
+
+#[test]
 fn every_wrong_word_is_refused_in_one_line() {
     for words in [
         "-o text",
@@ -118,6 +148,11 @@ fn every_wrong_word_is_refused_in_one_line() {
         "read x -w y",
         "-r x -i eth0",
         "-r x --probe exit",
+        "-r x -P",
+        "-i eth0 --rx-capture entry,entry",
+        "-i eth0 --perf-wakeup x",
+        "-i eth0 --load-xdp-program --load-xdp-mode hw",
+        "-i eth0 --passthrough=native --load-xdp-mode skb",
     ] {
         let error = plan(words).unwrap_err();
         assert_eq!(crate::failure::status(&error), crate::failure::Status::Usage, "{words}");

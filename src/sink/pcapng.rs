@@ -8,6 +8,7 @@ mod packet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use byteorder_slice::NativeEndian;
+use nix::sys::utsname::uname;
 use pcap_file::pcapng::Block;
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
@@ -94,10 +95,11 @@ impl Format for Pcapng {
         self.described = 0;
         let endianness = if cfg!(target_endian = "big") { Endianness::Big } else { Endianness::Little };
         let (major_version, minor_version, section_length) = (1, 0, UNKNOWN_LENGTH);
-        let options = vec![
+        let mut options = vec![
             SectionHeaderOption::Comment(COMMENT.into()),
             SectionHeaderOption::UserApplication(USER_APPLICATION.into()),
         ];
+        options.extend(machine());
         let section = SectionHeaderBlock { endianness, major_version, minor_version, section_length, options };
         write(out, &Block::SectionHeader(section));
     }
@@ -143,6 +145,16 @@ impl Format for Pcapng {
             write(out, &Block::InterfaceStatistics(InterfaceStatisticsBlock { interface_id, timestamp, options }));
         }
     }
+}
+
+/// Where packets were captured, in xdpdump's words: uname's.
+fn machine() -> impl Iterator<Item = SectionHeaderOption<'static>> {
+    uname().into_iter().flat_map(|uname| {
+        let system = [uname.sysname(), uname.nodename(), uname.release(), uname.version()];
+        let system = system.map(|word| word.to_string_lossy()).join(" ");
+        let hardware = uname.machine().to_string_lossy().into_owned();
+        [SectionHeaderOption::Hardware(hardware.into()), SectionHeaderOption::OS(system.into())]
+    })
 }
 
 fn write(out: &mut Vec<u8>, block: &Block<'_>) {
