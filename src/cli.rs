@@ -102,6 +102,9 @@ pub struct Trace {
     /// Allow more than 5 % of the available memory for the rings
     #[arg(long)]
     pub force: bool,
+    /// Exit with status 5 if anything was lost
+    #[arg(long)]
+    pub fail_on_loss: bool,
     /// Print the filter, as libpcap compiles it and as it runs in the kernel, and stop; -dd as C, -ddd as numbers
     #[arg(short = 'd', action = clap::ArgAction::Count)]
     pub dump: u8,
@@ -124,7 +127,7 @@ pub struct Trace {
 }
 
 /// What has no meaning for packets that were recorded.
-const NOT_OF_FILES: [&str; 27] = [
+const NOT_OF_FILES: [&str; 28] = [
     "device",
     "netns",
     "prog",
@@ -146,6 +149,7 @@ const NOT_OF_FILES: [&str; 27] = [
     "reopen_on_hup",
     "buffer_size",
     "force",
+    "fail_on_loss",
     "dump",
     "allow_hazard",
     "passthrough",

@@ -15,6 +15,8 @@ pub enum Status {
     Unable = 3,
     /// The device or the program is missing, or cannot be traced.
     NoTarget = 4,
+    /// Something was lost, and that was to count as a failure.
+    Loss = 5,
 }
 
 /// A failure whose cause is known: one line with what failed on what and the remedy, and its exit status.

@@ -154,6 +154,8 @@ pub struct Tracing {
     pub ring_kib: Option<u64>,
     /// However much of the available memory that is.
     pub force: bool,
+    /// A loss is a failure.
+    pub fail_on_loss: bool,
 }
 
 /// How events are shown in lines.
@@ -240,6 +242,7 @@ impl Plan {
             duration: trace.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?,
             ring_kib: trace.buffer_size,
             force: trace.force,
+            fail_on_loss: trace.fail_on_loss,
             allowed_hazards: trace.allow_hazard,
         })))
     }

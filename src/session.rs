@@ -87,8 +87,16 @@ fn trace_scope(
         (Err(error), Err(unrestored)) => Err(error.context(format!("{unrestored:#}"))),
         (Err(error), Ok(())) => Err(error),
         (Ok((summary, ended)), restored) => {
+            let lost = summary.total.lost;
             sink.notice(&Notice::Ended(summary))?;
-            ended.and(restored)
+            ended.and(restored)?;
+            match lost {
+                1.. if plan.fail_on_loss => Err(Failure::with(
+                    Status::Loss,
+                    format!("{lost} lost, which --fail-on-loss makes a failure: larger rings (-B) or a filter help"),
+                )),
+                _ => Ok(()),
+            }
         }
     }
 }

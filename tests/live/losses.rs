@@ -53,7 +53,7 @@ impl Counted {
 
 /// The last words, of which the traced runs are the lines that were printed.
 fn counts(ended: &Ended) -> Counts {
-    assert!(ended.status.success(), "{:?}: {:#?}", ended.status, ended.stderr);
+    assert!(matches!(ended.status.code(), Some(0 | 5)), "{:?}: {:#?}", ended.status, ended.stderr);
     let counts = ended.counts();
     assert_eq!(counts.traced, ended.stdout.len() as u64, "{:#?}", ended.stderr);
     counts
@@ -94,7 +94,7 @@ fn a_tracer_stopped_in_a_flood_counts_what_it_loses() {
 fn the_last_runs_are_the_lost_ones() {
     let nic = quiet_nic();
     let counted = Counted::drop_on(&nic);
-    let tracer = Tracer::start(&nic, &SMALL_RINGS);
+    let tracer = Tracer::start(&nic, &[&SMALL_RINGS[..], &["--fail-on-loss"]].concat());
     tracer.send("STOP");
     Flood::send(&nic, 2 * TOO_MANY);
     let runs = counted.runs.settle();
@@ -102,7 +102,11 @@ fn the_last_runs_are_the_lost_ones() {
     // Pending until it goes on.
     tracer.send("INT");
     tracer.send("CONT");
-    assert_overflow(&tracer.wait(), runs);
+    let mut ended = tracer.wait();
+    assert_eq!(ended.status.code(), Some(5), "{:?}", ended.stderr);
+    let refusal = ended.stderr.pop().unwrap();
+    let counts = assert_overflow(&ended, runs);
+    assert!(refusal.starts_with(&format!("xdptrace: {} lost, which --fail-on-loss ", counts.lost)), "{refusal}");
 }
 
 #[test]
