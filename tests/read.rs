@@ -158,3 +158,25 @@ fn lines_of_a_pipe_come_at_once_and_a_signal_ends_the_waiting() {
     assert_eq!(reader.wait().unwrap().code(), Some(0));
     drop(pipe);
 }
+
+/// `script` makes a terminal of a pipe.
+#[test]
+fn a_verdict_is_coloured_on_a_terminal_unless_the_user_says_no() {
+    let on_a_terminal = |environment: &str, words: &str| {
+        let command = format!("{environment} {} read -c 1 {words} xdptrace.pcapng", env!("CARGO_BIN_EXE_xdptrace"));
+        let mut script = Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).current_dir(path(".")).env("TERM", "xterm").env_remove("NO_COLOR");
+        let done = script.stdin(Stdio::null()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let green = " \u{1b}[32mXDP_PASS\u{1b}[0m ";
+    assert!(on_a_terminal("", "").contains(green));
+    assert!(on_a_terminal("NO_COLOR=", "").contains(green), "an empty NO_COLOR says nothing");
+    for (environment, words) in [("NO_COLOR=1", ""), ("TERM=dumb", ""), ("", "--color never"), ("", "-o json")] {
+        let shown = on_a_terminal(environment, words);
+        assert!(shown.contains("XDP_PASS") && !shown.contains('\u{1b}'), "{environment} {words}: {shown:?}");
+    }
+    assert!(lines(&["read", "xdptrace.pcapng"], b"").iter().all(|line| !line.contains('\u{1b}')));
+    assert!(lines(&["read", "xdptrace.pcapng", "--color=always"], b"")[0].contains(green));
+}
