@@ -140,3 +140,15 @@ fn a_terminal_shows_how_a_file_grows() {
     assert!(all.contains(" + 3 traced + 0 lost; XDP_PASS 100.0 %\u{1b}[K"), "{all:?}");
     std::fs::remove_file(&path).unwrap();
 }
+
+#[test]
+fn a_duration_ends_the_run_by_itself() {
+    let nic = passing();
+    let tracer = Tracer::start(&nic, &["-i", "veth0", "--duration", "2s", "icmp"]);
+    let began = std::time::Instant::now();
+    nic.ping(2);
+    let ended = tracer.wait();
+    let took = began.elapsed().as_secs_f64();
+    assert_eq!((ended.status.code(), ended.counts().traced), (Some(0), 2), "{ended:?}");
+    assert!((1.5..8.0).contains(&took), "{took} s");
+}
