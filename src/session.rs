@@ -28,7 +28,7 @@ use crate::reader::{self, Reader};
 use crate::refusal;
 use crate::sink::{Notice, Sink};
 use crate::stop::Signals;
-use crate::target::{self, Depth, Device, Guards, Refused, View, Watch};
+use crate::target::{self, Depth, Device, Guards, Refused, Target, View, Watch};
 
 /// How long to sleep at most before looking at the stop flag, at the devices, at the clock and at what CPUs have gathered.
 /// A record waits for two of these at most, and is not to be more than 100 ms late.
@@ -351,7 +351,7 @@ impl<'plan> Run<'plan> {
             return Ok(());
         }
         for traced in self.follow.traced() {
-            delivery.notice(&attached(traced, false));
+            self.tell_attached(traced, false, &mut delivery);
         }
         for (refused, _) in refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
@@ -451,10 +451,22 @@ impl<'plan> Run<'plan> {
         Ok(())
     }
 
+    fn tell_attached(&self, traced: &Traced, is_late: bool, delivery: &mut Delivery<'_>) {
+        let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
+        let Target { probes, devices, .. } = &traced.target;
+        delivery.notice(&Notice::Attached { subject: traced.target.subject(), probes: *probes, is_late, missed });
+        for device in devices.iter().filter(|_| self.plan.capture.is_some()) {
+            // Not every driver says something.
+            if let Ok(driver) = target::driver(device) {
+                delivery.notice(&Notice::Driver { device: device.clone(), driver });
+            }
+        }
+    }
+
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
-            delivery.notice(&attached(new, true));
+            self.tell_attached(new, true, &mut delivery);
         }
         for old in &step.detached {
             delivery.notice(&Notice::Detached(old.target.subject()));
@@ -466,11 +478,6 @@ impl<'plan> Run<'plan> {
             delivery.notice_listening();
         }
     }
-}
-
-fn attached(traced: &Traced, is_late: bool) -> Notice {
-    let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
-    Notice::Attached { subject: traced.target.subject(), probes: traced.target.probes, is_late, missed }
 }
 
 fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {

@@ -32,6 +32,13 @@ pub const SCHEMA: &str = include_str!("schema.json");
 pub enum Notice {
     /// A pass-through program was attached to this device.
     AttachedXdp(String),
+    /// This is the driver of a device on whose path something is traced, in its own words.
+    Driver {
+        /// The device's name.
+        device: String,
+        /// `driver: "veth", version: "1.0", …`
+        driver: String,
+    },
     /// A program was attached to.
     Attached {
         /// Which.
@@ -122,7 +129,7 @@ fn tell(notice: &Notice) {
         Notice::Detached(subject) => writeln!(io::stderr(), "detached from {subject}"),
         Notice::NotTraced(what) => writeln!(io::stderr(), "not traced: {what}"),
         Notice::Waiting(what) => writeln!(io::stderr(), "waiting for {what}"),
-        Notice::AttachedXdp(_) | Notice::Lost(_) => Ok(()),
+        Notice::AttachedXdp(_) | Notice::Driver { .. } | Notice::Lost(_) => Ok(()),
     };
 }
 
