@@ -195,7 +195,9 @@ fn judge(state: &State, trampolines: Option<Result<(), String>>) -> Vec<Finding>
     findings.extend([user_namespace(state), sys_admin(state)]);
     findings.push(split_off(state, "CAP_BPF", Capability::Bpf, "load BPF programs"));
     findings.push(split_off(state, "CAP_PERFMON", Capability::Perfmon, "load fentry and fexit, which read the kernel"));
-    findings.extend([net_admin(state), perf_event_paranoid(state)]);
+    findings.push(for_an_option(state, "CAP_NET_ADMIN", Capability::NetAdmin, "to attach programs", "--passthrough"));
+    findings.push(for_an_option(state, "CAP_NET_RAW", Capability::NetRaw, "to hold NICs promiscuous", "-P"));
+    findings.push(perf_event_paranoid(state));
     findings.extend(hazards(state));
     findings
 }
@@ -325,18 +327,15 @@ fn split_off(state: &State, what: &str, capability: Capability, purpose: &str) -
     Finding::needed(what, answer, words)
 }
 
-fn net_admin(state: &State) -> Finding {
-    const WHAT: &str = "CAP_NET_ADMIN";
+fn for_an_option(state: &State, what: &str, capability: Capability, purpose: &str, option: &str) -> Finding {
+    let used = format!("{purpose}, for {option} only");
     match capabilities(state) {
-        None => Finding { needed: false, ..unseen_capability(WHAT, "to attach programs, for --passthrough only") },
-        Some(set) if set.has(Capability::NetAdmin) => {
-            Finding::by_the_way(WHAT, Answer::Yes, "to attach programs, for --passthrough only")
+        None => Finding { needed: false, ..unseen_capability(what, &used) },
+        Some(set) if set.has(capability) => Finding::by_the_way(what, Answer::Yes, used),
+        Some(_) => {
+            let words = format!("only {option} needs it, {purpose}: {} for that", remedy(state));
+            Finding::by_the_way(what, Answer::No, words)
         }
-        Some(_) => Finding::by_the_way(
-            WHAT,
-            Answer::No,
-            format!("only --passthrough needs it, to attach programs: {} for that", remedy(state)),
-        ),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::failure::{self, Status};
 
 /// Root on a sound kernel.
 fn sound() -> State {
-    use Capability::{Bpf, NetAdmin, Perfmon, SysAdmin};
+    use Capability::{Bpf, NetAdmin, NetRaw, Perfmon, SysAdmin};
     State {
         kernel: Kernel::parse("6.12.117+deb12-amd64", "#1 SMP Debian 6.12.117-1~deb12u1", None),
         btf: true,
@@ -14,7 +14,7 @@ fn sound() -> State {
         lockdown: Lockdown::None,
         perf_event_paranoid: Some(2),
         splits_sys_admin: Some(true),
-        capabilities: Some([NetAdmin, SysAdmin, Perfmon, Bpf].into()),
+        capabilities: Some([NetAdmin, NetRaw, SysAdmin, Perfmon, Bpf].into()),
         initial_user_namespace: Some(true),
     }
 }
@@ -58,6 +58,7 @@ fn nobody_is_told_every_capability_and_that_trampolines_were_not_tried() {
 fn no_net_admin_is_a_no_that_doesnt_stop_tracing() {
     let findings = judge(&State { capabilities: Some([Capability::SysAdmin].into()), ..sound() }, Some(Ok(())));
     assert_eq!(answer(&findings, "CAP_NET_ADMIN"), Answer::No);
+    assert_eq!(answer(&findings, "CAP_NET_RAW"), Answer::No);
     assert_eq!(answer(&findings, "CAP_BPF"), Answer::Yes);
     assert!(verdict(&findings).is_ok());
 }

@@ -14,7 +14,7 @@ use crate::plan::{Devices, Scope, Selector};
 use crate::probe;
 use crate::reader::Reader;
 use crate::sink::Notice;
-use crate::target::{Refused, View};
+use crate::target::{self, Refused, Target, View};
 
 /// How long to wait before starting anew because programs vanished while they were attached to, and how often to do so.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -52,13 +52,25 @@ impl Run<'_> {
             return Ok(());
         }
         for traced in self.follow.traced() {
-            delivery.notice(&attached(traced, false));
+            self.tell_attached(traced, false, &mut delivery);
         }
         for (refused, _) in refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
         }
         delivery.notice_listening();
         Ok(())
+    }
+
+    fn tell_attached(&self, traced: &Traced, is_late: bool, delivery: &mut Delivery<'_>) {
+        let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
+        let Target { probes, devices, .. } = &traced.target;
+        delivery.notice(&Notice::Attached { subject: traced.target.subject(), probes: *probes, is_late, missed });
+        for device in devices.iter().filter(|_| self.plan.capture.is_some()) {
+            // Not every driver says something.
+            if let Ok(driver) = target::driver(device) {
+                delivery.notice(&Notice::Driver { device: device.clone(), driver });
+            }
+        }
     }
 
     /// Whether a program vanished meanwhile.
@@ -157,7 +169,7 @@ impl Run<'_> {
     fn tell(&self, step: &Step, delivery: &RefCell<Delivery<'_>>) {
         let mut delivery = delivery.borrow_mut();
         if let Some(new) = self.follow.traced().last().filter(|_| step.attached) {
-            delivery.notice(&attached(new, true));
+            self.tell_attached(new, true, &mut delivery);
         }
         for old in &step.detached {
             delivery.notice(&Notice::Detached(old.target.subject()));
@@ -169,11 +181,6 @@ impl Run<'_> {
             delivery.notice_listening();
         }
     }
-}
-
-fn attached(traced: &Traced, is_late: bool) -> Notice {
-    let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
-    Notice::Attached { subject: traced.target.subject(), probes: traced.target.probes, is_late, missed }
 }
 
 /// One line for all that stood against tracing; several reasons have the status of the one that comes first.

@@ -12,6 +12,13 @@ use crate::plan::Probes;
 pub enum Notice {
     /// A pass-through program was attached to this device.
     AttachedXdp(String),
+    /// This is the driver of a device on whose path something is traced, in its own words.
+    Driver {
+        /// The device's name.
+        device: String,
+        /// `driver: "veth", version: "1.0", …`
+        driver: String,
+    },
     /// A program was attached to.
     Attached {
         /// Which.
@@ -84,7 +91,10 @@ impl Display for Words<'_> {
             Notice::Progress { counts, rate } => {
                 write!(f, "{} packets, {rate}/s, {} lost", counts.traced, counts.lost)
             }
-            Notice::AttachedXdp(_) | Notice::Lost(_) | Notice::Attached { is_late: false, .. } => Ok(()),
+            Notice::AttachedXdp(_)
+            | Notice::Driver { .. }
+            | Notice::Lost(_)
+            | Notice::Attached { is_late: false, .. } => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod packet;
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use byteorder_slice::NativeEndian;
@@ -25,6 +26,8 @@ pub struct Pcapng {
     snap_len: u32,
     /// Those of all files, by their number there.
     interfaces: Vec<Interface>,
+    /// What the drivers of devices say of themselves.
+    drivers: HashMap<String, String>,
     /// How many of them the present file describes: the first ones.
     described: usize,
     /// What came of targets that were let go of; at the end, of all.
@@ -56,7 +59,14 @@ impl Pcapng {
     /// `snap_len` is how many bytes of a packet are kept, at most. It is the same for all interfaces, for libpcap reads no
     /// file in which it isn't.
     pub fn new(snap_len: u32) -> Self {
-        Self { snap_len, interfaces: Vec::new(), described: 0, told: Vec::new(), has_ended: false }
+        Self {
+            snap_len,
+            interfaces: Vec::new(),
+            drivers: HashMap::new(),
+            described: 0,
+            told: Vec::new(),
+            has_ended: false,
+        }
     }
 
     /// The number of the interface for this end of the event.
@@ -71,9 +81,12 @@ impl Pcapng {
         })
     }
 
-    fn write_interface(&self, out: &mut Vec<u8>, name: Option<String>) {
-        let name = name.map(|name| InterfaceDescriptionOption::IfName(name.into()));
-        let options = name.into_iter().chain([InterfaceDescriptionOption::IfTsResol(NANOSECONDS)]).collect();
+    fn write_interface(&self, out: &mut Vec<u8>, interface: Option<&Interface>) {
+        let name = interface.map(|interface| InterfaceDescriptionOption::IfName(interface.name().into()));
+        let driver = interface.and_then(|interface| self.drivers.get(interface.device.as_ref()?));
+        let driver = driver.map(|driver| InterfaceDescriptionOption::IfHardware(driver.clone().into()));
+        let options =
+            name.into_iter().chain(driver).chain([InterfaceDescriptionOption::IfTsResol(NANOSECONDS)]).collect();
         let linktype = DataLink::ETHERNET;
         write(
             out,
@@ -112,7 +125,7 @@ impl Format for Pcapng {
 
     fn describe(&mut self, out: &mut Vec<u8>, interface: u32) {
         while self.described <= interface as usize {
-            self.write_interface(out, self.interfaces.get(self.described).map(Interface::name));
+            self.write_interface(out, self.interfaces.get(self.described));
             self.described += 1;
         }
         if let Some(interface) = self.interfaces.get_mut(interface as usize) {
@@ -122,6 +135,7 @@ impl Format for Pcapng {
 
     fn note(&mut self, notice: &Notice) {
         match notice {
+            Notice::Driver { device, driver } => drop(self.drivers.insert(device.clone(), driver.clone())),
             Notice::Told(account) => self.told.push(account.clone()),
             Notice::Ended(summary) => {
                 self.told.extend(summary.programs.iter().cloned());

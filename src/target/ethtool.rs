@@ -1,4 +1,4 @@
-//! The features of a device, by the ethtool ioctl, which asks by name whatever /sys is mounted.
+//! The features of a device and its driver, by the ethtool ioctl, which asks by name whatever /sys is mounted.
 //!
 //! Layouts: include/uapi/linux/ethtool.h.
 
@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType};
 
+const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_SFEATURES: u32 = 0x3b;
@@ -44,6 +45,21 @@ impl Features {
         request.extend(self.0.iter().flat_map(|word| [*word, *word]));
         ioctl(name, &mut request)
     }
+}
+
+/// What the driver of device `name` says of itself: `driver: "veth", version: "1.0", …`, in xdpdump's words and order.
+pub fn driver(name: &str) -> io::Result<String> {
+    // struct ethtool_drvinfo: command, then 32 bytes each of driver, version, firmware's version, bus, expansion ROM's
+    // version, and eight words more.
+    let mut request = [0u32; 1 + 5 * 8 + 8];
+    request[0] = ETHTOOL_GDRVINFO;
+    ioctl(name, &mut request)?;
+    let bytes: Vec<u8> = request[1..].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let text = |(name, number): (&str, usize)| {
+        let words = bytes[32 * number..][..32].split(|byte| *byte == 0).next().unwrap_or_default();
+        format!("{name}: \"{}\"", String::from_utf8_lossy(words))
+    };
+    Ok([("driver", 0), ("version", 1), ("fw-version", 2), ("rom-version", 4), ("bus-info", 3)].map(text).join(", "))
 }
 
 /// How many words of features the kernel has.

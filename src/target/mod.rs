@@ -33,7 +33,7 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 
 pub use device::{Device, enter_netns};
-pub use ethtool::Features;
+pub use ethtool::{Features, driver};
 pub use function::Function;
 pub use hazard::{Fixed, Hazard};
 pub use links::Mode;

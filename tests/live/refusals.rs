@@ -101,7 +101,8 @@ fn another_user_and_a_root_without_capabilities() {
     // Several reasons: 3 comes before 4.
     is_refused(&nic, &[&nobody[..], &["-i", "nosuch"]].concat(), 3, &["not privileged"]);
     let without_program = Nic::veth();
-    for (nic, capability, option) in [(&nic, "sys_admin", "-o=text"), (&without_program, "net_admin", "--passthrough")]
+    for (nic, capability, option) in
+        [(&nic, "sys_admin", "-o=text"), (&without_program, "net_admin", "--passthrough"), (&nic, "net_raw", "-P")]
     {
         let [bounding, inheritable] = ["bounding-set", "inh-caps"].map(|set| format!("--{set}=-{capability}"));
         let powerless_root = ["setpriv", &bounding, &inheritable, XDPTRACE, "-i", "veth0", option];

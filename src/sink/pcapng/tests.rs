@@ -111,6 +111,28 @@ fn the_section_says_who_wrote_it_even_where_nothing_follows() {
     let options = options(section, 16);
     assert_eq!(options[0], (1, COMMENT.into()));
     assert_eq!(options[1], (4, format!("xdptrace {}", env!("CARGO_PKG_VERSION")).into()));
+    // The machine's, which std knows by itself.
+    assert_eq!(options[2], (2, std::env::consts::ARCH.into()));
+    assert!(options[3].0 == 3 && options[3].1.starts_with(b"Linux "), "{options:?}");
+}
+
+#[test]
+fn an_interface_names_the_driver_of_its_device_alone() {
+    let file = files::written(|outlet, plan| {
+        let mut sink = Capture::new(Files::new(outlet, plan), Pcapng::new(64), 64);
+        let notice = |device: &str| Notice::Driver { device: device.into(), driver: format!("driver: \"{device}'s\"") };
+        ["eth1", "eth0"].iter().for_each(|device| sink.note(&notice(device)).unwrap());
+        [EVENT, Event { device: None, ..EVENT }].iter().for_each(|event| sink.packet(event).unwrap());
+        sink.settle(u64::MAX).unwrap();
+        sink.flush().unwrap();
+    });
+    let blocks = blocks(&file);
+    let described = blocks.iter().filter(|(kind, _)| *kind == 1).map(|(_, interface)| options(interface, 8));
+    let drivers: Vec<Option<Vec<u8>>> =
+        described.map(|options| options.into_iter().find(|(code, _)| *code == 15).map(|(_, driver)| driver)).collect();
+    let eth0s = Some(b"driver: \"eth0's\"".to_vec());
+    assert!(drivers.contains(&eth0s) && drivers.contains(&None), "{drivers:?}");
+    assert_eq!(drivers.iter().flatten().count(), 2, "{drivers:?}");
 }
 
 #[test]
