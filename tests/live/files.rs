@@ -78,7 +78,10 @@ fn tshark_shows_what_was_sent() {
     for (row, id) in rows.iter().zip(["1", "1", "2", "2"]) {
         let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
         assert_eq!((number(row[1]), row[2]), (number(id), "1"), "{shown}");
-        assert!(row[4].starts_with("latency ") && row[4].ends_with(&format!(" ns, program {}", nic.program_id())));
+        assert!(
+            row[4].starts_with("latency ") && row[4].contains(&format!(" ns, program {}, cpu ", nic.program_id())),
+            "{shown}"
+        );
     }
     let ends = ["fentry", "fexit", "fentry", "fexit"].map(|end| format!("veth0:target_pass()@{end}"));
     assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), ends, "{shown}");
