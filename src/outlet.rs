@@ -121,6 +121,11 @@ impl Outlet {
         self.state.borrow_mut().ends.drain(..).filter_map(|(_, target)| target).collect()
     }
 
+    /// Bytes that are still to be written.
+    pub fn waiting(&self) -> usize {
+        self.state.borrow().waiting.len()
+    }
+
     /// Whether something is still to be written.
     pub fn is_blocked(&self) -> bool {
         !self.state.borrow().waiting.is_empty()
