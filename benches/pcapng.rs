@@ -28,6 +28,7 @@ use xdptrace::delivery::Delivery;
 use xdptrace::outlet::{self, Files};
 use xdptrace::plan::{Capture, Format, Rotation};
 use xdptrace::sink;
+use xdptrace::stop::Signals;
 
 /// The bars.
 const MILLION_PACKETS: f64 = 2.0;
@@ -107,7 +108,7 @@ fn write(path: &Path) -> Result<()> {
         reopens: false,
         prints: false,
     };
-    let outlet = outlet::open(&capture)?;
+    let outlet = outlet::open(&capture, &Signals::default())?;
     let mut sink = sink::open_files(&capture, LONGEST_SNAP_LEN, Files::new(&outlet, &capture), None);
     let outputs = [&outlet];
     let mut delivery = Delivery::new(sink.as_mut(), &outputs, None)?;

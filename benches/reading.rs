@@ -21,7 +21,6 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
-use xdptrace::stop::Signals;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -32,6 +31,7 @@ use xdptrace::event::{Event, Origin};
 use xdptrace::outlet::{self, Files};
 use xdptrace::plan::{Capture, Format, Reading, Rotation};
 use xdptrace::sink::{self, Sink};
+use xdptrace::stop::Signals;
 
 const PACKETS: usize = 1_000_000;
 /// tshark is given fewer.
@@ -97,7 +97,7 @@ fn write_file(path: &Path, runs: usize, only_exits: bool) -> Result<()> {
         reopens: false,
         prints: false,
     };
-    let outlet = outlet::open(&capture)?;
+    let outlet = outlet::open(&capture, &Signals::default())?;
     let mut sink = sink::open_files(&capture, SNAP_LEN, Files::new(&outlet, &capture), None);
     let origin = Origin { function: FUNCTION, program_id: PROGRAM, program_name: FUNCTION, has_queue: true };
     let told: Vec<Told<'_>> = RING.samples().take(runs).filter_map(Records::new).flatten().collect();

@@ -9,9 +9,9 @@ use anyhow::Result;
 use crate::bpf::Told;
 use crate::event::{Delivered, Event, Origin, Verdict};
 use crate::follow::Traced;
-use crate::outlet::Outlet;
+use crate::outlet::{Ended, Outlet};
 use crate::reader;
-use crate::sink::{Notice, Sink};
+use crate::sink::{self, Notice, Sink};
 use crate::target::{Names, Place, Target};
 
 /// How long a clock that was set may go unnoticed.
@@ -41,8 +41,6 @@ pub struct Delivery<'run> {
     others: BTreeMap<Verdict, u64>,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
-    /// Events that could not be written.
-    unwritten: u64,
 }
 
 /// A target, and what has been delivered of it.
@@ -75,7 +73,6 @@ impl<'run> Delivery<'run> {
             actions: Default::default(),
             others: BTreeMap::new(),
             broken: None,
-            unwritten: 0,
         })
     }
 
@@ -101,16 +98,27 @@ impl<'run> Delivery<'run> {
         self.handed += 1;
         target.delivered.traced += 1;
         if let Some(verdict) = verdict {
-            match self.actions.get_mut(verdict.0 as usize) {
-                Some(count) => *count += 1,
-                None => *self.others.entry(verdict).or_default() += 1,
-            }
+            *self.with(verdict) += 1;
         }
-        if !self.sink.end_event(number)
+        let ended = Ended { target: number, verdict };
+        if !self.sink.end_event(ended)
             && let Some(output) = self.outputs.first()
         {
-            output.end_event(number);
+            output.end_event(ended);
         }
+        self.has_room()
+    }
+
+    /// How many had this verdict.
+    fn with(&mut self, verdict: Verdict) -> &mut u64 {
+        match self.actions.get_mut(verdict.0 as usize) {
+            Some(count) => count,
+            None => self.others.entry(verdict).or_default(),
+        }
+    }
+
+    /// Whether the output takes more for now.
+    pub fn has_room(&self) -> bool {
         self.outputs.iter().all(|output| output.has_room())
     }
 
@@ -144,11 +152,6 @@ impl<'run> Delivery<'run> {
     /// Packets written behind later ones.
     pub fn late(&self) -> u64 {
         self.sink.late()
-    }
-
-    /// Events that could not be written; known at the end.
-    pub fn unwritten(&self) -> u64 {
-        self.unwritten
     }
 
     fn attempt(&mut self, action: impl FnOnce(&mut dyn Sink) -> io::Result<()>) {
@@ -205,12 +208,17 @@ impl<'run> Delivery<'run> {
 
     /// How many of the events handed on had which verdict.
     pub fn verdicts(&self) -> BTreeMap<Verdict, u64> {
-        let actions = (0..).map(Verdict).zip(self.actions).filter(|(_, count)| *count > 0);
-        actions.chain(self.others.iter().map(|(verdict, count)| (*verdict, *count))).collect()
+        let actions = (0..).map(Verdict).zip(self.actions);
+        let others = self.others.iter().map(|(verdict, count)| (*verdict, *count));
+        actions.chain(others).filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Hands on what happens to the tracer.
+    /// Hands on what happens to the tracer. What somebody asks for again and again, while nobody reads the output, is said
+    /// on stderr alone: it is not to pile up.
     pub fn notice(&mut self, notice: &Notice) {
+        if matches!(notice, Notice::SoFar(_)) && !self.has_room() {
+            return sink::tell(notice);
+        }
         self.attempt(|sink| sink.notice(notice));
     }
 
@@ -243,15 +251,19 @@ impl<'run> Delivery<'run> {
             let pushed = output.push_all();
             self.attempt(|_| pushed);
         }
-        for number in self.outputs.first().map(|output| output.take_unwritten()).unwrap_or_default() {
-            if let Some(target) = self.targets.get_mut(&number) {
-                target.delivered.traced -= 1;
-                self.unwritten += 1;
-            }
-        }
+        let unwritten = self.outputs.first().map(|output| output.take_unwritten()).unwrap_or_default();
+        unwritten.into_iter().for_each(|event| self.take_back(event));
         match self.broken.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
+        }
+    }
+    fn take_back(&mut self, event: Ended) {
+        // What came of a target that was let go of has been told already.
+        let Some(target) = self.targets.get_mut(&event.target) else { return };
+        target.delivered.traced -= 1;
+        if let Some(verdict) = event.verdict {
+            *self.with(verdict) -= 1;
         }
     }
 }

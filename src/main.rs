@@ -66,7 +66,7 @@ fn trace(tracing: &Tracing) -> Result<()> {
         let mut sink = sink::open(&tracing.output, filtered_at, &outlet);
         return session::trace(tracing, sink.as_mut(), &[&outlet], &signals);
     };
-    let outlet = outlet::open(capture)?;
+    let outlet = outlet::open(capture, &signals)?;
     let printed = capture.prints.then(stdout).transpose()?;
     let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, filtered_at, outlet));
     let files = Files::new(&outlet, capture);

@@ -11,9 +11,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use files::{Due, Files, now, open};
+
+use crate::event::Verdict;
 
 /// What writing came to: a closed pipe is success, as in `xdptrace list | head -1`.
 ///
@@ -50,10 +53,19 @@ struct State {
     written: u64,
     /// … and of these, those of whole parts.
     whole: u64,
-    /// For each part not yet written whole, where it ends, counted in bytes; and whose event ends there, if one does.
-    ends: VecDeque<(u64, Option<u32>)>,
-    /// A write has failed; nothing is written any more.
+    /// For each part not yet written whole, where it ends, counted in bytes; and the event that ends there, if one does.
+    ends: VecDeque<(u64, Option<Ended>)>,
+    /// A write has failed, or was given up; nothing is written any more.
     is_broken: bool,
+}
+
+/// What has to be known of an event to take it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The number of its target.
+    pub target: u32,
+    /// What the program returned, if it is known.
+    pub verdict: Option<Verdict>,
 }
 
 /// A system call for each line would be most of the work.
@@ -97,17 +109,17 @@ impl Outlet {
         Ok(())
     }
 
-    /// What was written since the last time is one event, of the target with this number.
-    pub fn end_event(&self, target: u32) {
-        self.end_part(Some(target));
+    /// What was written since the last time is this event.
+    pub fn end_event(&self, event: Ended) {
+        self.end_part(Some(event));
     }
 
-    /// What was written since the last time is one part; with it ends an event of the target with this number.
-    pub fn end_part(&self, target: Option<u32>) {
+    /// What was written since the last time is one part; with it ends this event.
+    pub fn end_part(&self, event: Option<Ended>) {
         let mut state = self.state.borrow_mut();
         // What can't be written any more never ends.
         let end = if state.is_broken { u64::MAX } else { state.written + state.waiting.len() as u64 };
-        state.ends.push_back((end, target));
+        state.ends.push_back((end, event));
         state.forget_written();
     }
 
@@ -116,9 +128,14 @@ impl Outlet {
         self.state.borrow().waiting.len() < GATHERED
     }
 
-    /// Gives up the events that aren't written whole: the targets that they are of.
-    pub fn take_unwritten(&self) -> Vec<u32> {
-        self.state.borrow_mut().ends.drain(..).filter_map(|(_, target)| target).collect()
+    /// Gives up the events that aren't written whole.
+    pub fn take_unwritten(&self) -> Vec<Ended> {
+        self.state.borrow_mut().ends.drain(..).filter_map(|(_, event)| event).collect()
+    }
+
+    /// Writes nothing any more, neither what waits nor what is yet to come.
+    pub fn give_up(&self) {
+        self.state.borrow_mut().give_up();
     }
 
     /// Bytes that are still to be written.
@@ -131,7 +148,7 @@ impl Outlet {
         !self.state.borrow().waiting.is_empty()
     }
 
-    /// Whether a write has failed.
+    /// Whether a write has failed, or was given up.
     pub fn is_broken(&self) -> bool {
         self.state.borrow().is_broken
     }
@@ -224,18 +241,30 @@ impl State {
         }
     }
 
-    /// Nothing is written any more. The half part at the end of a file goes, so that it stays one that can be read.
-    fn break_off(&mut self, out: &File) {
+    fn give_up(&mut self) {
         self.is_broken = true;
         self.waiting = VecDeque::new();
+    }
+
+    /// Nothing is written any more. The half part at the end of a file goes, so that it stays one that can be read.
+    fn break_off(&mut self, out: &File) {
+        self.give_up();
         let half = self.written - self.whole;
+        // Others may append to such a file (`>> log`): what stands behind the half part is theirs.
+        if !self.is_file || half == 0 || is_appended_to(out) {
+            return;
+        }
         let mut file = out;
-        if let Some(end) = file.stream_position().ok().filter(|_| self.is_file && half > 0) {
+        if let Ok(end) = file.stream_position() {
             // Where even that fails, the file is what it is.
             let end = end.saturating_sub(half);
             let _ = file.set_len(end).and_then(|()| file.seek(io::SeekFrom::Start(end)));
         }
     }
+}
+
+fn is_appended_to(out: &File) -> bool {
+    fcntl(out, FcntlArg::F_GETFL).is_ok_and(|flags| OFlag::from_bits_retain(flags).contains(OFlag::O_APPEND))
 }
 
 fn is_ready(out: &File) -> bool {

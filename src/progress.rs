@@ -46,6 +46,11 @@ impl Progress {
         &self.past
     }
 
+    /// … and how much of that was lost on its way: neither decided against nor written.
+    pub fn past_losses(&self) -> u64 {
+        self.past_losses
+    }
+
     /// All that came of one that was let go of.
     pub fn let_go(&mut self, released: &Released, counts: &Counts) {
         let counted: u64 = released.states.iter().map(|state| state.counts.lost).sum();
@@ -73,8 +78,11 @@ impl Progress {
         Ok(())
     }
 
-    /// Says what was lost since this was said last.
+    /// Says what was lost since this was said last; later, where the output takes no more for now.
     pub fn tell_losses(&mut self, losses: Losses, delivery: &mut Delivery<'_>) {
+        if !delivery.has_room() {
+            return;
+        }
         let new = losses.since(&self.losses);
         self.losses = losses;
         if new != Losses::default() {

@@ -212,11 +212,18 @@ impl<'plan> Run<'plan> {
         while self.more && !self.signals.stop() && patience.lasts() && self.wait(&reader)? {
             self.drain_all(&reader, &delivery)?;
         }
+        // Whoever doesn't read the lines beside a file is not to cost it what the rings hold.
+        for patient in [true, false] {
+            if self.more && self.free_file(patient) {
+                self.drain_all(&reader, &delivery)?;
+            }
+        }
         drop(reader);
         let mut delivery = delivery.into_inner();
-        self.progress.tell_losses(self.batches.losses(), &mut delivery);
         let written = delivery.end().map_err(Error::new);
-        Ok((self.summary(programs, &mut delivery), ended.and(written)))
+        let summary = self.summary(programs, &mut delivery);
+        self.progress.tell_losses(summary.losses, &mut delivery);
+        Ok((summary, ended.and(written)))
     }
 
     /// What is due by the clock or was asked for by signals.
@@ -255,14 +262,30 @@ impl<'plan> Run<'plan> {
 
     /// What came of all runs, and of those of `programs`, which were traced to the end.
     fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Summary {
-        let mut total = self.progress.past().clone();
-        for released in self.released.drain(..) {
-            total.add(&account(&released, delivery).counts);
-        }
-        let programs: Vec<Account> = programs.iter().map(|one| account(one, delivery)).collect();
-        programs.iter().for_each(|one| total.add(&one.counts));
-        let losses = Losses { unwritten: delivery.unwritten(), ..self.batches.losses() };
+        let mut let_go = |released: &Released| {
+            let account = account(released, delivery);
+            self.progress.let_go(released, &account.counts);
+            account
+        };
+        self.released.drain(..).for_each(|released| drop(let_go(&released)));
+        let programs: Vec<Account> = programs.iter().map(let_go).collect();
+        let losses = self.batches.losses();
+        // What the rings were given and the output hasn't got; the reasons add up to what is lost.
+        let unwritten = self.progress.past_losses().saturating_sub(losses.sum());
+        let (total, losses) = (self.progress.past().clone(), Losses { unwritten, ..losses });
         Summary { programs, total, verdicts: delivery.verdicts(), losses, late: delivery.late() }
+    }
+
+    /// Waits for who reads lines beside a file, where one is `patient`, and gives the lines up otherwise. Whether the file
+    /// can take more.
+    fn free_file(&self, patient: bool) -> bool {
+        for lines in self.outputs.iter().skip(1).filter(|lines| lines.is_blocked()) {
+            let pushed = if patient { lines.push_all() } else { Ok(()) };
+            if pushed.is_err() || lines.is_blocked() {
+                lines.give_up();
+            }
+        }
+        !self.is_blocked()
     }
 
     fn is_blocked(&self) -> bool {

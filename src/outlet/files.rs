@@ -2,26 +2,32 @@
 
 use std::ffi::{CString, OsString};
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::{GATHERED, Outlet};
+use super::{Ended, GATHERED, Outlet};
 use crate::failure::{Failure, Status};
 use crate::plan::{Capture, Rotation};
+use crate::stop::Signals;
 
-/// The outlet of a capture. A file is neither created nor truncated yet, for there may be nothing to write.
+/// How often to look whether somebody reads a FIFO.
+const FIFO_EVERY: Duration = Duration::from_millis(100);
+
+/// The outlet of a capture. A file is neither created nor truncated yet, for there may be nothing to write. A
+/// FIFO waits for its reader, until `signals` say to stop.
 ///
 /// # Errors
-/// It can't be, or it is a terminal.
-pub fn open(capture: &Capture) -> Result<Outlet> {
+/// It can't be, it is a terminal, or nobody reads it.
+pub fn open(capture: &Capture, signals: &Signals) -> Result<Outlet> {
     if capture.is_stdout() {
         if io::stdout().is_terminal() {
             return Err(Failure::usage("-w - would write binary to the terminal: redirect it or name a file"));
@@ -33,8 +39,8 @@ pub fn open(capture: &Capture) -> Result<Outlet> {
     let outlet = Outlet::unopened(shown.clone(), if capture.packet_buffered { 0 } else { GATHERED });
     match path.metadata().and_then(|found| check(&path, &found)) {
         Ok(false) => {}
-        // What is no file waits for its reader, or has none, and has nothing to lose.
-        Ok(true) => outlet.switch(OpenOptions::new().write(true).open(&path)?)?,
+        // What is no file has nothing to lose.
+        Ok(true) => outlet.switch(open_special(&path, &shown, signals)?)?,
         Err(error) if error.kind() == ErrorKind::NotFound => check_folder(&path, &shown)?,
         Err(error) => return Err(Failure::with(Status::Failed, format!("cannot write {shown}: {error}"))),
     }
@@ -42,6 +48,32 @@ pub fn open(capture: &Capture) -> Result<Outlet> {
         return Err(Failure::usage(format!("-w {shown} would write binary to a terminal: name a file")));
     }
     Ok(outlet)
+}
+
+fn open_special(path: &Path, shown: &str, signals: &Signals) -> Result<File> {
+    let failed = |reason: &str| Failure::with(Status::Failed, format!("cannot write {shown}: {reason}"));
+    let opened = match path.metadata().is_ok_and(|found| found.file_type().is_fifo()) {
+        true => open_fifo(path, shown, signals),
+        false => OpenOptions::new().write(true).open(path).map(Some),
+    };
+    opened.map_err(|error| failed(&error.to_string()))?.ok_or_else(|| failed("nobody reads this FIFO"))
+}
+
+/// open(2) would wait where no signal ends it. None: there is no reader, and we are to stop.
+fn open_fifo(path: &Path, shown: &str, signals: &Signals) -> io::Result<Option<File>> {
+    let mut has_said = false;
+    while !signals.stop() {
+        match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {}
+            opened => return opened.map(Some),
+        }
+        if !std::mem::replace(&mut has_said, true) {
+            // Whoever closed stderr doesn't want to know.
+            let _ = writeln!(io::stderr(), "waiting for somebody to read {shown}");
+        }
+        sleep(FIFO_EVERY);
+    }
+    Ok(None)
 }
 
 /// Whether what is there is something else than a file.
@@ -155,15 +187,18 @@ impl<'out> Files<'out> {
     fn switch(&mut self, truncate: bool) -> io::Result<()> {
         self.outlet.push_all()?;
         let path = name(&self.capture.path, &self.capture.rotation, self.number, self.began);
-        let file = create(&path, truncate)
-            .map_err(|error| io::Error::new(error.kind(), format!("failed to create {}: {error}", shown(&path))))?;
+        let file = create(&path, truncate).map_err(|error| {
+            // The one before has been ended: nothing may come behind that.
+            self.outlet.give_up();
+            io::Error::new(error.kind(), format!("failed to create {}: {error}", shown(&path)))
+        })?;
         self.size = file.metadata()?.len();
         self.outlet.switch(file)
     }
 
-    /// What was written since the last time is one block; with it ends an event of the target with this number.
-    pub fn end_block(&mut self, target: Option<u32>) {
-        self.outlet.end_part(target);
+    /// What was written since the last time is one block; with it ends this event.
+    pub fn end_block(&mut self, event: Option<Ended>) {
+        self.outlet.end_part(event);
     }
 }
 
@@ -178,9 +213,12 @@ impl Write for Files<'_> {
     }
 }
 
-/// What went by on a network is for its owner's eyes.
+/// What went by on a network is for its owner's eyes. Not to append, in the sense of open(2): nobody else writes it, so a
+/// half part at its end is ours to cut off.
 fn create(path: &Path, truncate: bool) -> io::Result<File> {
-    OpenOptions::new().write(true).append(!truncate).create(true).truncate(truncate).mode(0o600).open(path)
+    let mut file = OpenOptions::new().write(true).create(true).truncate(truncate).mode(0o600).open(path)?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(file)
 }
 
 /// Seconds since the Unix epoch.

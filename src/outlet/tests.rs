@@ -4,6 +4,10 @@ use std::os::fd::OwnedFd;
 
 use super::*;
 
+fn ended(target: u32) -> Ended {
+    Ended { target, verdict: None }
+}
+
 #[test]
 fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
     let (mut reader, writer) = io::pipe().unwrap();
@@ -13,7 +17,7 @@ fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
     while taken < 2000 {
         (&outlet).write_all(&line).unwrap();
         taken += 1;
-        outlet.end_event(taken);
+        outlet.end_event(ended(taken));
         if !outlet.has_room() {
             break;
         }
@@ -27,7 +31,7 @@ fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
     let began = Instant::now();
     outlet.push_all().unwrap();
     assert!((PATIENCE..PATIENCE_IN_ALL).contains(&began.elapsed()));
-    let unwritten = outlet.take_unwritten();
+    let unwritten: Vec<u32> = outlet.take_unwritten().iter().map(|event| event.target).collect();
     // In order, to the last one.
     assert!(unwritten.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{unwritten:?}");
     assert_eq!(unwritten.last(), Some(&taken));
@@ -46,13 +50,13 @@ fn a_pipe_that_was_closed_is_broken() {
     let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
     drop(reader);
     (&outlet).write_all(b"x\n").unwrap();
-    outlet.end_event(7);
+    outlet.end_event(ended(7));
     assert_eq!((&outlet).flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
     // Nor is what comes later written, and it is no second failure.
     (&outlet).write_all(b"y\n").unwrap();
-    outlet.end_event(8);
+    outlet.end_event(ended(8));
     (&outlet).flush().unwrap();
-    assert_eq!(outlet.take_unwritten(), [7, 8]);
+    assert_eq!(outlet.take_unwritten(), [7, 8].map(ended));
 }
 
 #[test]

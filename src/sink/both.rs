@@ -5,6 +5,7 @@ use std::io;
 use super::capture::{Capture, Format};
 use super::{Notice, Sink};
 use crate::event::Event;
+use crate::outlet::Ended;
 
 /// Writes each event to a file, and a line of it as well. What was handed on is what is in the file.
 #[allow(missing_debug_implementations)]
@@ -27,8 +28,8 @@ impl<F: Format> Sink for Both<'_, F> {
         self.lines.packet(event).and(filed)
     }
 
-    fn end_event(&mut self, target: u32) -> bool {
-        self.file.end_event(target)
+    fn end_event(&mut self, event: Ended) -> bool {
+        self.file.end_event(event)
     }
 
     fn flush(&mut self) -> io::Result<()> {

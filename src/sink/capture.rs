@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write};
 use self::order::Order;
 use super::{Notice, Sink, tell};
 use crate::event::{Event, Frame, Summary};
-use crate::outlet::{Due, Files, now};
+use crate::outlet::{Due, Ended, Files, now};
 
 /// Where a packet was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,14 +65,24 @@ pub struct Capture<'out, F> {
     order: Order,
     /// What is written next that is no packet.
     scratch: Vec<u8>,
+    /// Runs of which a packet is written, and one is still to come: the two are to be in one file.
+    open: usize,
+    /// The time of the present file is over.
+    is_due: bool,
+    /// Bytes written since it was time for the next file, and runs were open.
+    held: usize,
     /// There were to be no more files than there are.
     is_over: bool,
 }
 
+/// … at most: where many CPUs run programs all the time, there may never be an instant without an open run.
+const MOST_HELD: usize = 1 << 20;
+
 impl<'out, F: Format> Capture<'out, F> {
     /// Writes to `files`; `snap_len` is how many bytes of a packet are kept, at most.
     pub fn new(files: Files<'out>, format: F, snap_len: u32) -> Self {
-        Self { files, format, snap_len, order: Order::default(), scratch: Vec::new(), is_over: false }
+        let (order, scratch) = (Order::default(), Vec::new());
+        Self { files, format, snap_len, order, scratch, open: 0, is_due: false, held: 0, is_over: false }
     }
 
     /// Takes note of what happens to the tracer, and says nothing of it.
@@ -98,8 +108,21 @@ impl<'out, F: Format> Capture<'out, F> {
 
     /// Ends this file and begins one that `open` opens.
     fn turn(&mut self, open: impl FnOnce(&mut Files<'out>) -> io::Result<()>) -> io::Result<()> {
+        (self.is_due, self.held) = (false, 0);
         self.end_file()?;
         self.begin_next(open)
+    }
+
+    /// Begins the next file if it is time for it in front of so many bytes.
+    fn turn_if_due(&mut self, length: usize) -> io::Result<()> {
+        if self.files.outlet().is_broken() || !(self.is_due || self.files.is_long()) {
+            return Ok(());
+        }
+        if self.open > 0 && self.held < MOST_HELD {
+            self.held += length;
+            return Ok(());
+        }
+        self.turn(Files::open_next)
     }
 
     fn end_file(&mut self) -> io::Result<()> {
@@ -137,15 +160,14 @@ impl<'out, F: Format> Capture<'out, F> {
     }
 
     fn hand(&mut self, packet: &[u8], waiting: &order::Waiting) -> io::Result<()> {
-        let mut result = Ok(());
-        if self.files.is_long() && !self.files.outlet().is_broken() {
-            result = self.turn(Files::open_next);
-        }
+        let result = self.turn_if_due(packet.len());
+        self.open += usize::from(waiting.begins);
         self.format.describe(&mut self.scratch, waiting.interface);
-        result = result.and(write_block(&mut self.files, &mut self.scratch));
+        let result = result.and(write_block(&mut self.files, &mut self.scratch));
         let written = self.files.write_all(packet);
         // Also where it isn't written: that is how it is known to be lost.
-        self.files.end_block(waiting.target);
+        self.files.end_block(waiting.ended);
+        self.open = self.open.saturating_sub(usize::from(waiting.closes));
         result.and(written)
     }
 
@@ -178,8 +200,8 @@ impl<F: Format> Sink for Capture<'_, F> {
         released
     }
 
-    fn end_event(&mut self, target: u32) -> bool {
-        self.order.end_event(target);
+    fn end_event(&mut self, event: Ended) -> bool {
+        self.order.end_event(event);
         true
     }
 
@@ -193,8 +215,14 @@ impl<F: Format> Sink for Capture<'_, F> {
 
     fn tick(&mut self) -> io::Result<()> {
         match self.files.due(now()) {
-            Due::No => Ok(()),
-            Due::Next => self.turn(Files::open_next),
+            Due::No => {
+                self.is_due = false;
+                Ok(())
+            }
+            Due::Next => {
+                self.is_due = true;
+                self.turn_if_due(0)
+            }
             Due::Over => {
                 self.is_over = true;
                 Ok(())

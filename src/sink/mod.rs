@@ -17,7 +17,7 @@ use std::io::{self, Write};
 pub use localtime::LocalTime;
 pub use notice::Notice;
 
-use notice::tell;
+pub(crate) use notice::tell;
 
 use both::Both;
 use capture::Capture;
@@ -25,7 +25,7 @@ use pcap::Pcap;
 use pcapng::Pcapng;
 
 use crate::event::Event;
-use crate::outlet::Files;
+use crate::outlet::{Ended, Files};
 use crate::plan::{self, Format, Output, Side};
 
 /// The JSON schema of what `--output json` prints.
@@ -36,9 +36,9 @@ pub trait Sink {
     /// One run of the program.
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()>;
 
-    /// What was handed on last is an event of the target with this number. Whether the sink tells its output itself where
+    /// What was handed on last is this event. Whether the sink tells its output itself where
     /// events end, because it keeps them for a while.
-    fn end_event(&mut self, _target: u32) -> bool {
+    fn end_event(&mut self, _event: Ended) -> bool {
         false
     }
 

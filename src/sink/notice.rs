@@ -56,7 +56,7 @@ pub enum Notice {
 }
 
 /// Says on stderr what a user whose standard output holds data must know.
-pub(super) fn tell(notice: &Notice) {
+pub(crate) fn tell(notice: &Notice) {
     let is_terminal = io::stderr().is_terminal();
     let words = Words(notice).to_string();
     // Whoever closed stderr doesn't want to know.

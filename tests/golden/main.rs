@@ -11,6 +11,7 @@ use xdptrace::event::{Event, Origin};
 use xdptrace::outlet::{self, Files};
 use xdptrace::plan::{Capture, Format, Look, Output, Rotation, Side};
 use xdptrace::sink::{self, Sink};
+use xdptrace::stop::Signals;
 
 /// When CLOCK_MONOTONIC was 0: 2023-11-14 22:13:20 UTC.
 const BOOT_NS: u64 = 1_700_000_000_000_000_000;
@@ -97,7 +98,7 @@ fn file(name: &str, format: Format) -> Vec<u8> {
         reopens: false,
         prints: false,
     };
-    let outlet = outlet::open(&capture).unwrap();
+    let outlet = outlet::open(&capture, &Signals::default()).unwrap();
     show(sink::open_files(&capture, SNAP_LEN, Files::new(&outlet, &capture), None).as_mut());
     outlet.push_all().unwrap();
     let made = fs::read(&path).unwrap();

@@ -3,6 +3,8 @@
 use std::io;
 use std::mem;
 
+use crate::outlet::Ended;
+
 /// Bytes that wait, at most.
 const MOST: usize = 8 << 20;
 
@@ -29,8 +31,12 @@ pub struct Waiting {
     length: usize,
     /// Its interface, by its number.
     pub interface: u32,
-    /// The target whose event ends with it.
-    pub target: Option<u32>,
+    /// Another packet of its event comes behind it.
+    pub begins: bool,
+    /// One came in front of it.
+    pub closes: bool,
+    /// The event that ends with it.
+    pub ended: Option<Ended>,
 }
 
 impl Order {
@@ -38,7 +44,8 @@ impl Order {
     pub fn add(&mut self, time_ns: u64, write: impl FnOnce(&mut Vec<u8>) -> u32) {
         let start = self.bytes.len();
         let interface = write(&mut self.bytes);
-        self.waiting.push(Waiting { time_ns, start, length: self.bytes.len() - start, interface, target: None });
+        let length = self.bytes.len() - start;
+        self.waiting.push(Waiting { time_ns, start, length, interface, begins: false, closes: false, ended: None });
     }
 
     /// What is added from now on is of one event.
@@ -46,10 +53,13 @@ impl Order {
         self.event = self.waiting.len();
     }
 
-    /// … of this target: its last packet is not earlier than the others.
-    pub fn end_event(&mut self, target: u32) {
-        if let Some(last) = self.waiting.get_mut(self.event..).and_then(<[_]>::last_mut) {
-            last.target = Some(target);
+    /// … which is this one: its last packet is not earlier than the others.
+    pub fn end_event(&mut self, event: Ended) {
+        if let Some((last, others)) = self.waiting.get_mut(self.event..).and_then(<[_]>::split_last_mut) {
+            if let Some(first) = others.first_mut() {
+                (first.begins, last.closes) = (true, true);
+            }
+            last.ended = Some(event);
         }
     }
 
@@ -126,7 +136,7 @@ mod tests {
         let (mut bytes, mut targets) = (Vec::new(), Vec::new());
         let handed = order.release(until_ns, |packet, waiting| {
             bytes.extend(packet);
-            targets.extend(waiting.target);
+            targets.extend(waiting.ended.map(|event| event.target));
             Ok(())
         });
         handed.unwrap();
@@ -139,7 +149,7 @@ mod tests {
         for (time_ns, byte) in [(10, b'b'), (30, b'd'), (40, b'f')] {
             order.begin_event();
             add(&mut order, time_ns, byte);
-            order.end_event(u32::from(byte));
+            order.end_event(Ended { target: u32::from(byte), verdict: None });
         }
         for (time_ns, byte) in [(5, b'a'), (20, b'c'), (30, b'e')] {
             add(&mut order, time_ns, byte);

@@ -13,6 +13,7 @@ use crate::outlet::{self, Outlet};
 use crate::plan::{self, Rotation};
 use crate::sink::pcap::Pcap;
 use crate::sink::pcapng::Pcapng;
+use crate::stop::Signals;
 
 /// A plan of one file.
 pub fn plan(path: &str) -> plan::Capture {
@@ -31,7 +32,7 @@ pub fn written(write: impl FnOnce(&Outlet, &plan::Capture)) -> Vec<u8> {
     let folder = Folder::new();
     let path = folder.0.join("file");
     let plan = plan(path.to_str().unwrap());
-    let outlet = outlet::open(&plan).unwrap();
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
     write(&outlet, &plan);
     let mut file = fs::File::open(path).unwrap();
     let mut bytes = Vec::new();
@@ -66,6 +67,9 @@ impl Drop for Folder {
         fs::remove_dir_all(&self.0).unwrap();
     }
 }
+
+/// Of whichever event.
+pub const ENDED: Ended = Ended { target: 7, verdict: None };
 
 const PACKET: [u8; 200] = [0; 200];
 
@@ -117,12 +121,12 @@ fn each_file_of_a_size_is_whole_and_one_too_many_takes_the_firsts_place() {
     let path = folder.0.join("f");
     let rotation = Rotation { bytes: Some(1000), seconds: None, count: Some(3) };
     let plan = plan::Capture { rotation, ..plan(path.to_str().unwrap()) };
-    let outlet = outlet::open(&plan).unwrap();
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
     assert!(folder.names().is_empty(), "created before there is anything to write");
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
     for number in 0..40 {
         sink.packet(&event(number)).unwrap();
-        assert!(sink.end_event(7));
+        assert!(sink.end_event(ENDED));
     }
     sink.settle(u64::MAX).unwrap();
     sink.note(&ended()).unwrap();
@@ -142,7 +146,7 @@ fn a_file_that_was_moved_away_is_opened_anew_and_one_that_was_not_goes_on() {
     let folder = Folder::new();
     let path = folder.0.join("f");
     let plan = plan(path.to_str().unwrap());
-    let outlet = outlet::open(&plan).unwrap();
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
     sink.packet(&event(1)).unwrap();
     sink.settle(u64::MAX).unwrap();
@@ -162,7 +166,7 @@ fn a_file_without_packets_is_begun_when_everything_is_attached() {
     let path = folder.0.join("f");
     fs::write(&path, "precious").unwrap();
     let plan = plan(path.to_str().unwrap());
-    let outlet = outlet::open(&plan).unwrap();
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
     sink.note(&Notice::Waiting("an XDP program".into())).unwrap();
     sink.flush().unwrap();
@@ -176,7 +180,8 @@ fn a_file_without_packets_is_begun_when_everything_is_attached() {
 fn a_file_that_cannot_be_is_refused_at_once() {
     let folder = Folder::new();
     let refused = |path: &str| {
-        let error = outlet::open(&plan(path)).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let error =
+            outlet::open(&plan(path), &Signals::default()).err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert_eq!(error.lines().count(), 1, "{error}");
         error
     };
@@ -194,7 +199,7 @@ fn packets_each_by_itself_are_in_the_file_at_once() {
     let folder = Folder::new();
     let path = folder.0.join(OsStr::new("f"));
     let plan = plan::Capture { packet_buffered: true, ..plan(path.to_str().unwrap()) };
-    let outlet = outlet::open(&plan).unwrap();
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
     sink.packet(&event(1)).unwrap();
     sink.settle(u64::MAX).unwrap();

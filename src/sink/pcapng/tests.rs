@@ -236,11 +236,11 @@ fn a_reader_gone_before_the_statistics_is_no_failure() {
     let (outlet, plan) = (Outlet::new(writer.as_fd()).unwrap(), files::plan("-"));
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
     sink.packet(&EVENT).unwrap();
-    assert!(sink.end_event(7));
+    assert!(sink.end_event(files::ENDED));
     sink.settle(u64::MAX).unwrap();
     assert_eq!(sink.flush().unwrap_err().kind(), ErrorKind::BrokenPipe);
     sink.note(&ended(&[])).unwrap();
-    assert_eq!(outlet.take_unwritten(), [7]);
+    assert_eq!(outlet.take_unwritten(), [files::ENDED]);
 }
 
 #[test]
