@@ -114,8 +114,9 @@ fn sigusr1_under_load_adds_up() {
             tracer.stderr.iter().filter(|line| line.contains(" seen = ")).count() == round
         });
     }
-    drop(flood);
+    // While it goes on.
     let ended = tracer.end("INT");
+    drop(flood);
     for line in ended.stderr.iter().filter(|line| line.contains(" seen = ")) {
         let words = line.split("; ").next().unwrap().replace(" under way", "");
         let numbers: Vec<u64> = words.split(' ').filter_map(|word| word.parse().ok()).collect();
