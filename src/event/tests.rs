@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::bpf::Record;
+use crate::bpf::{Counted, Record, State};
 
 const ORIGIN: Origin<'_> = Origin { function: "prog", program_id: 12, program_name: "prog", has_queue: true };
 
