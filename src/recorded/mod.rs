@@ -250,7 +250,8 @@ impl<R: Read> Recorded<'_, R> {
         self.source.fill().map(Some).map_err(|error| Ended::Unread(error.into()))
     }
 
-    /// Waits until there is more, or the wish to end; what was shown is out before. False if that took longer than `longest`.
+    /// Waits until there is more, or the wish to end; what was shown is out before. False if that takes longer than
+    /// `longest`.
     fn wait(&mut self, longest: Option<Duration>) -> Result<bool, Ended> {
         let Some(pipe) = self.pipe else { return Ok(true) };
         self.show.flush()?;
