@@ -30,6 +30,7 @@ use xdptrace::bpf::{Records, Told};
 use xdptrace::event::{Event, Origin};
 use xdptrace::outlet::{self, Files};
 use xdptrace::plan::{Capture, Format, Reading, Rotation};
+use xdptrace::recorded::Recording;
 use xdptrace::sink::{self, Sink};
 use xdptrace::stop::Signals;
 
@@ -159,7 +160,7 @@ fn reader(exits: &Path, runs: &Path) -> Result<Vec<Line>> {
 fn read(file: &Path) -> Result<()> {
     let mut sink = Nowhere(0);
     let reading = Reading { file: file.to_owned(), ..Reading::default() };
-    xdptrace::recorded::show(&reading, &mut sink, &Signals::default())?;
+    Recording::open(&reading)?.show(&mut sink, &Signals::default())?;
     ensure!(sink.0 == PACKETS as u64 || sink.0 * 2 == PACKETS as u64, "{} events", sink.0);
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! Parse, run, exit status.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -11,7 +10,8 @@ use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
 use xdptrace::plan::{Filter, Listing, Plan, Reading, Tracing};
-use xdptrace::{check, list, passthrough, probe, recorded, session, sink, stop};
+use xdptrace::recorded::{Outward, Recording};
+use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
     let status = match Plan::new(env::args_os()).and_then(run) {
@@ -78,15 +78,17 @@ fn trace(tracing: &Tracing) -> Result<()> {
 fn read(reading: &Reading) -> Result<()> {
     /// Written at once, where nobody watches the lines come.
     const GATHERED: usize = 256 << 10;
+    // Until there are handlers, a signal ends the process: also while it waits for who writes to a named pipe.
+    let recording = Recording::open(reading)?;
     let signals = stop::on_signals(false)?;
     let stdout = io::stdout();
-    let file = File::from(stdout.as_fd().try_clone_to_owned().context("failed to open the standard output")?);
+    let outward = Outward::new(stdout.as_fd(), &signals).context("failed to open the standard output")?;
     let out: Box<dyn Write> = match stdout.is_terminal() {
-        true => Box::new(stdout),
-        false => Box::new(BufWriter::with_capacity(GATHERED, file)),
+        true => Box::new(LineWriter::new(outward)),
+        false => Box::new(BufWriter::with_capacity(GATHERED, outward)),
     };
     let mut sink = sink::open(&reading.output, reading.selection.filtered_at(), out);
-    recorded::show(reading, sink.as_mut(), &signals)
+    recording.show(sink.as_mut(), &signals)
 }
 
 fn stdout() -> Result<Outlet> {

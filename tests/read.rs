@@ -4,12 +4,15 @@
 //! back, drops those to port 9 and passes what else comes: by xdptrace, by xdpdump 1.3.1 (one CPU's packets behind the
 //! other's), and, the first of them, saved anew by tshark 4.0. What is printed of each is in the .txt beside it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/read").join(name)
@@ -85,6 +88,15 @@ fn the_articles_lines_are_two_a_packet() {
 }
 
 #[test]
+fn no_probe_is_claimed_of_packets_that_nobody_traced() {
+    let probes = |file| {
+        let lines = lines(&["read", "-o", "json", file], b"");
+        lines.iter().filter(|line| line.contains(r#""probe":""#)).count()
+    };
+    assert_eq!((probes("xdpdump.pcap"), probes("xdptrace.pcapng")), (0, 13));
+}
+
+#[test]
 fn what_is_before_a_cut_is_shown() {
     let whole = fs::read(path("xdptrace.pcapng")).unwrap();
     let (said, shown) = complaint(&["read", "-"], &whole[..1000]);
@@ -153,10 +165,75 @@ fn lines_of_a_pipe_come_at_once_and_a_signal_ends_the_waiting() {
     pipe.write_all(&fs::read(path("xdptrace.pcapng")).unwrap()).unwrap();
     let lines = BufReader::new(reader.stdout.take().unwrap()).lines();
     assert_eq!(lines.take(13).filter(Result::is_ok).count(), 13);
-    let signal = Command::new("kill").args(["-INT", &reader.id().to_string()]).status().unwrap();
-    assert!(signal.success());
-    assert_eq!(reader.wait().unwrap().code(), Some(0));
+    assert_eq!(end(&mut reader, "-INT").code(), Some(0));
     drop(pipe);
+}
+
+/// How it ends on this signal, soon.
+fn end(reader: &mut Child, signal: &str) -> ExitStatus {
+    let sent = Command::new("kill").args([signal, &reader.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        if let Some(status) = reader.try_wait().unwrap() {
+            return status;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    reader.kill().unwrap();
+    panic!("it doesn't end on {signal}");
+}
+
+/// Until its state is that of a process that waits.
+fn is_asleep(reader: &Child) -> bool {
+    sleep(Duration::from_millis(300));
+    let state = fs::read_to_string(format!("/proc/{}/stat", reader.id())).unwrap();
+    state.contains(") S ")
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_who_writes_to_a_named_pipe() {
+    let pipe = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("read-{}.fifo", std::process::id()));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut reader = Command::new(env!("CARGO_BIN_EXE_xdptrace")).arg("read").arg(&pipe).spawn().unwrap();
+    assert!(is_asleep(&reader));
+    assert_eq!(end(&mut reader, "-TERM").signal(), Some(15));
+    fs::remove_file(pipe).unwrap();
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_a_reader() {
+    let big = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("read-{}.pcapng", std::process::id()));
+    fs::write(&big, fs::read(path("xdptrace.pcapng")).unwrap().repeat(500)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdptrace"));
+    let mut reader = command.arg("read").arg(&big).stdout(Stdio::piped()).spawn().unwrap();
+    let unread = reader.stdout.take();
+    assert!(is_asleep(&reader));
+    assert_eq!(end(&mut reader, "-TERM").code(), Some(0));
+    drop(unread);
+    // Who reads slowly gets all of it.
+    let mut reader = command.arg("-c6000").spawn().unwrap();
+    let mut slow = reader.stdout.take().unwrap();
+    assert!(is_asleep(&reader));
+    let mut text = String::new();
+    slow.read_to_string(&mut text).unwrap();
+    assert_eq!((text.lines().count(), reader.wait().unwrap().code()), (6000, Some(0)));
+    fs::remove_file(big).unwrap();
+}
+
+#[test]
+fn what_waits_for_its_other_half_is_shown_where_a_pipe_is_silent() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdptrace"));
+    let mut reader = command.args(["read", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = reader.stdin.take().unwrap();
+    // Of the second one, only the packet as it arrived.
+    pipe.write_all(&fs::read(path("xdptrace.pcapng")).unwrap()[..896]).unwrap();
+    let began = Instant::now();
+    let lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    assert_eq!(lines.take(2).filter(Result::is_ok).count(), 2);
+    assert!(began.elapsed() < Duration::from_secs(3));
+    drop(pipe);
+    assert_eq!(reader.wait().unwrap().code(), Some(0));
 }
 
 /// `script` makes a terminal of a pipe.

@@ -51,7 +51,8 @@ fn frame<'a>(half: &Half<&'a [u8]>, metadata: u16) -> Frame<'a> {
     Frame { length: Some(half.length), metadata, bytes: half.bytes }
 }
 
-/// Whether the lengths, the beginnings or the first bytes differ; None where what was captured is the same, and is not all that is compared.
+/// Whether the lengths, the beginnings or the first bytes differ; None where what was captured is the same, and is not all
+/// that is compared.
 fn is_changed(before: Frame<'_>, after: Frame<'_>, moved: Option<i32>) -> Option<bool> {
     let captured = before.bytes.len().min(after.bytes.len()).min(HEAD_LEN);
     let is_same = moved.unwrap_or(0) == 0

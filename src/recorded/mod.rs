@@ -8,6 +8,7 @@
 //! half       a packet, and what its block's options tell of the run
 //! pairs      … → runs: the packet before and after the program
 //! event      … → Event
+//! outward    the output, while nobody reads it
 //! ```
 //!
 //! However a file lies about its lengths and counts, no more than some 100 MiB are used.
@@ -17,6 +18,7 @@ mod event;
 mod format;
 mod half;
 mod interface;
+mod outward;
 mod pairs;
 mod source;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
@@ -40,27 +43,51 @@ use crate::stop::Signals;
 use block::Fault;
 use format::{Format, Piece};
 use half::Half;
+pub use outward::Outward;
 use pairs::Pairs;
 use source::{Filled, Source};
 
 /// How soon the wish to end is noticed while a pipe is silent, in milliseconds.
 const LOOK_EVERY_MS: u16 = 100;
 
-/// Reads the file that `reading` names, and shows its events.
-///
-/// # Errors
-/// The filter can't be compiled; the file can't be read, is no file of packets, or ends within a packet: then what is
-/// before that was shown; or the output can't be written, but for a reader of it that has gone.
-pub fn show(reading: &Reading, sink: &mut dyn Sink, stop: &Signals) -> Result<()> {
-    let choice = Choice::new(&reading.selection)?;
-    let (name, input) = open(&reading.file)?;
-    let is_file = input.metadata().is_ok_and(|data| data.is_file() || data.is_dir());
-    let show = Show { sink, choice, left: reading.count.unwrap_or(u64::MAX), stop };
-    let pipe = (!is_file).then(|| input.as_fd());
-    match (Recorded { source: Source::new(&input), pipe, show }).read_all() {
-        Ok(()) | Err(Ended::Enough) => Ok(()),
-        Err(Ended::Unwritten(error)) => outlet::written(Err(error)),
-        Err(Ended::Unread(why)) => Err(why.context(format!("failed to read {name}"))),
+/// How long a pipe is silent before nobody waits for the other half of a run: as long as in a file, by its time.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A file that was opened, and what of it to show.
+#[derive(Debug)]
+pub struct Recording {
+    name: String,
+    input: File,
+    choice: Choice,
+    count: Option<u64>,
+}
+
+impl Recording {
+    /// That which `reading` names. Opening a named pipe waits for who writes to it.
+    ///
+    /// # Errors
+    /// The filter can't be compiled, or the file can't be opened.
+    pub fn open(reading: &Reading) -> Result<Self> {
+        let choice = Choice::new(&reading.selection)?;
+        let (name, input) = open(&reading.file)?;
+        Ok(Self { name, input, choice, count: reading.count })
+    }
+
+    /// Reads it, and shows its events.
+    ///
+    /// # Errors
+    /// The file can't be read, is no file of packets, or ends within a packet: then what is before that was shown; or the
+    /// output can't be written, but for a reader of it that has gone.
+    pub fn show(self, sink: &mut dyn Sink, stop: &Signals) -> Result<()> {
+        let Self { name, input, choice, count } = self;
+        let is_file = input.metadata().is_ok_and(|data| data.is_file() || data.is_dir());
+        let show = Show { sink, choice, left: count.unwrap_or(u64::MAX), stop };
+        let pipe = (!is_file).then(|| input.as_fd());
+        match (Recorded { source: Source::new(&input), pipe, show }).read_all() {
+            Ok(()) | Err(Ended::Enough) => Ok(()),
+            Err(Ended::Unwritten(error)) => outlet::written(Err(error)),
+            Err(Ended::Unread(why)) => Err(why.context(format!("failed to read {name}"))),
+        }
     }
 }
 
@@ -189,7 +216,7 @@ impl<R: Read> Recorded<'_, R> {
                     self.source.consume(length);
                 }
                 Err(Fault::Broken(why)) => return Err(self.unread(&format!("broken at byte {{}}, {why}"))),
-                Err(Fault::Incomplete) => match self.fill()? {
+                Err(Fault::Incomplete) => match self.fill_for(format, pairs)? {
                     Some(Filled::More) => {}
                     None => return Ok(()),
                     Some(Filled::Ended) if self.source.rest().is_empty() => return Ok(()),
@@ -206,17 +233,36 @@ impl<R: Read> Recorded<'_, R> {
         Ended::Unread(anyhow!("{how}: what is before it was shown"))
     }
 
-    /// Reads more; what was shown is out before anyone waits for it. None if that was stopped.
-    fn fill(&mut self) -> Result<Option<Filled>, Ended> {
-        if let Some(pipe) = self.pipe {
-            self.show.flush()?;
-            let mut fds = [PollFd::new(pipe, PollFlags::POLLIN)];
-            let mut wait = || poll(&mut fds, PollTimeout::from(LOOK_EVERY_MS));
-            while !self.show.is_stopped() && matches!(wait(), Ok(0) | Err(Errno::EINTR)) {}
+    /// Reads more. Halves of runs don't wait for a pipe that is silent.
+    fn fill_for(&mut self, format: &Format, pairs: &mut Pairs) -> Result<Option<Filled>, Ended> {
+        if !pairs.is_empty() && !self.wait(Some(SILENCE))? {
+            pairs.end(&mut |run| self.show.event(&run.event(&format.interfaces)))?;
         }
+        self.fill()
+    }
+
+    /// Reads more. None if that was stopped.
+    fn fill(&mut self) -> Result<Option<Filled>, Ended> {
+        self.wait(None)?;
         if self.show.is_stopped() {
             return Ok(None);
         }
         self.source.fill().map(Some).map_err(|error| Ended::Unread(error.into()))
+    }
+
+    /// Waits until there is more, or the wish to end; what was shown is out before. False if that takes longer than
+    /// `longest`.
+    fn wait(&mut self, longest: Option<Duration>) -> Result<bool, Ended> {
+        let Some(pipe) = self.pipe else { return Ok(true) };
+        self.show.flush()?;
+        let began = Instant::now();
+        let mut fds = [PollFd::new(pipe, PollFlags::POLLIN)];
+        let mut is_silent = || matches!(poll(&mut fds, PollTimeout::from(LOOK_EVERY_MS)), Ok(0) | Err(Errno::EINTR));
+        while !self.show.is_stopped() && is_silent() {
+            if longest.is_some_and(|longest| began.elapsed() >= longest) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

@@ -79,6 +79,11 @@ impl Pairs {
         self.show_complete(show)
     }
 
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Shows all that wait.
     ///
     /// # Errors
