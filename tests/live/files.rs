@@ -165,7 +165,7 @@ fn a_reader_that_stopped_reading_finds_whole_blocks() {
     let unwritten = number_of(" lost because they could not be written", summary.lines().last().unwrap());
     assert!(unwritten > 0, "{summary}");
     // It is the reason of all that is lost.
-    assert_eq!(unwritten, number_of(" lost;", summary.lines().last().unwrap()), "{summary}");
+    assert_eq!(unwritten, number_of(" lost", summary.lines().last().unwrap()), "{summary}");
     assert!(tcpdump(&path).len() > 100);
 }
 
@@ -182,9 +182,10 @@ fn a_reader_of_lines_that_stopped_reading_costs_the_file_nothing() {
     output(&["bash", "-c", &format!("pkill -INT -f '^{tracer}'")]);
     wait_for("the summary", || read().contains(" seen = ").then_some(()));
     let summary = read();
-    let traced = number_of(" traced", &summary);
+    let words: Vec<&str> = summary.lines().last().unwrap().split(' ').collect();
+    let traced = words.windows(2).find(|pair| pair[1] == "traced").and_then(|pair| pair[0].parse().ok()).unwrap_or(0);
     assert!(summary.contains(" + 0 lost") && traced >= 2900, "{summary}");
-    assert_eq!(tcpdump(&path).len() as u64, 2 * traced, "{summary}");
+    assert_eq!(tcpdump(&path).len(), 2 * traced, "{summary}");
     fs::write(format!("{path}.go"), "").unwrap();
     assert!(tracing.wait().status.success());
 }
