@@ -17,7 +17,7 @@ pub use xdpdump::{LoadMode, Xdpdump};
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
 #[derive(Debug, Parser)]
 #[command(name = "xdptrace", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
-#[command(disable_version_flag = true)]
+#[command(disable_version_flag = true, args_override_self = true)]
 #[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       \
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \

@@ -35,6 +35,10 @@ use crate::target::{self, Depth, Device, Guards, View, Watch};
 /// How long to sleep at most before looking at the stop flag, at the devices, at the clock and at what CPUs have gathered.
 /// A record waits for two of these at most, and is not to be more than 100 ms late.
 const TICK: Duration = Duration::from_millis(40);
+/// How long to deliver what there is at most before the stop flag, `--rate` and the like get their turn.
+const A_WHILE: Duration = Duration::from_millis(100);
+/// How long to wait at the end for the reader of an output that doesn't read.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What `--rate` counts anew.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -204,12 +208,14 @@ impl<'plan> Run<'plan> {
         }
         let programs = self.follow.end()?;
         self.drain_all(&reader, &delivery)?;
-        while self.more && !self.signals.stop() && self.wait(&reader)? {
+        let mut patience = Patience::new(self.outputs);
+        while self.more && !self.signals.stop() && patience.lasts() && self.wait(&reader)? {
             self.drain_all(&reader, &delivery)?;
         }
         // Whoever doesn't read the lines beside a file is not to cost it what the rings hold.
         for patient in [true, false] {
-            if self.more && self.free_file(patient) {
+            if self.more {
+                self.outputs.iter().skip(1).for_each(|lines| lines.give_up_unread(patient));
                 self.drain_all(&reader, &delivery)?;
             }
         }
@@ -224,7 +230,7 @@ impl<'plan> Run<'plan> {
     /// What is due by the clock or was asked for by signals.
     fn heed_signals(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         if self.signals.take_summary() {
-            self.drain_all(reader, delivery)?;
+            self.drain_for_a_while(reader, delivery)?;
             let now = now(&self.follow, &self.released, &self.batches);
             let summary = self.progress.so_far(&now, &delivery.borrow())?;
             delivery.borrow_mut().notice(&Notice::SoFar(summary));
@@ -271,18 +277,6 @@ impl<'plan> Run<'plan> {
         Summary { programs, total, verdicts: delivery.verdicts(), losses, late: delivery.late() }
     }
 
-    /// Waits for who reads lines beside a file, where one is `patient`, and gives the lines up otherwise. Whether the file
-    /// can take more.
-    fn free_file(&self, patient: bool) -> bool {
-        for lines in self.outputs.iter().skip(1).filter(|lines| lines.is_blocked()) {
-            let pushed = if patient { lines.push_all() } else { Ok(()) };
-            if pushed.is_err() || lines.is_blocked() {
-                lines.give_up();
-            }
-        }
-        !self.is_blocked()
-    }
-
     fn is_blocked(&self) -> bool {
         self.outputs.iter().any(|output| output.is_blocked())
     }
@@ -306,7 +300,20 @@ impl<'plan> Run<'plan> {
         Ok(())
     }
 
-    /// Delivers all that there is, also what CPUs are gathering; if more comes meanwhile, that as well, for a while.
+    /// Delivers what there is, also what CPUs are gathering, as far as a while goes: where packets come faster than they can
+    /// be delivered, there is always more.
+    fn drain_for_a_while(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
+        let ends = Instant::now() + A_WHILE;
+        self.batches.flush_all(self.follow.maps().flush())?;
+        loop {
+            self.drain(reader, delivery)?;
+            if !self.more || self.is_blocked() || self.signals.stop() || Instant::now() > ends {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Delivers all that there is, also what CPUs are gathering. For the end, when nothing more comes.
     fn drain_all(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         self.batches.flush_all(self.follow.maps().flush())?;
         loop {
@@ -356,6 +363,27 @@ impl<'plan> Run<'plan> {
         }
         let mut closed = fds.iter().skip(2).filter_map(PollFd::revents);
         Ok(!closed.any(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
+    }
+}
+
+/// How long a reader is waited for: as long as it goes on reading.
+struct Patience<'run> {
+    outputs: &'run [&'run Outlet],
+    waiting: usize,
+    ends: Instant,
+}
+
+impl<'run> Patience<'run> {
+    fn new(outputs: &'run [&'run Outlet]) -> Self {
+        Self { outputs, waiting: 0, ends: Instant::now() + PATIENCE }
+    }
+
+    fn lasts(&mut self) -> bool {
+        let waiting: usize = self.outputs.iter().map(|output| output.waiting()).sum();
+        if std::mem::replace(&mut self.waiting, waiting) != waiting || waiting == 0 {
+            self.ends = Instant::now() + PATIENCE;
+        }
+        Instant::now() < self.ends
     }
 }
 

@@ -80,13 +80,13 @@ impl<'a> Change<'a> {
     }
 
     fn compare(&mut self, before: &'a [u8], after: &'a [u8], moved: i32) {
-        let mut befores: Vec<Layer<'a>> = Layers::new(before).collect();
-        let mut afters: Vec<Layer<'a>> = Layers::new(after).collect();
+        let (mut there, mut here) = (Stack::new(before), Stack::new(after));
         if self.pushed > 0 {
-            (self.pushed_at, self.pushed_layers) = take_extra(&mut afters, &befores, self.pushed as usize);
+            (self.pushed_at, self.pushed_layers) = here.take_extra(&there, self.pushed as usize);
         } else if self.popped > 0 {
-            (self.popped_at, self.popped_layers) = take_extra(&mut befores, &afters, self.popped as usize);
+            (self.popped_at, self.popped_layers) = there.take_extra(&here, self.popped as usize);
         }
+        let (befores, afters) = (there.layers, here.layers);
         let is_aligned = moved == 0 || !self.pushed_layers.is_empty() || !self.popped_layers.is_empty();
         if !is_aligned {
             return;
@@ -126,18 +126,44 @@ fn parts(difference: i64) -> (u32, u32) {
     (up, down)
 }
 
-/// Takes the headers out of `longer` that it has beside those of `shorter`: the outermost run of `bytes` bytes without
-/// which both have the same protocols, as far as both go; and where it began. Nothing where there is no such run.
-fn take_extra<'a>(longer: &mut Vec<Layer<'a>>, shorter: &[Layer<'a>], bytes: usize) -> (usize, Vec<Layer<'a>>) {
-    let is_run = |start: usize, end: usize| {
-        let length: usize = longer.iter().take(end).skip(start).map(|layer| layer.header.len()).sum();
-        let without = longer.iter().take(start).chain(longer.iter().skip(end));
-        let mut pairs = without.zip(shorter);
-        length == bytes && start <= shorter.len() && pairs.all(|(one, two)| one.protocol == two.protocol)
-    };
-    let ends = |start| (start + 1..=longer.len()).map(move |end| (start, end));
-    let found = (0..longer.len()).flat_map(ends).find(|(start, end)| is_run(*start, *end));
-    found.map_or_else(Default::default, |(start, end)| (start, longer.drain(start..end).collect()))
+/// A packet's headers, and how many of its bytes there are.
+struct Stack<'a> {
+    layers: Vec<Layer<'a>>,
+    captured: usize,
+}
+
+impl<'a> Stack<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { layers: Layers::new(bytes).collect(), captured: bytes.len() }
+    }
+
+    /// Takes out the headers that it has beside those of `shorter`: the outermost run of `bytes` bytes without which both
+    /// have the same protocols; and where it began. Nothing where there is no such run.
+    fn take_extra(&mut self, shorter: &Self, bytes: usize) -> (usize, Vec<Layer<'a>>) {
+        let ends = |start| (start + 1..=self.layers.len()).map(move |end| (start, end));
+        let runs = (0..self.layers.len()).flat_map(ends);
+        let found = runs.into_iter().find(|(start, end)| self.is_extra(*start, *end, shorter, bytes));
+        found.map_or_else(Default::default, |(start, end)| (start, self.layers.drain(start..end).collect()))
+    }
+
+    fn is_extra(&self, start: usize, end: usize, shorter: &Self, bytes: usize) -> bool {
+        let run = self.layers.get(start..end).unwrap_or_default();
+        let length: usize = run.iter().map(|layer| layer.header.len()).sum();
+        let rest: Vec<&Layer<'a>> = self.layers.iter().take(start).chain(self.layers.iter().skip(end)).collect();
+        // A header that only one of them has must lie where the other one's capture had ended.
+        let beyond = |layer: &Layer<'a>, at: Option<usize>, captured: usize| {
+            at.is_some_and(|at| at + layer.header.len() > captured)
+        };
+        let only_here = rest
+            .get(shorter.layers.len())
+            .is_none_or(|layer| beyond(layer, layer.offset.checked_sub(bytes), shorter.captured));
+        let only_there = shorter
+            .layers
+            .get(rest.len())
+            .is_none_or(|layer| beyond(layer, layer.offset.checked_add(bytes), self.captured));
+        let is_same = rest.iter().zip(&shorter.layers).all(|(one, two)| one.protocol == two.protocol);
+        length == bytes && start <= shorter.layers.len() && is_same && only_here && only_there
+    }
 }
 
 /// The first byte from `start` on, in the packet as it arrived, that isn't the same as where it stands now.
@@ -201,6 +227,37 @@ mod tests {
         let change = Change::new(frame(&before, 42), frame(&after, 46), Some(-4));
         assert_eq!(change.pushed_layers.iter().map(|layer| layer.protocol).collect::<Vec<_>>(), [Protocol::Vlan]);
         assert_eq!(names(&change), ["ethernet.ethertype"]);
+    }
+
+    /// As of a packet into whose header options were put, or behind which a shim was: its own headers aren't new ones.
+    #[test]
+    fn a_packets_own_headers_are_not_taken_for_pushed_ones() {
+        let before = [&ETHERNET[..], &IP, &UDP].concat();
+        let mut with_options = IP.to_vec();
+        (with_options[0], with_options[3]) = (0x47, 36);
+        let after = [&ETHERNET[..], &with_options, &[1; 8], &UDP].concat();
+        let change = Change::new(frame(&before, 42), frame(&after, 50), Some(-8));
+        assert_eq!((change.pushed, change.pushed_layers.len(), change.fields.len()), (8, 0, 0));
+        let change = Change::new(frame(&after, 50), frame(&before, 42), Some(8));
+        assert_eq!((change.popped, change.popped_layers.len()), (8, 0));
+        let mut foreign = IP.to_vec();
+        (foreign[3], foreign[9]) = (48, 253);
+        let after = [&ETHERNET[..], &foreign, &[0; 20], &UDP].concat();
+        let change = Change::new(frame(&before, 42), frame(&after, 62), Some(-20));
+        assert_eq!((change.pushed, change.pushed_layers.len()), (20, 0));
+    }
+
+    /// What was kept of the longer one doesn't reach as far into it.
+    #[test]
+    fn a_tunnels_header_is_told_from_a_capture_that_ends_early() {
+        let before = [&ETHERNET[..], &IP, &UDP].concat();
+        let mut outer = IP;
+        (outer[3], outer[9]) = (48, 4);
+        let after = [&ETHERNET[..], &outer, &IP, &UDP].concat();
+        for kept in [54, 58] {
+            let change = Change::new(frame(&before, 42), frame(&after[..kept], 62), Some(-20));
+            assert_eq!((change.pushed_layers.len(), change.grown, change.cut), (1, 0, 0), "{kept}");
+        }
     }
 
     #[test]

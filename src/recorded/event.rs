@@ -1,7 +1,7 @@
 //! A run that was read → Event.
 
 use super::half::Half;
-use super::interface::Interfaces;
+use super::interface::{Interface, Interfaces};
 use super::pairs::Run;
 use crate::bpf::HEAD_LEN;
 use crate::event::{Device, Event, Frame};
@@ -13,14 +13,15 @@ impl<'a> Run<'a> {
         let Self { entry, exit } = self;
         let either = |of: fn(&Half<&'a [u8]>) -> Option<u64>| entry.and_then(of).or(exit.and_then(of));
         let interface = entry.or(exit).and_then(|half| interfaces.get(half.interface));
-        let apart_ns = entry.zip(exit).map(|(entry, exit)| exit.time_ns.saturating_sub(entry.time_ns));
-        // The file's clock may be coarser than what it says of the latency.
-        let latency_ns = either(|half| half.latency_ns).or(apart_ns);
-        let began_ns = exit.map(|exit| exit.time_ns.saturating_sub(latency_ns.unwrap_or(0)));
+        // A coarser clock doesn't tell.
+        let is_fine = |half: &Half<_>| interfaces.get(half.interface).is_some_and(Interface::tells_nanoseconds);
+        let timed = entry.zip(exit).filter(|(entry, exit)| is_fine(entry) && is_fine(exit));
+        let apart_ns = timed.map(|(entry, exit)| exit.time_ns.saturating_sub(entry.time_ns));
         let [of_entry, of_exit] = entry.or(exit).map_or([0; 2], |half| half.metadata);
         let (before, after) = (entry.map(|half| frame(half, of_entry)), exit.map(|half| frame(half, of_exit)));
+        let moved = entry.or(exit).and_then(Half::moved);
         Event {
-            time_ns: entry.map(|entry| entry.time_ns).or(began_ns).unwrap_or(0),
+            time_ns: entry.or(exit).map_or(0, |half| half.time_ns),
             monotonic_ns: None,
             packet_id: either(|half| half.packet_id),
             device: interface.and_then(|interface| interface.device.as_deref()).map(device),
@@ -31,11 +32,11 @@ impl<'a> Run<'a> {
             program_name: None,
             program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
             verdict: exit.and_then(|half| half.verdict),
-            latency_ns,
+            latency_ns: either(|half| half.latency_ns).or(apart_ns),
             before,
             after,
-            moved: entry.or(exit).and_then(Half::moved),
-            changed: before.zip(after).and_then(|(before, after)| is_changed(before, after)),
+            moved,
+            changed: before.zip(after).and_then(|(before, after)| is_changed(before, after, moved)),
             metadata: &[],
         }
     }
@@ -50,10 +51,11 @@ fn frame<'a>(half: &Half<&'a [u8]>, metadata: u16) -> Frame<'a> {
     Frame { length: Some(half.length), metadata, bytes: half.bytes }
 }
 
-/// Whether the lengths or the first bytes differ; None where what was captured is the same, and is not all that is compared.
-fn is_changed(before: Frame<'_>, after: Frame<'_>) -> Option<bool> {
+/// Whether the lengths, the beginnings or the first bytes differ; None where what was captured is the same, and is not all that is compared.
+fn is_changed(before: Frame<'_>, after: Frame<'_>, moved: Option<i32>) -> Option<bool> {
     let captured = before.bytes.len().min(after.bytes.len()).min(HEAD_LEN);
-    let is_same = (before.length, before.metadata) == (after.length, after.metadata)
+    let is_same = moved.unwrap_or(0) == 0
+        && (before.length, before.metadata) == (after.length, after.metadata)
         && before.bytes.get(..captured) == after.bytes.get(..captured);
     let is_all = before.length.is_some_and(|length| captured >= HEAD_LEN.min(length as usize));
     (!is_same || is_all).then_some(!is_same)
@@ -80,7 +82,10 @@ mod tests {
             (frame(0, &[]), frame(0, &[]), Some(false)),
         ];
         for (number, (before, after, changed)) in table.into_iter().enumerate() {
-            assert_eq!(is_changed(before, after), changed, "row {number}");
+            for moved in [None, Some(0)] {
+                assert_eq!(is_changed(before, after, moved), changed, "row {number}");
+            }
+            assert_eq!(is_changed(before, after, Some(4)), Some(true), "row {number}");
         }
     }
 }

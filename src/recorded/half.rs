@@ -1,7 +1,6 @@
 //! A packet of the file, with what its block tells of the run: one half of it, or all there is.
 
-use pcap_file::Endianness;
-
+use super::block::{Options, Order};
 use super::interface::Interfaces;
 use crate::event::Verdict;
 
@@ -75,7 +74,6 @@ impl<B> Half<B> {
 
 /// What a packet's options are, by their codes (draft-ietf-opsawg-pcapng, 4.3).
 mod code {
-    pub const END: u16 = 0;
     pub const COMMENT: u16 = 1;
     pub const PACKET_ID: u16 = 5;
     pub const QUEUE: u16 = 6;
@@ -104,26 +102,23 @@ impl<'a> Half<&'a [u8]> {
         }
         let ticks = u64::from(word(1)) << 32 | u64::from(word(2));
         *self = Self::new(number, interface.time_ns(ticks), word(4), bytes);
-        self.take_options(behind.get(captured.next_multiple_of(4)..).unwrap_or_default(), order);
+        let options = behind.get(captured.next_multiple_of(4)..).unwrap_or_default();
+        self.take_options(Options::new(options, order), order, interface.end.is_some());
         Ok(())
     }
 
-    /// Reads options as far as they are whole: a packet whose options are damaged is a packet.
-    fn take_options(&mut self, mut rest: &[u8], order: Order) {
-        while let Some((head, behind)) = rest.split_first_chunk::<4>() {
-            let [code, length] = order.halves(*head);
-            let length = usize::from(length);
-            let Some(value) = behind.get(..length) else { return };
+    /// Reads what is whole: a packet whose options are damaged is a packet. What a comment seems to say of a packet that was
+    /// not `traced` was never meant for us.
+    fn take_options(&mut self, options: Options<'_>, order: Order, traced: bool) {
+        for (code, value) in options {
             match code {
-                code::END => return,
                 code::PACKET_ID => self.packet_id = order.u64(value, 0),
-                code::QUEUE if length == 4 => self.queue = order.u32(value, 0),
+                code::QUEUE if value.len() == 4 => self.queue = order.u32(value, 0),
                 // Wireshark 4.0 gives the verdict the queue's code in what it saves.
                 code::VERDICT | code::QUEUE => self.verdict = parse_verdict(value, order).or(self.verdict),
-                code::COMMENT => self.take_comment(value),
+                code::COMMENT if traced => self.take_comment(value),
                 _ => {}
             }
-            rest = behind.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
 
@@ -180,34 +175,4 @@ fn number(text: &[u8]) -> (Option<u64>, &[u8]) {
     // A u64 holds any 19 digits.
     let fits = (1..=19).contains(&digits);
     (fits.then_some(sum), text.get(digits..).unwrap_or_default())
-}
-
-/// A section's byte order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
-    is_other: bool,
-}
-
-impl Order {
-    pub fn new(order: Endianness) -> Self {
-        Self { is_other: order != Endianness::native() }
-    }
-
-    /// Two 16-bit integers.
-    #[inline]
-    fn halves(self, [a, b, c, d]: [u8; 4]) -> [u16; 2] {
-        [[a, b], [c, d]].map(u16::from_ne_bytes).map(|value| if self.is_other { value.swap_bytes() } else { value })
-    }
-
-    #[inline]
-    pub fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
-        let value = u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?);
-        Some(if self.is_other { value.swap_bytes() } else { value })
-    }
-
-    #[inline]
-    fn u64(self, bytes: &[u8], at: usize) -> Option<u64> {
-        let value = u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?);
-        Some(if self.is_other { value.swap_bytes() } else { value })
-    }
 }

@@ -1,9 +1,9 @@
 //! The interfaces of a section: which probe of which function on which device each of them stands for, and its clock.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use pcap_file::DataLink;
-use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+use super::block::Block;
 
 /// Which probe saw a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +22,27 @@ pub struct Interface {
     /// The same for both ends of a function on a device.
     pub point: u32,
     clock: Clock,
-    link_type: DataLink,
+    link_type: u32,
 }
+
+/// What a block tells of an interface.
+#[derive(Debug, Default)]
+pub struct Description<'a> {
+    pub link_type: u32,
+    pub name: Cow<'a, str>,
+    pub clock: Clock,
+}
+
+/// Only its packets can be read.
+pub const ETHERNET: u32 = 1;
 
 /// Those of a section, by their numbers there.
 #[derive(Debug, Default)]
 pub struct Interfaces {
     list: Vec<Interface>,
     names: HashMap<String, Points>,
-    /// For each point, whether its entry has been described.
-    entered: Vec<bool>,
+    /// For each point, whether its entry and its exit have been described.
+    described: Vec<[bool; 2]>,
 }
 
 /// Those of a `DEV:func()`. After files were merged there may be several, of which the first exit belongs to the first
@@ -45,20 +56,17 @@ struct Points {
 
 impl Interfaces {
     /// The one of a file that says nothing of it.
-    pub fn unnamed(link_type: DataLink) -> Self {
+    pub fn unnamed(link_type: u32) -> Self {
         let mut interfaces = Self::default();
-        interfaces.add(&InterfaceDescriptionBlock { linktype: link_type, snaplen: 0, options: Vec::new() });
+        interfaces.add(&Description { link_type, ..Description::default() });
         interfaces
     }
 
     /// Takes in the next one.
-    pub fn add(&mut self, block: &InterfaceDescriptionBlock<'_>) {
-        let name = block.options.iter().find_map(|option| match option {
-            InterfaceDescriptionOption::IfName(name) => Some(&**name),
-            _ => None,
-        });
-        let (device, function, end) = parse_name(name.unwrap_or_default());
-        let key = function.and(name).and_then(|name| name.rsplit_once('@')).map_or("", |(key, _)| key);
+    pub fn add(&mut self, description: &Description<'_>) {
+        let name = &*description.name;
+        let (device, function, end) = parse_name(name);
+        let key = function.and(name.rsplit_once('@')).map_or("", |(key, _)| key);
         let point = self.point(key, end);
         let known = |name: &str| Some(name).filter(|name| !["", "?"].contains(name)).map(str::to_owned);
         self.list.push(Interface {
@@ -66,8 +74,8 @@ impl Interfaces {
             function: function.and_then(known),
             end,
             point,
-            clock: Clock::of(&block.options),
-            link_type: block.linktype,
+            clock: description.clock,
+            link_type: description.link_type,
         });
     }
 
@@ -75,15 +83,15 @@ impl Interfaces {
         self.list.get(number as usize)
     }
 
-    /// Whether entries come from the same point as this one's packets, as far as is known yet.
-    pub fn has_entry(&self, interface: &Interface) -> bool {
-        self.entered.get(interface.point as usize) == Some(&true)
+    /// Whether entries, or exits, come from the same point as this one's packets, as far as is known yet.
+    pub fn has(&self, end: End, interface: &Interface) -> bool {
+        self.described.get(interface.point as usize).is_some_and(|described| described[end as usize])
     }
 
     fn point(&mut self, key: &str, end: Option<End>) -> u32 {
-        let next = self.entered.len() as u32;
+        let next = self.described.len() as u32;
         let Some(end) = end else {
-            self.entered.push(false);
+            self.described.push([false; 2]);
             return next;
         };
         let points = self.names.entry(key.to_owned()).or_default();
@@ -95,10 +103,10 @@ impl Interfaces {
         *number += 1;
         if point == next {
             points.points.push(point);
-            self.entered.push(false);
+            self.described.push([false; 2]);
         }
-        if let Some(entered) = self.entered.get_mut(point as usize) {
-            *entered |= end == End::Entry;
+        if let Some(described) = self.described.get_mut(point as usize) {
+            described[end as usize] = true;
         }
         point
     }
@@ -107,12 +115,17 @@ impl Interfaces {
 impl Interface {
     /// What link type it has, if packets of it can't be read: only Ethernet can.
     pub fn foreign_link_type(&self) -> Option<u32> {
-        (self.link_type != DataLink::ETHERNET).then(|| self.link_type.into())
+        (self.link_type != ETHERNET).then_some(self.link_type)
     }
 
     /// Nanoseconds since the Unix epoch.
     pub fn time_ns(&self, ticks: u64) -> u64 {
         self.clock.time_ns(ticks)
+    }
+
+    /// Whether its times are good for differences of nanoseconds.
+    pub fn tells_nanoseconds(&self) -> bool {
+        self.clock.is_fine()
     }
 }
 
@@ -132,29 +145,56 @@ fn parse_name(name: &str) -> (&str, Option<&str>, Option<End>) {
     parts().unwrap_or((name, None, None))
 }
 
+impl<'a> Description<'a> {
+    /// What the block says that can be read; None where that isn't even a link type.
+    pub fn new(block: &Block<'a>) -> Option<Self> {
+        const NAME: u16 = 2;
+        const RESOLUTION: u16 = 9;
+        const OFFSET: u16 = 14;
+        let link_type = block.order.u16(block.body)?.into();
+        let mut description = Self { link_type, ..Self::default() };
+        for (code, value) in block.interface_options() {
+            match (code, value) {
+                (NAME, name) if description.name.is_empty() => description.name = String::from_utf8_lossy(name),
+                (RESOLUTION, &[resolution]) => description.clock.resolution = resolution,
+                (OFFSET, offset) if offset.len() == 8 => {
+                    description.clock.offset = block.order.u64(offset, 0).unwrap_or_default() as i64;
+                }
+                _ => {}
+            }
+        }
+        Some(description)
+    }
+}
+
 /// What a tick of an interface's clock is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Clock {
+pub struct Clock {
     /// if_tsresol: a tick is 10⁻ⁿ s, or 2⁻ⁿ s where the uppermost bit is set.
     resolution: u8,
     /// if_tsoffset: seconds to add.
     offset: i64,
 }
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self { resolution: 6, offset: 0 }
+    }
+}
+
 impl Clock {
+    pub const NANOSECONDS: Self = Self { resolution: 9, offset: 0 };
     const SECOND: i128 = 1_000_000_000;
 
-    fn of(options: &[InterfaceDescriptionOption<'_>]) -> Self {
-        options.iter().fold(Self { resolution: 6, offset: 0 }, |clock, option| match option {
-            InterfaceDescriptionOption::IfTsResol(resolution) => Self { resolution: *resolution, ..clock },
-            InterfaceDescriptionOption::IfTsOffset(offset) => Self { offset: *offset as i64, ..clock },
-            _ => clock,
-        })
+    /// Whether a tick is no more than a nanosecond.
+    fn is_fine(self) -> bool {
+        let exponent = self.resolution & 0x7f;
+        if self.resolution & 0x80 == 0 { exponent >= 9 } else { exponent >= 30 }
     }
 
     /// What lies outside of a u64 of nanoseconds, before 1970 or from 2554 on, becomes its nearest end.
     fn time_ns(self, ticks: u64) -> u64 {
-        if self == (Self { resolution: 9, offset: 0 }) {
+        if self == Self::NANOSECONDS {
             return ticks;
         }
         let ticks = i128::from(ticks);
@@ -196,6 +236,14 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_of_nanoseconds_is_fine() {
+        let fine =
+            [0, 6, 8, 9, 12, 127, 0x80, 0x80 | 29, 0x80 | 30, 0xff].map(|resolution| Clock { resolution, offset: 0 });
+        let expected = [false, false, false, true, true, true, false, false, true, true];
+        assert_eq!(fine.map(Clock::is_fine), expected);
+    }
+
+    #[test]
     fn names_are_read_as_they_are_made() {
         let entry = ("eth0", Some("xdp_lb"), Some(End::Entry));
         assert_eq!(parse_name("eth0:xdp_lb()@fentry"), entry);
@@ -211,17 +259,13 @@ mod tests {
         let names =
             ["e:f()@fentry", "e:f()@fexit", "e:g()@fexit", "e:f()@fexit", "e:f()@fentry", "e", "e", "?:f()@fexit"];
         for name in names {
-            let name = InterfaceDescriptionOption::IfName(name.into());
-            interfaces.add(&InterfaceDescriptionBlock {
-                linktype: DataLink::ETHERNET,
-                snaplen: 0,
-                options: vec![name],
-            });
+            interfaces.add(&Description { name: name.into(), link_type: ETHERNET, ..Description::default() });
         }
         let points: Vec<u32> = interfaces.list.iter().map(|interface| interface.point).collect();
         assert_eq!(points, [0, 0, 1, 2, 2, 3, 4, 5]);
-        let entered: Vec<bool> = interfaces.list.iter().map(|one| interfaces.has_entry(one)).collect();
-        assert_eq!(entered, [true, true, false, true, true, false, false, false]);
+        let has = |end| interfaces.list.iter().map(|one| interfaces.has(end, one)).collect::<Vec<bool>>();
+        assert_eq!(has(End::Entry), [true, true, false, true, true, false, false, false]);
+        assert_eq!(has(End::Exit), [true, true, true, true, true, false, false, true]);
         assert_eq!(interfaces.get(5).unwrap().device.as_deref(), Some("e"));
         assert_eq!(interfaces.get(7).unwrap().device, None);
         assert!(interfaces.get(8).is_none());

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! source     a file or a pipe → bytes, as many as a block needs
-//! format     … → blocks → packets: pcapng in either byte order, of one section or several; pcap
+//! block      … → blocks and options of a pcapng, in either byte order
+//! format     … → packets: pcapng of one section or several; pcap
 //! interface  which end of which function on which device; its clock
 //! half       a packet, and what its block's options tell of the run
 //! pairs      … → runs: the packet before and after the program
@@ -11,6 +12,7 @@
 //!
 //! However a file lies about its lengths and counts, no more than some 100 MiB are used.
 
+mod block;
 mod event;
 mod format;
 mod half;
@@ -35,7 +37,8 @@ use crate::outlet;
 use crate::plan::Reading;
 use crate::sink::Sink;
 use crate::stop::Signals;
-use format::{Fault, Format, Piece};
+use block::Fault;
+use format::{Format, Piece};
 use half::Half;
 use pairs::Pairs;
 use source::{Filled, Source};

@@ -29,8 +29,9 @@ pub struct Pairs {
     spare: Vec<Vec<u8>>,
 }
 
-/// What the halves of a run have in common: a point, and a packet's id.
-type Key = (u32, u64);
+/// What the halves of a run have in common: a point, a packet's id, and the latency, if that is told. Ids come again where
+/// files were merged.
+type Key = (u32, u64, Option<u64>);
 
 /// A run that isn't shown yet.
 #[derive(Debug)]
@@ -62,13 +63,13 @@ impl Pairs {
     ) -> Result<(), E> {
         self.give_up_old(half.time_ns, show)?;
         let Some(interface) = interfaces.get(half.interface) else { return Ok(()) };
-        let key = half.packet_id.filter(|_| interface.end.is_some()).map(|id| (interface.point, id));
-        match key.and_then(|key| self.take_partner(key, interface, half)) {
+        let key = half.packet_id.filter(|_| interface.end.is_some()).map(|id| (interface.point, id, half.latency_ns));
+        match key.and_then(|key| self.take_partner(key, interfaces, half)) {
             Some(number) if number == self.first => self.show_first(Some((half, interface)), show)?,
             Some(number) => self.complete(number, half, interface),
             None => {
-                // An exit is alone where no entries are captured: then it need not wait, and nothing is copied.
-                let key = key.filter(|_| interface.end == Some(End::Entry) || interfaces.has_entry(interface));
+                // Where the other ends aren't captured, it is alone: then it need not wait, and nothing is copied.
+                let key = key.filter(|_| is_awaited(half, interface, interfaces));
                 if key.is_none() && self.waiting.is_empty() {
                     return show(Run::of(half, interface));
                 }
@@ -90,7 +91,8 @@ impl Pairs {
     }
 
     /// The number of the run that this is the other half of. One of the same name that isn't will not be found any more.
-    fn take_partner(&mut self, key: Key, interface: &Interface, half: &Half<&[u8]>) -> Option<u64> {
+    fn take_partner(&mut self, key: Key, interfaces: &Interfaces, half: &Half<&[u8]>) -> Option<u64> {
+        let interface = interfaces.get(half.interface)?;
         let number = self.by_key.remove(&key)?;
         let waiting = self.at(number)?;
         waiting.key = None;
@@ -100,7 +102,12 @@ impl Pairs {
             _ => return None,
         };
         let is_one_program = half.program_id.zip(other.program_id).is_none_or(|(one, other)| one == other);
-        (entry_ns <= exit_ns && is_one_program).then_some(number)
+        let is_fine =
+            interface.tells_nanoseconds() && interfaces.get(other.interface).is_some_and(Interface::tells_nanoseconds);
+        // Clocks whose ticks are no whole nanoseconds are rounded.
+        let fits = |latency_ns| !is_fine || exit_ns.saturating_sub(entry_ns).abs_diff(latency_ns) <= 1;
+        let is_as_long = half.latency_ns.is_none_or(fits);
+        (entry_ns <= exit_ns && is_one_program && is_as_long).then_some(number)
     }
 
     fn push(&mut self, half: &Half<&[u8]>, interface: &Interface, key: Option<Key>) {
@@ -186,6 +193,15 @@ impl Pairs {
             self.give_back(half.bytes);
         }
         shown
+    }
+}
+
+/// Whether the other half may come. An exit's interface is described with the first exit only, but whoever tells an entry's
+/// latency has seen its exit.
+fn is_awaited(half: &Half<&[u8]>, interface: &Interface, interfaces: &Interfaces) -> bool {
+    match interface.end {
+        Some(End::Entry) => half.latency_ns.is_some() || interfaces.has(End::Exit, interface),
+        _ => interfaces.has(End::Entry, interface),
     }
 }
 

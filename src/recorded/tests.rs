@@ -103,13 +103,14 @@ fn run(writer: Writer, latency: &str) -> Vec<u8> {
     let queue = writer.option(6, &writer.u32(3));
     let verdict = writer.option(7, &writer.verdict(3));
     let comment = writer.option(1, format!("of, my own, {latency}program 12").as_bytes());
+    let behind_the_end = [writer.option(0, &[]), writer.option(1, b"program 13")].concat();
     [
         writer.section(),
         writer.interface(1, "e:f()@fexit", 6),
         writer.interface(1, "e:f()@fentry", 6),
         writer.packet(1, 5_000_000_000_000, &[1; 50], &[comment.clone(), id.clone()]),
         writer.block(5, &[&[0; 12]]),
-        writer.packet(0, 5_000_000_000_007, &[2; 50], &[queue, verdict, id, writer.option(0, &[]), comment]),
+        writer.packet(0, 5_000_000_000_007, &[2; 50], &[queue, verdict, id, comment, behind_the_end]),
     ]
     .concat()
 }
@@ -118,13 +119,62 @@ fn run(writer: Writer, latency: &str) -> Vec<u8> {
 fn runs_are_read_in_either_byte_order_and_by_each_sections_own_interfaces() {
     let known = r#"5000000000000000 (("e"), ("f"), (12), (1099511627776), (3), (3))"#;
     for writer in [LITTLE, BIG] {
-        assert_eq!(read(&run(writer, "")), (vec![format!("{known} (7000) (true) (50)")], None));
+        assert_eq!(read(&run(writer, "")), (vec![format!("{known} None (true) (50)")], None));
         let (lines, _) = read(&run(writer, "latency 6543 ns, "));
         assert_eq!(lines, [format!("{known} (6543) (true) (50)")]);
     }
     let (lines, why) = read(&[run(LITTLE, ""), run(BIG, ""), run(LITTLE, "")].concat());
     assert_eq!((lines.len(), why), (3, None));
     assert!(lines.iter().all(|line| line.starts_with(known)), "{lines:?}");
+}
+
+#[test]
+fn a_latency_is_known_by_fine_clocks_only_and_of_runs_alone() {
+    let line = |resolutions: [u8; 2]| {
+        let options = [LITTLE.option(5, &[1; 8])];
+        let file = [
+            LITTLE.section(),
+            LITTLE.interface(1, "e:f()@fentry", resolutions[0]),
+            LITTLE.interface(1, "e:f()@fexit", resolutions[1]),
+            LITTLE.packet(0, 0, &[1; 50], &options),
+            LITTLE.packet(1, 0, &[1; 50], &options),
+        ];
+        let (lines, why) = read(&file.concat());
+        assert_eq!((lines.len(), why), (1, None));
+        lines[0].contains(") (0) (false) (50)")
+    };
+    let known = [[9, 9], [9, 12], [6, 9], [9, 6], [0, 0], [0x80 | 20, 9]].map(line);
+    assert_eq!(known, [true, true, false, false, false, false]);
+}
+
+#[test]
+fn an_exit_alone_is_when_the_program_ended() {
+    let comment = [LITTLE.option(1, b"latency 5 ns, program 7, cpu 3")];
+    let head = [LITTLE.section(), LITTLE.interface(1, "e:f()@fexit", 9)].concat();
+    let lines = read(&[head, LITTLE.packet(0, 17, &[1; 50], &comment)].concat()).0;
+    assert_eq!(lines, [r#"17 (("e"), ("f"), (7), None, None, None) (5) None (50)"#]);
+    // The same of a packet that no probe saw is a remark of somebody's.
+    let head = [LITTLE.section(), LITTLE.interface(1, "e", 9)].concat();
+    let lines = read(&[head, LITTLE.packet(0, 17, &[1; 50], &comment)].concat()).0;
+    assert_eq!(lines, [r#"17 (("e"), None, None, None, None, None) None None (50)"#]);
+}
+
+#[test]
+fn a_packet_whose_beginning_moved_is_changed() {
+    let line = |moved: &str| {
+        let comment = format!("latency 7 ns, program 1, cpu 0{moved}");
+        let options = [LITTLE.option(5, &[1; 8]), LITTLE.option(1, comment.as_bytes())];
+        let file = [
+            LITTLE.section(),
+            LITTLE.interface(1, "e:f()@fentry", 9),
+            LITTLE.packet(0, 10, &[1; 50], &options),
+            LITTLE.interface(1, "e:f()@fexit", 9),
+            LITTLE.packet(1, 17, &[1; 50], &options),
+        ];
+        read(&file.concat()).0.remove(0)
+    };
+    assert!(line("").ends_with("(7) (false) (50)"));
+    assert!(line(", moved 4").ends_with("(7) (true) (50)"));
 }
 
 #[test]
@@ -137,6 +187,35 @@ fn packets_of_others_are_events_with_what_is_known() {
         "16 (None, None, None, None, None, None) None None (3)",
     ];
     assert_eq!(read(&[section, packets].concat()), (lines.map(str::to_owned).to_vec(), None));
+}
+
+#[test]
+fn options_that_can_not_be_read_are_passed_over() {
+    for writer in [LITTLE, BIG] {
+        let odd = |code, value: &[u8]| writer.option(code, value);
+        let latin = b"Ger\xe4t";
+        let section_options = [odd(1, latin), odd(3, latin), odd(2988, &[1; 3]), odd(4, b"x")];
+        let interface_options = [
+            odd(9, &[]),
+            odd(14, &[1; 7]),
+            odd(2, latin),
+            odd(3, latin),
+            odd(4, &[1; 7]),
+            odd(8, &[1; 3]),
+            odd(11, &[]),
+            odd(2989, &[1; 2]),
+            odd(9, &[9]),
+            vec![0, 77, 0, 77],
+        ];
+        let link_type = if writer.is_big { [0, 1, 0, 0] } else { [1, 0, 0, 0] };
+        let file = [
+            writer.block(0x0a0d_0d0a, &[&writer.u32(0x1a2b_3c4d), &[0; 4], &[0xff; 8], &section_options.concat()]),
+            writer.block(1, &[&link_type, &[0; 4], &interface_options.concat()]),
+            writer.packet(0, 17, &[1; 50], &[]),
+        ];
+        let line = "17 ((\"Ger\u{fffd}t\"), None, None, None, None, None) None None (50)";
+        assert_eq!(read(&file.concat()), (vec![line.to_owned()], None));
+    }
 }
 
 #[test]
@@ -207,6 +286,8 @@ fn the_older_format_is_read_with_its_clock_and_order() {
     };
     let line = |time_ns: u64| vec![format!("{time_ns} (None, None, None, None, None, None) None None (3)")];
     for writer in [LITTLE, BIG] {
+        // With checksums of 4 bytes.
+        assert_eq!(read(&file(writer, 0xa1b2_c3d4, 0x1400_0001)), (line(17_000_005_000), None));
         assert_eq!(read(&file(writer, 0xa1b2_c3d4, 1)), (line(17_000_005_000), None));
         assert_eq!(read(&file(writer, 0xa1b2_3c4d, 1)), (line(17_000_000_005), None));
         let (lines, why) = read(&file(writer, 0xa1b2_c3d4, 113));

@@ -152,10 +152,13 @@ impl Run<'_> {
         if self.released.is_empty() {
             return Ok(());
         }
-        self.drain_all(reader, delivery)?;
+        self.drain_for_a_while(reader, delivery)?;
+        if self.more || self.is_blocked() {
+            return Ok(());
+        }
         // What a file keeps back for its order, too: only then is it known what was written.
         delivery.borrow_mut().write_out();
-        if self.more || self.is_blocked() {
+        if self.is_blocked() {
             return Ok(());
         }
         for released in self.released.drain(..) {

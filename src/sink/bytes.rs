@@ -13,10 +13,10 @@ pub fn padded(out: &mut Vec<u8>, number: u64, width: usize) {
     out.extend(digits);
 }
 
-/// Appends a name that may hold anything, such that it cannot command a terminal.
+/// Appends a name that may hold anything, such that it cannot command a terminal, and is one word.
 pub fn name(out: &mut Vec<u8>, name: &str) {
     match name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'\'' && byte != b'"') {
         true => out.extend(name.as_bytes()),
-        false => out.extend(name.escape_default().to_string().as_bytes()),
+        false => out.extend(name.escape_default().to_string().replace(' ', "\\u{20}").as_bytes()),
     }
 }

@@ -37,7 +37,7 @@ impl<W: Write> Sink for Classic<W> {
             self.log(event.time_ns, format_args!("Tracing packet: {} (fentry)", ends(frame)))?;
         }
         if let (Some(frame), Some(verdict)) = (event.after, event.verdict) {
-            let end_ns = event.time_ns + event.latency_ns.unwrap_or(0);
+            let end_ns = event.time_ns.saturating_add(event.latency_ns.unwrap_or(0));
             self.log(end_ns, format_args!("Tracing packet: {} (fexit: {verdict})", ends(frame)))?;
         }
         Ok(())

@@ -259,8 +259,34 @@ mod tests {
     }
 
     #[test]
+    fn what_explains_itself_is_left_out_of_the_brackets_and_nothing_else() {
+        let ip = [0x45, 0, 0, 32, 0, 0, 0x40, 0, 64, 17, 0xb6, 0xf1, 192, 168, 1, 12, 192, 168, 1, 138];
+        let udp = [0x9c, 0x40, 0, 9, 0, 12, 0x12, 0x34, 1, 2, 3, 4];
+        let before = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0][..], &ip, &udp].concat();
+        let changed = |rewrite: &[(usize, u8)], metadata| {
+            let mut after = before.clone();
+            rewrite.iter().for_each(|(at, byte)| after[*at] = *byte);
+            let frame = |bytes, metadata| Some(Frame { length: Some(46), metadata, bytes });
+            let (before, after) = (frame(&before[..], 0), frame(&after[..], metadata));
+            let shown = line(&Event { before, after, moved: Some(0), changed: Some(true), ..NOTHING_KNOWN });
+            shown.rsplit_once(" [").unwrap().1.trim_end_matches("]\n").to_owned()
+        };
+        assert_eq!(changed(&[(22, 63), (24, 0xb7)], 0), "ttl 64->63");
+        assert_eq!(changed(&[(24, 0xb7)], 0), "ipv4 checksum 0xb6f1->0xb7f1");
+        assert_eq!(changed(&[(24, 0xb7)], 8), "metadata pushed 8, ipv4 checksum 0xb6f1->0xb7f1");
+        assert_eq!(changed(&[(22, 63), (45, 9)], 0), "ttl 64->63, bytes from 45");
+        assert_eq!(changed(&[(45, 9), (40, 0)], 0), "bytes from 45");
+        assert_eq!(changed(&[(29, 99), (25, 0), (40, 0)], 0), "src 192.168.1.12->192.168.1.99");
+        assert_eq!(changed(&[(37, 10), (40, 0)], 0), "dport 9->10");
+        let other = changed(&[(5, 9), (12, 0x88), (13, 0xb5)], 0);
+        assert_eq!(other, "dst mac 02:00:00:00:00:02->02:00:00:00:00:09, ethertype 0x0800->0x88b5");
+    }
+
+    #[test]
     fn names_cannot_command_the_terminal() {
         let event = Event { device: device("\u{1b}[2J"), ..NOTHING_KNOWN };
         assert_eq!(line(&event), "\\u{1b}[2J xdp_lb#12 ? ? ?\n");
+        let event = Event { device: device("Ethernet 2"), ..NOTHING_KNOWN };
+        assert_eq!(line(&event), "Ethernet\\u{20}2 xdp_lb#12 ? ? ?\n");
     }
 }

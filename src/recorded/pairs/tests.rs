@@ -4,16 +4,14 @@
 
 use std::convert::Infallible;
 
-use pcap_file::DataLink;
-use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
-
 use super::*;
+use crate::recorded::interface::{Clock, Description, ETHERNET};
 
 fn interfaces(names: &[&'static str]) -> Interfaces {
     let mut interfaces = Interfaces::default();
     for name in names {
-        let options = vec![InterfaceDescriptionOption::IfName((*name).into())];
-        interfaces.add(&InterfaceDescriptionBlock { linktype: DataLink::ETHERNET, snaplen: 0, options });
+        let name = (*name).into();
+        interfaces.add(&Description { name, link_type: ETHERNET, clock: Clock::NANOSECONDS });
     }
     interfaces
 }
@@ -78,6 +76,26 @@ fn an_exit_that_stands_before_its_entry_finds_it() {
 fn exits_do_not_wait_where_no_entries_are_captured() {
     assert_eq!(shown(&interfaces(&BOTH[..2]), &[half(1, 1, 20)]).1, 0);
     assert_eq!(shown(&interfaces(&["x", BOTH[1]]), &[half(1, 1, 20), half(1, 2, 30)]), (vec![(0, 1), (0, 2)], 2));
+}
+
+#[test]
+fn entries_do_not_wait_where_no_exits_are_captured() {
+    let entries = [half(2, 1, 10), half(2, 2, 20)];
+    assert_eq!(shown(&interfaces(&BOTH), &entries), (vec![(1, 0), (2, 0)], 2));
+    // The exits' interface is described with the first of them.
+    let told = entries.map(|half| Half { latency_ns: Some(5), ..half });
+    assert_eq!(shown(&interfaces(&BOTH), &told), (vec![(1, 0), (2, 0)], 0));
+}
+
+#[test]
+fn ids_that_come_again_are_told_by_latencies() {
+    let of = |latency, half| Half { latency_ns: Some(latency), ..half };
+    let halves = [of(50, half(0, 1, 100)), of(20, half(0, 1, 120)), of(20, half(1, 1, 140)), of(50, half(1, 1, 150))];
+    assert_eq!(shown(&interfaces(&BOTH), &halves), (vec![(1, 1), (1, 1)], 2));
+    let late = [of(50, half(0, 1, 100)), of(50, half(1, 1, 160))];
+    assert_eq!(shown(&interfaces(&BOTH), &late).0, [(1, 0), (0, 1)]);
+    let untold = [of(50, half(0, 1, 100)), half(1, 1, 150)];
+    assert_eq!(shown(&interfaces(&BOTH), &untold).0, [(1, 0), (0, 1)]);
 }
 
 #[test]

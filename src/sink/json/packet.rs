@@ -30,7 +30,7 @@ pub fn write(
     }
     if_known(out, event.cpu, |out, cpu| number(out, "cpu", cpu));
     object(out, "program", |out| write_program(out, event))?;
-    plain(out, "probe", |out| out.extend_from_slice(probe(event)));
+    if_known(out, probe(event), |out, probe| plain(out, "probe", |out| out.extend_from_slice(probe)));
     if_known(out, event.packet_id, |out, id| plain(out, "packet_id", |out| digits(out, id)));
     if_known(out, event.verdict, |out, verdict| plain(out, "verdict", |out| write_verdict(out, verdict)));
     if_known(out, event.latency_ns, |out, ns| number(out, "latency_ns", ns));
@@ -80,12 +80,14 @@ fn write_verdict(out: &mut Vec<u8>, verdict: Verdict) {
     }
 }
 
-fn probe(event: &Event<'_>) -> &'static [u8] {
-    match (event.before, event.after) {
+/// None of a file's packet that was traced by nobody.
+fn probe(event: &Event<'_>) -> Option<&'static [u8]> {
+    event.function?;
+    Some(match (event.before, event.after) {
         (Some(_), None) => b"entry",
         (None, Some(_)) => b"exit",
         _ => b"both",
-    }
+    })
 }
 
 fn length(frame: Option<Frame<'_>>) -> Option<u32> {

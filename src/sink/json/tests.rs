@@ -131,7 +131,7 @@ fn a_packet_is_told_with_its_headers() {
 #[test]
 fn what_is_not_known_is_absent() {
     let expected = json!({
-        "type": "packet", "schema_version": 1, "time": "2023-07-15T06:56:58.123456789Z", "program": {}, "probe": "both",
+        "type": "packet", "schema_version": 1, "time": "2023-07-15T06:56:58.123456789Z", "program": {},
         "length": {}, "packet": [],
     });
     assert_eq!(packet(&NOTHING_KNOWN), expected);

@@ -1,7 +1,7 @@
 //! What a program changed, in brackets behind the packet.
 
 use crate::bpf::HEAD_LEN;
-use crate::packet::{Change, Difference, describe, write_value};
+use crate::packet::{Change, Difference, Value, describe, write_value};
 use crate::sink::bytes::digits;
 
 /// Fields whose name says all by itself; another's has that of its protocol in front.
@@ -27,9 +27,11 @@ const PLAIN: [&str; 19] = [
     "label",
 ];
 
-/// Fields that follow from others: of a header in which another one differs, or in whose place one was pushed, they are
-/// not worth a word.
-const CONSEQUENCES: [&str; 5] = ["checksum", "length", "header_length", "ethertype", "next_header"];
+/// Sums, which follow from what they are of: of a header in which something else differs, of addresses, or of what became
+/// longer or shorter. They are not worth a word then.
+const SUMS: [&str; 3] = ["checksum", "length", "header_length"];
+/// What stands inside, which follows from a header that was pushed or popped.
+const KINDS: [&str; 3] = ["ethertype", "next_header", "protocol"];
 
 /// Appends ` [pushed 20: IP 10.0.0.1 > 10.0.0.2: IPIP, ttl 64->63]`, of which there is at least one part.
 pub fn write(line: &mut Vec<u8>, change: &Change<'_>, before: &[u8], after: &[u8]) {
@@ -45,14 +47,13 @@ pub fn write(line: &mut Vec<u8>, change: &Change<'_>, before: &[u8], after: &[u8
     parts.sized("metadata pushed ", change.metadata_pushed);
     parts.sized("metadata popped ", change.metadata_popped);
     parts.longer(change.longer);
-    parts.fields(change, !parts.is_first);
-    match change.payload_at {
-        Some(at) if parts.is_first => parts.sized("data at ", at),
-        None if parts.is_first => {
-            parts.sized("changed in the first ", HEAD_LEN as u32);
-            parts.line.extend(b" bytes");
-        }
-        _ => {}
+    parts.fields(change);
+    if let Some(at) = change.payload_at {
+        parts.sized("bytes from ", at);
+    }
+    if parts.is_first {
+        parts.sized("changed in the first ", HEAD_LEN as u32);
+        parts.line.extend(b" bytes");
     }
     parts.line.push(b']');
 }
@@ -99,15 +100,25 @@ impl Parts<'_> {
         }
     }
 
-    fn fields(&mut self, change: &Change<'_>, is_moved: bool) {
-        let is_consequence = |field: &&Difference<'_>| CONSEQUENCES.contains(&field.name);
-        let has_causes =
-            is_moved || change.payload_at.is_some() || !change.fields.iter().all(|field| is_consequence(&field));
-        for field in change.fields.iter().filter(|field| !(has_causes && is_consequence(field))) {
+    fn fields(&mut self, change: &Change<'_>) {
+        for field in change.fields.iter().filter(|field| !is_consequence(field, change)) {
             self.begin();
             difference(self.line, field);
         }
     }
+}
+
+fn is_consequence(field: &Difference<'_>, change: &Change<'_>) -> bool {
+    if KINDS.contains(&field.name) {
+        return !change.pushed_layers.is_empty() || !change.popped_layers.is_empty();
+    }
+    let is_resized = [change.pushed, change.popped, change.cut, change.grown].iter().any(|bytes| *bytes > 0);
+    let is_cause = |other: &&Difference<'_>| {
+        let is_own = (other.protocol, other.is_inner) == (field.protocol, field.is_inner);
+        !SUMS.contains(&other.name) && (is_own || ["src", "dst"].contains(&other.name))
+    };
+    SUMS.contains(&field.name)
+        && (is_resized || change.payload_at.is_some() || change.fields.iter().any(|other| is_cause(&other)))
 }
 
 /// `ttl 64->63`, `inner ttl 64->63`, `ipv4 id 0->1`
@@ -123,7 +134,18 @@ fn difference(line: &mut Vec<u8>, difference: &Difference<'_>) {
         words(line, difference.protocol.name());
     }
     words(line, difference.name);
-    write_value(line, &difference.before);
+    write_number(line, difference.name, &difference.before);
     line.extend(b"->");
-    write_value(line, &difference.after);
+    write_number(line, difference.name, &difference.after);
+}
+
+/// As people write it: what has a name by its number is hexadecimal.
+fn write_number(line: &mut Vec<u8>, name: &str, value: &Value<'_>) {
+    match value {
+        Value::Number(number) if ["ethertype", "checksum"].contains(&name) => {
+            line.extend(b"0x");
+            write_value(line, &Value::Bytes(&(*number as u16).to_be_bytes()));
+        }
+        value => write_value(line, value),
+    }
 }
