@@ -267,3 +267,6 @@ impl<'run> Delivery<'run> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

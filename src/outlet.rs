@@ -138,6 +138,14 @@ impl Outlet {
         self.state.borrow_mut().give_up();
     }
 
+    /// Gives it up if nobody reads what waits; where one is `patient`, not before it has been waited for.
+    pub fn give_up_unread(&self, patient: bool) {
+        let pushed = if patient { self.push_all() } else { Ok(()) };
+        if pushed.is_err() || self.is_blocked() {
+            self.give_up();
+        }
+    }
+
     /// Bytes that are still to be written.
     pub fn waiting(&self) -> usize {
         self.state.borrow().waiting.len()

@@ -214,7 +214,8 @@ impl<'plan> Run<'plan> {
         }
         // Whoever doesn't read the lines beside a file is not to cost it what the rings hold.
         for patient in [true, false] {
-            if self.more && self.free_file(patient) {
+            if self.more {
+                self.outputs.iter().skip(1).for_each(|lines| lines.give_up_unread(patient));
                 self.drain_all(&reader, &delivery)?;
             }
         }
@@ -274,18 +275,6 @@ impl<'plan> Run<'plan> {
         let unwritten = self.progress.past_losses().saturating_sub(losses.sum());
         let (total, losses) = (self.progress.past().clone(), Losses { unwritten, ..losses });
         Summary { programs, total, verdicts: delivery.verdicts(), losses, late: delivery.late() }
-    }
-
-    /// Waits for who reads lines beside a file, where one is `patient`, and gives the lines up otherwise. Whether the file
-    /// can take more.
-    fn free_file(&self, patient: bool) -> bool {
-        for lines in self.outputs.iter().skip(1).filter(|lines| lines.is_blocked()) {
-            let pushed = if patient { lines.push_all() } else { Ok(()) };
-            if pushed.is_err() || lines.is_blocked() {
-                lines.give_up();
-            }
-        }
-        !self.is_blocked()
     }
 
     fn is_blocked(&self) -> bool {

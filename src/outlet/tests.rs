@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)]
+use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
@@ -67,4 +68,41 @@ fn a_full_file_system_is_named_with_a_remedy() {
     let error = outlet.push().unwrap_err().to_string();
     assert!(error.starts_with("failed to write the output: No space left"), "{error}");
     assert!(error.ends_with("make room, or write elsewhere"), "{error}");
+}
+
+#[test]
+fn what_is_given_up_blocks_nobody() {
+    let (_reader, writer) = io::pipe().unwrap();
+    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    while outlet.has_room() {
+        (&outlet).write_all(&[b'x'; 1000]).unwrap();
+    }
+    assert!(outlet.is_blocked());
+    outlet.give_up();
+    (&outlet).write_all(b"more").unwrap();
+    assert!(!outlet.is_blocked() && outlet.has_room());
+    outlet.push_all().unwrap();
+}
+
+/// What is left of a file after a write that failed behind half a part, where another writer has added to it.
+fn broken_off(name: &str, open: &mut fs::OpenOptions, behind: &str) -> String {
+    let path = std::env::temp_dir().join(format!("xdptrace-{}-{name}", std::process::id()));
+    fs::write(&path, "").unwrap();
+    let outlet = Outlet::new(open.open(&path).unwrap().as_fd()).unwrap();
+    (&outlet).write_all(b"whole\n").unwrap();
+    outlet.end_part(None);
+    (&outlet).write_all(b"ha").unwrap();
+    outlet.push().unwrap();
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(behind.as_bytes()).unwrap();
+    let out = outlet.file().unwrap();
+    outlet.state.borrow_mut().break_off(&out);
+    let left = fs::read_to_string(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    left
+}
+
+#[test]
+fn half_a_part_is_cut_off_but_not_from_what_others_append_to() {
+    assert_eq!(broken_off("own", File::options().write(true), ""), "whole\n");
+    assert_eq!(broken_off("shared", File::options().append(true), "theirs\n"), "whole\nhatheirs\n");
 }

@@ -164,7 +164,30 @@ fn a_reader_that_stopped_reading_finds_whole_blocks() {
     let summary = read();
     let unwritten = number_of(" lost because they could not be written", summary.lines().last().unwrap());
     assert!(unwritten > 0, "{summary}");
+    // It is the reason of all that is lost.
+    assert_eq!(unwritten, number_of(" lost", summary.lines().last().unwrap()), "{summary}");
     assert!(tcpdump(&path).len() > 100);
+}
+
+#[test]
+fn a_reader_of_lines_that_stopped_reading_costs_the_file_nothing() {
+    let (nic, folder) = (passing(), Folder::new("lines"));
+    let (told, path) = (folder.file("told"), folder.file("f"));
+    let tracer = format!("{XDPTRACE} -i veth0 -w {path} --print icmp");
+    let script = format!("{tracer} 2>{told} | (while [ ! -e {path}.go ]; do sleep 0.2; done; cat >/dev/null)");
+    let tracing = Tracer::spawn_command(&nic.inside(&["setsid", "bash", "-c", &script]));
+    let read = || fs::read_to_string(&told).unwrap_or_default();
+    wait_for("'Listening events...'", || read().contains("Listening").then_some(()));
+    nic.there(&["ping", "-n", "-q", "-f", "-l", "50", "-c", "3000", "-W", "1", "192.0.2.1"]);
+    output(&["bash", "-c", &format!("pkill -INT -f '^{tracer}'")]);
+    wait_for("the summary", || read().contains(" seen = ").then_some(()));
+    let summary = read();
+    let words: Vec<&str> = summary.lines().last().unwrap().split(' ').collect();
+    let traced = words.windows(2).find(|pair| pair[1] == "traced").and_then(|pair| pair[0].parse().ok()).unwrap_or(0);
+    assert!(summary.contains(" + 0 lost") && traced >= 2900, "{summary}");
+    assert_eq!(tcpdump(&path).len(), 2 * traced, "{summary}");
+    fs::write(format!("{path}.go"), "").unwrap();
+    assert!(tracing.wait().status.success());
 }
 
 #[test]

@@ -56,3 +56,29 @@ fn plan(rotation: Rotation) -> Capture {
     let format = crate::plan::Format::Pcapng;
     Capture { path: "-".into(), format, rotation, packet_buffered: false, reopens: false, prints: false }
 }
+
+#[test]
+fn a_fifo_is_waited_for_until_somebody_reads_it_or_we_are_to_stop() {
+    let path = std::env::temp_dir().join(format!("xdptrace-{}-fifo", std::process::id()));
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let plan = Capture { path: path.clone(), ..plan(rotation(None, None, None)) };
+    let signals = Signals::default();
+    let outlet = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            sleep(FIFO_EVERY / 2);
+            File::open(&path).unwrap()
+        });
+        (open(&plan, &signals).unwrap(), reader.join().unwrap())
+    });
+    assert!(outlet.0.file().is_some() && !outlet.0.is_file());
+    drop(outlet);
+    let stopped = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            sleep(FIFO_EVERY / 2);
+            signals.ask_to_stop();
+        });
+        open(&plan, &signals).err().map(|error| format!("{error:#}"))
+    });
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(stopped.unwrap(), format!("cannot write {}: nobody reads this FIFO", path.display()));
+}

@@ -222,3 +222,94 @@ fn legacy_pcap_is_a_header_and_packets() {
         assert_eq!(bytes.len(), 24 + 16 + 64);
     }
 }
+
+/// A run of which both ends are kept.
+fn run(number: u64, latency_ns: u64) -> Event<'static> {
+    let one = event(number * 100);
+    Event { before: one.after, latency_ns: Some(latency_ns), packet_id: Some(number), ..one }
+}
+
+const FIRST_NS: u64 = 1_700_000_000_000_000_000;
+
+/// Writes runs, each released as soon as it may be, to files of 1000 bytes, up to ten; the kinds of their blocks.
+fn files_of_runs(runs: impl Iterator<Item = Event<'static>>) -> Vec<Vec<u32>> {
+    let folder = Folder::new();
+    let path = folder.0.join("f");
+    let rotation = Rotation { bytes: Some(1000), seconds: None, count: Some(10) };
+    let plan = plan::Capture { rotation, ..plan(path.to_str().unwrap()) };
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    for run in runs {
+        sink.packet(&run).unwrap();
+        assert!(sink.end_event(ENDED));
+        sink.settle(run.time_ns).unwrap();
+    }
+    sink.settle(u64::MAX).unwrap();
+    sink.note(&ended()).unwrap();
+    folder.names().iter().map(|name| kinds(&folder.0.join(name))).collect()
+}
+
+#[test]
+fn no_run_is_split_between_two_files() {
+    // Of each five, the last four begin before the one in front of them has ended.
+    let files = files_of_runs((0..40).map(|number| run(number, if number % 5 == 4 { 50 } else { 150 })));
+    assert!((4..10).contains(&files.len()), "{files:?}");
+    for kinds in &files {
+        let packets = kinds.iter().filter(|kind| **kind == 6).count();
+        assert!(packets > 0 && packets % 10 == 0, "{files:?}");
+        assert_eq!((kinds[0], kinds.last()), (SECTION, Some(&5)), "{files:?}");
+    }
+}
+
+#[test]
+fn runs_that_never_all_end_keep_a_file_from_its_end_only_so_long() {
+    let block = 6 * 4 + 64 + 8;
+    let files = files_of_runs((0..(MOST_HELD / block) as u64).map(|number| run(number, 150)));
+    let packets: Vec<usize> =
+        files.iter().map(|kinds| kinds.iter().filter(|kind| **kind == 6).count() * block).collect();
+    assert!(files.len() > 1 && packets[0] < 2 * MOST_HELD, "{packets:?}");
+}
+
+#[test]
+fn a_file_whose_time_is_over_ends_when_no_run_is_open() {
+    let folder = Folder::new();
+    let pattern = folder.0.join("%s");
+    let rotation = Rotation { bytes: None, seconds: Some(1), count: None };
+    let plan = plan::Capture { rotation, ..plan(pattern.to_str().unwrap()) };
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    sink.packet(&run(0, 150)).unwrap();
+    assert!(sink.end_event(ENDED));
+    sink.settle(FIRST_NS + 100).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    sink.tick().unwrap();
+    assert_eq!(folder.names().len(), 1);
+    sink.settle(u64::MAX).unwrap();
+    sink.tick().unwrap();
+    sink.flush().unwrap();
+    let files: Vec<Vec<u32>> = folder.names().iter().map(|name| kinds(&folder.0.join(name))).collect();
+    assert_eq!(files, [vec![SECTION, 1, 6, 1, 6, 5, 5], vec![SECTION]]);
+}
+
+#[test]
+fn behind_the_end_of_a_file_comes_nothing_where_the_next_cannot_be_created() {
+    let folder = Folder::new();
+    let path = folder.0.join("f");
+    fs::create_dir(folder.0.join("f1")).unwrap();
+    let rotation = Rotation { bytes: Some(1000), seconds: None, count: Some(3) };
+    let plan = plan::Capture { rotation, ..plan(path.to_str().unwrap()) };
+    let outlet = outlet::open(&plan, &Signals::default()).unwrap();
+    let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
+    for number in 0..40 {
+        sink.packet(&event(number)).unwrap();
+        assert!(sink.end_event(ENDED));
+    }
+    let failed = sink.settle(u64::MAX).unwrap_err().to_string();
+    assert!(failed.starts_with("failed to create ") && failed.contains("/f1: "), "{failed}");
+    sink.note(&ended()).unwrap();
+    assert_eq!(folder.names(), ["f0", "f1"]);
+    let kinds = kinds(&folder.0.join("f0"));
+    let packets = kinds.iter().filter(|kind| **kind == 6).count();
+    assert_eq!(kinds[2..], [vec![6; packets], vec![5]].concat());
+    assert_eq!(outlet.take_unwritten().len(), 40 - packets);
+}
