@@ -1,8 +1,9 @@
 //! The standard output of a command that may wait for its reader, but not when it is to end.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,8 +15,8 @@ use crate::stop::Signals;
 #[derive(Debug)]
 pub struct Outward {
     out: File,
-    /// A write to a file doesn't wait for a reader.
-    is_file: bool,
+    /// A write to a file, or to /dev/null, doesn't wait for a reader.
+    is_at_once: bool,
     stop: Signals,
 }
 
@@ -26,7 +27,9 @@ impl Outward {
     /// No more file descriptors, or `out` is none.
     pub fn new(out: BorrowedFd<'_>, stop: &Signals) -> io::Result<Self> {
         let out = File::from(out.try_clone_to_owned()?);
-        Ok(Self { is_file: out.metadata()?.is_file(), out, stop: stop.clone() })
+        let kind = out.metadata()?.file_type();
+        let is_at_once = kind.is_file() || (kind.is_char_device() && !out.is_terminal());
+        Ok(Self { is_at_once, out, stop: stop.clone() })
     }
 
     /// Whether it takes a page before that is longer waited for than anybody wants.
@@ -46,7 +49,7 @@ impl Outward {
 impl Write for Outward {
     /// Once it is to end, a reader that doesn't read is one that has gone.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_file {
+        if self.is_at_once {
             return self.out.write(bytes);
         }
         if !self.is_ready() {
