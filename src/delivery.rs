@@ -228,6 +228,7 @@ impl<'run> Delivery<'run> {
             self.notice(&Notice::Listening);
         }
     }
+
     /// Whether a write has failed.
     pub fn is_broken(&self) -> bool {
         self.broken.is_some()
@@ -258,6 +259,7 @@ impl<'run> Delivery<'run> {
             _ => Ok(()),
         }
     }
+
     fn take_back(&mut self, event: Ended) {
         // What came of a target that was let go of has been told already.
         let Some(target) = self.targets.get_mut(&event.target) else { return };
