@@ -3,7 +3,7 @@
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::lab::{Nic, TARGETS, output};
+use crate::lab::{Nic, TARGETS, output, wait_for};
 use crate::loader::{FIRST_PORT, Mode, PACKETS, Programs, ifindex, send};
 use crate::tracer::{Ended, Tracer, XDPTRACE, number_of};
 
@@ -105,25 +105,35 @@ fn sigusr1_tells_where_the_runs_went_so_far() {
 #[test]
 fn sigusr1_under_load_adds_up() {
     let nic = passing();
-    let tracer = Tracer::start(&nic, &["-i", "veth0", "-w", "/dev/null"]);
+    let mut tracer = Tracer::start(&nic, &["-i", "veth0", "-w", "/dev/null"]);
     let flood = nic.there_in_background(&["ping", "-n", "-q", "-f", "-l", "50", "192.0.2.1"]);
-    let mut tracer = tracer;
-    for round in 1..=5 {
+    // Until the flood has come to it, and some more.
+    let mut rounds = 0;
+    wait_for("packets of the flood", || {
+        rounds += 1;
         tracer.send("USR1");
-        tracer.wait_until("the summary", |tracer| {
-            tracer.stderr.iter().filter(|line| line.contains(" seen = ")).count() == round
-        });
-    }
+        tracer.wait_until("the summary", |tracer| summaries(&tracer.stderr).len() == rounds);
+        let traced = summaries(&tracer.stderr).last().map(|numbers| numbers[3]).unwrap();
+        (traced >= 500).then_some(())
+    });
     // While it goes on.
     let ended = tracer.end("INT");
     drop(flood);
-    for line in ended.stderr.iter().filter(|line| line.contains(" seen = ")) {
-        let words = line.split("; ").next().unwrap().replace(" under way", "");
-        let numbers: Vec<u64> = words.split(' ').filter_map(|word| word.parse().ok()).collect();
-        assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{line}");
-        assert_eq!(number_of("lost for want of room in a ring (-B)", line), 0, "{line}");
+    assert!(ended.status.success(), "{ended:?}");
+    for numbers in summaries(&ended.stderr) {
+        assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{ended:?}");
     }
-    assert!(ended.counts().traced > 0);
+    let last = ended.stderr.last().unwrap();
+    assert_eq!(number_of("lost for want of room in a ring (-B)", last), 0, "{last}");
+}
+
+/// Of each summary, the sum and its parts: seen, filtered, skipped, traced, lost, and what is under way, if anything.
+fn summaries(lines: &[String]) -> Vec<Vec<u64>> {
+    let numbers = |line: &String| {
+        let sum = line.split("; ").next().filter(|sum| sum.contains(" seen = "))?;
+        Some(sum.split(' ').filter_map(|word| word.parse().ok()).collect())
+    };
+    lines.iter().filter_map(numbers).collect()
 }
 
 /// Who writes a file from a terminal sees it grow; `script` makes a terminal of the test's pipe.
