@@ -4,8 +4,9 @@
 // The benches' names are for divan alone.
 #![allow(missing_docs, clippy::expect_used)]
 
+// Not all of either is needed here.
+#[allow(dead_code)]
 mod recorded;
-// Not all of it is needed here.
 #[allow(dead_code)]
 #[path = "../tests/bench/table.rs"]
 mod table;
@@ -14,7 +15,6 @@ use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::hint::black_box;
-use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -22,12 +22,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use recorded::{FUNCTION, PROGRAM, RING, TARGET, names, target};
+use recorded::{FUNCTION, Nowhere, PROGRAM, RING, TARGET, names, target};
 use table::{Bar, Line};
 use xdptrace::bpf::{LONGEST_BATCH, Records, Told};
 use xdptrace::delivery::Delivery;
 use xdptrace::event::{Event, Origin};
-use xdptrace::sink::Sink;
 
 /// The bars.
 const MILLION_RECORDS: f64 = 5.0;
@@ -134,21 +133,6 @@ fn allocations() -> Result<u64> {
         RING.deliver(deliver);
         allocation_counter::measure(|| RING.deliver(deliver)).count_total
     })
-}
-
-/// A sink that only takes events.
-struct Nowhere(u64);
-
-impl Sink for Nowhere {
-    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.0 += 1;
-        black_box(event);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Gives what the reader hands records to.

@@ -4,8 +4,9 @@
 // The benches' names are for divan alone.
 #![allow(missing_docs, clippy::expect_used)]
 
+// Not all of either is needed here.
+#[allow(dead_code)]
 mod recorded;
-// Not all of it is needed here.
 #[allow(dead_code)]
 #[path = "../tests/bench/table.rs"]
 mod table;
@@ -21,12 +22,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use recorded::{RING, TARGET, names, target};
+use recorded::{RING, TARGET, capture, names, target};
 use table::{Bar, Line};
 use xdptrace::bpf::LONGEST_SNAP_LEN;
 use xdptrace::delivery::Delivery;
 use xdptrace::outlet::{self, Files};
-use xdptrace::plan::{Capture, Format, Rotation};
 use xdptrace::sink;
 use xdptrace::stop::Signals;
 
@@ -100,14 +100,7 @@ fn copied() -> PathBuf {
 
 /// A ring's worth of records to a file, as the tracer does it.
 fn write(path: &Path) -> Result<()> {
-    let capture = Capture {
-        path: path.into(),
-        format: Format::Pcapng,
-        rotation: Rotation::default(),
-        packet_buffered: false,
-        reopens: false,
-        prints: false,
-    };
+    let capture = capture(path);
     let outlet = outlet::open(&capture, &Signals::default())?;
     let mut sink = sink::open_files(&capture, LONGEST_SNAP_LEN, Files::new(&outlet, &capture), None);
     let outputs = [&outlet];

@@ -16,22 +16,21 @@ mod table;
 
 use std::env;
 use std::fs;
-use std::hint::black_box;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
-use recorded::{FUNCTION, PROGRAM, RING};
+use recorded::{FUNCTION, Nowhere, PROGRAM, RING, capture};
 use table::{Bar, Line};
 use xdptrace::bpf::{Records, Told};
 use xdptrace::event::{Event, Origin};
 use xdptrace::outlet::{self, Files};
-use xdptrace::plan::{Capture, Format, Reading, Rotation};
+use xdptrace::plan::Reading;
 use xdptrace::recorded::Recording;
-use xdptrace::sink::{self, Sink};
+use xdptrace::sink;
 use xdptrace::stop::Signals;
 
 const PACKETS: usize = 1_000_000;
@@ -90,14 +89,7 @@ fn scratch(name: &str) -> PathBuf {
 
 /// Has our own sink write a file of so many runs.
 fn write_file(path: &Path, runs: usize, only_exits: bool) -> Result<()> {
-    let capture = Capture {
-        path: path.into(),
-        format: Format::Pcapng,
-        rotation: Rotation::default(),
-        packet_buffered: false,
-        reopens: false,
-        prints: false,
-    };
+    let capture = capture(path);
     let outlet = outlet::open(&capture, &Signals::default())?;
     let mut sink = sink::open_files(&capture, SNAP_LEN, Files::new(&outlet, &capture), None);
     let origin = Origin { function: FUNCTION, program_id: PROGRAM, program_name: FUNCTION, has_queue: true };
@@ -116,21 +108,6 @@ fn write_file(path: &Path, runs: usize, only_exits: bool) -> Result<()> {
     sink.settle(u64::MAX)?;
     sink.flush()?;
     Ok(outlet.push_all()?)
-}
-
-/// A sink that only takes events.
-struct Nowhere(u64);
-
-impl Sink for Nowhere {
-    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.0 += 1;
-        black_box(event);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The reader alone, from the file to events.

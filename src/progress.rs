@@ -58,14 +58,16 @@ impl Progress {
         self.past.add(counts);
     }
 
-    /// Says, if a second has passed, what was lost in it, and how the run goes.
+    /// Whether a second has passed since it was told last.
+    pub fn is_due(&self) -> bool {
+        self.told.elapsed() >= SECOND
+    }
+
+    /// Says what was lost since the last time, and how the run goes.
     ///
     /// # Errors
     /// None but a defect of this build.
     pub fn tell(&mut self, now: &Now<'_>, delivery: &mut Delivery<'_>) -> Result<()> {
-        if self.told.elapsed() < SECOND {
-            return Ok(());
-        }
         let took = std::mem::replace(&mut self.told, Instant::now()).elapsed();
         self.tell_losses(now.losses, delivery);
         if self.is_watched {

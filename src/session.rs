@@ -19,7 +19,7 @@ use crate::event::{Account, Counts, Losses, Summary};
 use crate::failure::{self, Failure, Status};
 use crate::follow::{Follow, Released};
 use crate::kernel::{self, Kernel};
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, Patience};
 use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Tracing};
 use crate::privileges;
@@ -37,8 +37,6 @@ use crate::target::{self, Depth, Device, Guards, View, Watch};
 const TICK: Duration = Duration::from_millis(40);
 /// How long to deliver what there is at most before the stop flag, `--rate` and the like get their turn.
 const A_WHILE: Duration = Duration::from_millis(100);
-/// How long to wait at the end for the reader of an output that doesn't read.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// What `--rate` counts anew.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -203,7 +201,9 @@ impl<'plan> Run<'plan> {
             self.tick()?;
             self.drain(&reader, &delivery)?;
             self.heed_signals(&reader, &delivery)?;
-            self.progress.tell(&now(&self.follow, &self.released, &self.batches), &mut delivery.borrow_mut())?;
+            if self.progress.is_due() {
+                self.progress.tell(&now(&self.follow, &self.released, &self.batches), &mut delivery.borrow_mut())?;
+            }
             ended = self.keep_up(&reader, &delivery)?;
         }
         let programs = self.follow.end()?;
@@ -363,27 +363,6 @@ impl<'plan> Run<'plan> {
         }
         let mut closed = fds.iter().skip(2).filter_map(PollFd::revents);
         Ok(!closed.any(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
-    }
-}
-
-/// How long a reader is waited for: as long as it goes on reading.
-struct Patience<'run> {
-    outputs: &'run [&'run Outlet],
-    waiting: usize,
-    ends: Instant,
-}
-
-impl<'run> Patience<'run> {
-    fn new(outputs: &'run [&'run Outlet]) -> Self {
-        Self { outputs, waiting: 0, ends: Instant::now() + PATIENCE }
-    }
-
-    fn lasts(&mut self) -> bool {
-        let waiting: usize = self.outputs.iter().map(|output| output.waiting()).sum();
-        if std::mem::replace(&mut self.waiting, waiting) != waiting || waiting == 0 {
-            self.ends = Instant::now() + PATIENCE;
-        }
-        Instant::now() < self.ends
     }
 }
 

@@ -2,10 +2,15 @@
 //! 32 bits): full batches of a flood through a program that passes everything, and small ones of a ping at one that swaps the
 //! addresses.
 
+use std::hint::black_box;
+use std::io;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use xdptrace::bpf::{Records, Told};
-use xdptrace::plan::Probes;
+use xdptrace::event::Event;
+use xdptrace::plan::{Capture, Format, Probes, Rotation};
+use xdptrace::sink::Sink;
 use xdptrace::target::{Function, Names, Place, Target};
 
 /// The recorded samples.
@@ -22,6 +27,33 @@ pub const FUNCTION: &str = "xdp_lb";
 pub const PROGRAM: u32 = 12;
 
 pub static RING: LazyLock<Ring> = LazyLock::new(Ring::new);
+
+/// A file that is written as `-w` does by itself.
+pub fn capture(path: &Path) -> Capture {
+    Capture {
+        path: path.into(),
+        format: Format::Pcapng,
+        rotation: Rotation::default(),
+        packet_buffered: false,
+        reopens: false,
+        prints: false,
+    }
+}
+
+/// A sink that only takes events, and counts them.
+pub struct Nowhere(pub u64);
+
+impl Sink for Nowhere {
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.0 += 1;
+        black_box(event);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 pub fn names() -> Names {
     let names: Vec<String> = (1..=DEVICES).map(|ifindex| format!("eth{ifindex}")).collect();

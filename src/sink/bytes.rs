@@ -1,5 +1,7 @@
 //! Numbers → bytes of a line, without the detour by `core::fmt`, which takes as long as all the rest of a line.
 
+use crate::event::Verdict;
+
 /// Appends a decimal number.
 pub fn digits(out: &mut Vec<u8>, number: u64) {
     out.extend(itoa::Buffer::new().format(number).as_bytes());
@@ -11,6 +13,14 @@ pub fn padded(out: &mut Vec<u8>, number: u64, width: usize) {
     let digits = buffer.format(number).as_bytes();
     out.extend(&b"000000000"[..width.saturating_sub(digits.len()).min(9)]);
     out.extend(digits);
+}
+
+/// Appends `XDP_PASS`, or the number of what is no action.
+pub fn action(out: &mut Vec<u8>, verdict: Verdict) {
+    match Verdict::ACTIONS.get(verdict.0 as usize) {
+        Some(action) => out.extend(action.as_bytes()),
+        None => digits(out, verdict.0.into()),
+    }
 }
 
 /// Appends a name that may hold anything, such that it cannot command a terminal, and is one word.

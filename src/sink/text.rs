@@ -5,7 +5,7 @@ mod brackets;
 use std::io::{self, Write};
 
 use super::Sink;
-use super::bytes::{digits, name, padded};
+use super::bytes::{action, digits, name, padded};
 use super::stamp::Stamp;
 use crate::event::{Event, Frame, Verdict};
 use crate::packet::{self, Change, Printer, Style};
@@ -158,10 +158,7 @@ fn write_verdict(line: &mut Vec<u8>, verdict: Option<Verdict>, colored: bool) {
         line.extend(*COLORS.get(verdict.0 as usize).unwrap_or(&UNKNOWN));
         line.push(b'm');
     }
-    match Verdict::ACTIONS.get(verdict.0 as usize) {
-        Some(action) => line.extend(action.as_bytes()),
-        None => digits(line, verdict.0.into()),
-    }
+    action(line, verdict);
     if colored {
         line.extend(b"\x1b[0m");
     }

@@ -1,10 +1,10 @@
 //! A packet's line, written by hand: by way of serde it takes twice as long. What is not known is absent.
 
 use super::record::{Changed, SCHEMA_VERSION};
-use crate::event::{Device, Event, Frame, Verdict};
+use crate::event::{Device, Event, Frame};
 use crate::packet::{Layer, Layers, Value, write_value};
 use crate::plan::Side;
-use crate::sink::bytes::digits;
+use crate::sink::bytes::{action, digits};
 use crate::sink::localtime::UtcTime;
 
 /// Appends the line's object.
@@ -32,7 +32,7 @@ pub fn write(
     object(out, "program", |out| write_program(out, event))?;
     if_known(out, probe(event), |out, probe| plain(out, "probe", |out| out.extend_from_slice(probe)));
     if_known(out, event.packet_id, |out, id| plain(out, "packet_id", |out| digits(out, id)));
-    if_known(out, event.verdict, |out, verdict| plain(out, "verdict", |out| write_verdict(out, verdict)));
+    if_known(out, event.verdict, |out, verdict| plain(out, "verdict", |out| action(out, verdict)));
     if_known(out, event.latency_ns, |out, ns| number(out, "latency_ns", ns));
     object(out, "length", |out| {
         if_known(out, length(event.before), |out, length| number(out, "before", length));
@@ -72,15 +72,6 @@ fn write_program(out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), serde_json:
     names.into_iter().filter_map(|(key, name)| Some((key, name?))).try_for_each(|(key, name)| text(out, key, name))
 }
 
-/// `XDP_PASS`, or the number.
-fn write_verdict(out: &mut Vec<u8>, verdict: Verdict) {
-    match Verdict::ACTIONS.get(verdict.0 as usize) {
-        Some(action) => out.extend_from_slice(action.as_bytes()),
-        None => digits(out, verdict.0.into()),
-    }
-}
-
-/// None of a file's packet that was traced by nobody.
 fn probe(event: &Event<'_>) -> Option<&'static [u8]> {
     event.function?;
     Some(match (event.before, event.after) {

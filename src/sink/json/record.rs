@@ -160,10 +160,7 @@ fn serialize_text<S: Serializer>(value: &Value<'_>, serializer: S) -> Result<S::
 impl Serialize for Verdict {
     /// `XDP_PASS`, or the number as a string.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match Self::ACTIONS.get(self.0 as usize) {
-            Some(action) => serializer.serialize_str(action),
-            None => serializer.serialize_str(itoa::Buffer::new().format(self.0)),
-        }
+        serializer.collect_str(self)
     }
 }
 
