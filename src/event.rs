@@ -9,7 +9,7 @@ pub use counts::{Account, Counts, Delivered, Losses, Subject, Summary};
 use crate::bpf::{Record, Tells, Told};
 
 /// What an XDP program returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Verdict(pub u32);
 
 impl Verdict {

@@ -50,6 +50,7 @@ pub mod follow;
 pub mod kernel;
 pub mod layout;
 pub mod list;
+pub mod numbers;
 pub mod outlet;
 pub mod packet;
 pub mod passthrough;

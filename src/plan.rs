@@ -13,17 +13,19 @@ use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, 
 use crate::failure::Failure;
 
 mod capture;
+mod counting;
 mod look;
 mod passthrough;
 mod reading;
 mod selection;
 
 pub use capture::{Capture, Format, Rotation};
+pub use counting::{By, Counting, Part};
 pub use look::{Dump, Look, Times};
 pub use passthrough::Passthrough;
 pub use reading::Reading;
 use selection::parse_duration;
-pub use selection::{Filter, Probes, Selection, Side};
+pub use selection::{Filter, Outcomes, Probes, Selection, Side};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -156,6 +158,8 @@ pub struct Tracing {
     pub force: bool,
     /// A loss is a failure.
     pub fail_on_loss: bool,
+    /// Numbers instead of events.
+    pub counting: Option<Counting>,
 }
 
 /// How events are shown in lines.
@@ -244,6 +248,7 @@ impl Plan {
             force: trace.force,
             fail_on_loss: trace.fail_on_loss,
             allowed_hazards: trace.allow_hazard,
+            counting: None,
         })))
     }
 

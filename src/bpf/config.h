@@ -159,5 +159,10 @@ const volatile enum told told_type = 0;
 const volatile enum run run_type = 0;
 const volatile enum answer answer_type = 0;
 const volatile enum place place_type = 0;
+const struct outcome *const volatile outcome_type = 0;
+const volatile enum source source_type = 0;
+const volatile enum known known_type = 0;
+const volatile enum verdict_kind verdict_kind_type = 0;
+const volatile enum batch_kind batch_kind_type = 0;
 
 #endif

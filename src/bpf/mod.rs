@@ -24,8 +24,10 @@ mod passthrough {
 
 pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
 pub use xdptrace::types::{
-    answer as Answer, batch as Batch, counts as Counted, device as ListedDevice, extent as Extent, flag as Flag,
-    place as Place, record as Record, run as Run, sample as Sample, state as State, told as Tells, value as Value,
+    answer as Answer, batch as Batch, batch_kind as BatchKind, cell as Cell, counts as Counted, device as ListedDevice,
+    extent as Extent, failure as FailedOutcome, flag as Flag, forward as ForwardPath, forwarded as Forwarded,
+    key as Key, known as Known, outcome as Outcome, place as Place, record as Record, run as Run, sample as Sample,
+    source as Source, state as State, tally as Tallied, told as Tells, value as Value, verdict_kind as VerdictKind,
     view as View,
 };
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
@@ -48,7 +50,13 @@ const _: () = assert!(size_of::<Sample>() == 16, "record.h and the skeleton disa
 const _: () = assert!(size_of::<Batch>() == 64, "record.h and the skeleton disagree on struct batch");
 const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");
 const _: () = assert!(size_of::<View>() == 264, "record.h and the skeleton disagree on struct view");
-const _: () = assert!(size_of::<State>() == 592, "record.h and the skeleton disagree on struct state");
+const _: () = assert!(size_of::<State>() == 640, "record.h and the skeleton disagree on struct state");
+
+const _: () = assert!(size_of::<Outcome>() == 72, "record.h and the skeleton disagree on struct outcome");
+const _: () = assert!(size_of::<Key>() == 48, "record.h and the skeleton disagree on struct key");
+const _: () = assert!(size_of::<Cell>() == 1184, "record.h and the skeleton disagree on struct cell");
+const _: () = assert!(size_of::<FailedOutcome>() == 24, "record.h and the skeleton disagree on struct failure");
+const _: () = assert!(size_of::<ForwardPath>() == 28, "record.h and the skeleton disagree on struct forward");
 
 // SAFETY: integers and arrays of them without padding (asserted in record.h), so any bytes are a valid value.
 unsafe impl Plain for Record {}
@@ -58,6 +66,20 @@ unsafe impl Plain for Sample {}
 unsafe impl Plain for State {}
 // SAFETY: as above.
 unsafe impl Plain for ListedDevice {}
+// SAFETY: as above.
+unsafe impl Plain for Outcome {}
+// SAFETY: as above.
+unsafe impl Plain for Key {}
+// SAFETY: as above.
+unsafe impl Plain for Cell {}
+// SAFETY: as above.
+unsafe impl Plain for Tallied {}
+// SAFETY: as above.
+unsafe impl Plain for FailedOutcome {}
+// SAFETY: as above.
+unsafe impl Plain for ForwardPath {}
+// SAFETY: as above.
+unsafe impl Plain for Forwarded {}
 
 /// The names of the types that the probes' object knows, the kernel's and its own, without what CO-RE lets follow on
 /// `___`.

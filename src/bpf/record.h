@@ -30,6 +30,7 @@ enum told {
 	TOLD_FRAGMENTS = 32,	/* it has more than one buffer, of which only the first could be measured */
 	TOLD_EGRESS = 64,	/* the device that it was to leave by */
 	TOLD_UNREAD = 128,	/* the packet's bytes could not be read, here or there: TOLD_SAME speaks of the rest only */
+	TOLD_OUTCOME = 256,	/* what became of an earlier one: a struct outcome */
 };
 
 #define BOTH (TOLD_ENTRY | TOLD_EXIT)
@@ -54,12 +55,44 @@ struct record {
 	__s32 moved;		/* by how many bytes data moved, forward if positive; undefined unless both are told, or with TOLD_SAME */
 	__u16 metadata_before;	/* data - data_meta, bytes; 0 where the driver supports none; undefined as length_before is */
 	__u16 metadata_after;
-	__u32 _reserved;
+	__u32 serial;		/* how many of this target were kept before on this CPU, modulo 2^32 */
 	/* From here on in 64 bits that are written at once. */
 	__u16 captured;
 	__u16 told;		/* of enum told */
 	__u16 arrived;		/* 0 with TOLD_SAME */
 	__u16 metadata;
+};
+
+/* Which of the kernel's tracepoints has told of a verdict's outcome. */
+enum source {
+	SOURCE_EXCEPTION,	/* xdp_exception: the verdict could not be followed, or is XDP_ABORTED, or none */
+	SOURCE_REDIRECT,	/* xdp_redirect: the packet was accepted, which isn't yet sent */
+	SOURCE_REDIRECT_ERR,	/* xdp_redirect_err: it was not */
+};
+
+/*
+ * What became of the verdict of an earlier record of the same CPU and target, which has the same `serial`. The kernel tells it
+ * behind the program's end, and before the CPU's next run of it. In place of a struct record.
+ */
+struct outcome {
+	__u64 time_ns;		/* CLOCK_MONOTONIC */
+	__u32 map_type;		/* of the map that the packet was redirected by: enum bpf_map_type; 0: by none */
+	__u32 map_id;		/* … its id */
+	__u32 target;
+	__u32 action;		/* that the kernel was about: not the program's, where it has made another of that */
+	__u32 netns;		/* inode number of the receiving device's network namespace */
+	__u32 ifindex;		/* receiving device, as the kernel names it here */
+	__u32 source;		/* enum source */
+	__u32 to_netns;		/* as netns, of the device that the packet was redirected to */
+	__u32 to_ifindex;	/* … its index; 0: to none, to many, or it isn't told */
+	__u32 map_index;	/* which of the map's entries */
+	__s32 error;		/* negative errno; 0: none */
+	__u32 _reserved[2];
+	__u32 serial;
+	__u16 captured;		/* 0 */
+	__u16 told;		/* TOLD_OUTCOME */
+	__u16 arrived;		/* 0 */
+	__u16 metadata;		/* 0 */
 };
 
 /* A perf sample: this, and `used` bytes of records; behind a record with TOLD_TAIL, its packet, which isn't counted. */
@@ -139,6 +172,7 @@ enum run {
 	RUN_DECIDED = 1,	/* fentry has decided, and counted, what becomes of it */
 	RUN_ENDED = 2,		/* fexit has seen it, or there is none */
 	RUN_NONE = 4,		/* fentry hasn't run on this CPU since the start: set by user space, beside RUN_ENDED */
+	RUN_PASSED = 8,		/* beside RUN_ENDED: the last run was not kept */
 };
 
 /* A state's `time_ns` where it is no time. */
@@ -147,10 +181,99 @@ enum no_time {
 	TIME_OVERWRITTEN,	/* a filter that rejected its packet has overwritten it */
 };
 
+/* What packets are counted by, besides the cells: as they arrived. What isn't asked for is 0 in all. */
+struct key {
+	__u32 target;
+	__u16 protocol;		/* of the IP packet; of what is none, the EtherType; undefined without KEY_PROTOCOL */
+	__u16 vlan;		/* identifier of the outermost tag; undefined without KEY_VLAN */
+	__u16 source_port;	/* of TCP, UDP, SCTP, DCCP and UDP-Lite; undefined without KEY_PORTS */
+	__u16 destination_port;
+	__u16 length;		/* bytes, fragments included; 65535: or more; undefined without KEY_LENGTH */
+	__u8 verdict;		/* enum verdict_kind */
+	__u8 known;		/* of enum known */
+	/* As many of these as are asked for, one or two. The first bits of IPv4's are all there are, then zeros. */
+	__u8 addresses[2][16];
+};
+
+enum known {
+	KEY_IPV4 = 1,
+	KEY_IPV6 = 2,
+	KEY_PROTOCOL = 4,	/* protocol is IP's */
+	KEY_ETHERTYPE = 8,	/* protocol is an EtherType */
+	KEY_PORTS = 16,
+	KEY_VLAN = 32,
+	KEY_LENGTH = 64,
+	KEY_NOTED = 128,	/* fentry has seen the packet, and could read it */
+};
+
+/* What packets are counted by of a verdict: the actions of enum xdp_action, and besides */
+enum verdict_kind {
+	VERDICT_OTHER = 5,	/* no action */
+	VERDICT_NONE,		/* of a function that returns nothing */
+	VERDICT_KINDS = 8,
+};
+
+struct tally {
+	__u64 packets;
+	__u64 bytes;		/* as the program left them, fragments included where they could be measured */
+};
+
+/*
+ * A latency's step: those below 8 ns have one each, from there on each octave has four. What is 2^33 ns and longer is in the
+ * last one.
+ */
+#define LATENCIES 128
+
+/* What one CPU has counted of a target's packets of one device and receive queue. */
+struct cell {
+	__u32 netns;		/* inode number; 0, with the index: what had no other place */
+	__u32 ifindex;
+	__u32 queue;
+	__u32 is_used;
+	struct tally tallies[VERDICT_KINDS];
+	__u64 latency_sum_ns;
+	__u64 latency_max_ns;
+	__u64 latencies[LATENCIES];
+};
+
+/* Outcomes that were failures. */
+struct failure {
+	__u32 target;
+	__u32 netns;		/* of the receiving device */
+	__u32 ifindex;
+	__u32 source;		/* enum source */
+	__u32 action;
+	__s32 error;
+};
+
+/* What the kernel tells of packets many at a time. */
+enum batch_kind {
+	BATCH_DEVMAP_XMIT,	/* xdp_devmap_xmit: from a device to another */
+	BATCH_BULK_TX,		/* xdp_bulk_tx: back out of the device */
+	BATCH_CPUMAP_ENQUEUE,	/* xdp_cpumap_enqueue: into a CPU's queue */
+	BATCH_CPUMAP_KTHREAD,	/* xdp_cpumap_kthread: out of it */
+};
+
+struct forward {
+	__u32 kind;		/* enum batch_kind */
+	__u32 from_netns;	/* 0 for cpumaps, as is from_ifindex */
+	__u32 from_ifindex;
+	__u32 to_netns;		/* 0 but for devmaps */
+	__u32 to;		/* index of the device to send by; of cpumaps the map's id */
+	__u32 cpu;		/* of cpumaps: whose queue; else 0 */
+	__s32 error;		/* negative errno; 0: none */
+};
+
+struct forwarded {
+	__u64 sent;		/* of cpumaps: processed */
+	__u64 dropped;
+};
+
 /* The run that a CPU is in, and what it has counted so far. */
 struct state {
 	struct view before;	/* first, so that a pointer to it is one to the whole */
 	struct view after;	/* for a filter that looks at the packet as it left */
+	struct key key;		/* what the packet is counted by */
 	struct counts counts;
 	__u64 run;		/* the last one that fentry has seen, and bits of enum run */
 	__u64 time_ns;		/* CLOCK_MONOTONIC at its beginning */
@@ -177,7 +300,16 @@ _Static_assert(sizeof(struct batch) == 16 + 4 * 8 + sizeof(struct sample), "nor 
 _Static_assert(sizeof(struct extent) == 3 * 8 + 2 * 4, "nor has struct extent");
 _Static_assert(sizeof(struct view) == HEAD_LEN + 8 + 64 + 8 + sizeof(struct extent) + 8 + 4 * 4, "nor has struct view");
 _Static_assert(sizeof(struct counts) == 5 * 8, "nor has struct counts");
-_Static_assert(sizeof(struct state) == sizeof(struct counts) + 24 + 2 * sizeof(struct view), "nor has struct state");
+_Static_assert(sizeof(struct state) == sizeof(struct counts) + 24 + 2 * sizeof(struct view) + sizeof(struct key),
+	       "nor has struct state");
+_Static_assert(sizeof(struct outcome) == sizeof(struct record), "an outcome is read as a record");
+_Static_assert(__builtin_offsetof(struct outcome, serial) == __builtin_offsetof(struct record, serial), "… with its members");
+_Static_assert(__builtin_offsetof(struct outcome, target) == __builtin_offsetof(struct record, target), "… with its members");
+_Static_assert(__builtin_offsetof(struct outcome, told) == __builtin_offsetof(struct record, told), "… with its members");
+_Static_assert(sizeof(struct key) == 16 + 2 * 16, "struct key has no hidden padding");
+_Static_assert(sizeof(struct cell) == 16 + VERDICT_KINDS * 16 + 16 + LATENCIES * 8, "nor has struct cell");
+_Static_assert(sizeof(struct failure) == 6 * 4, "nor has struct failure");
+_Static_assert(sizeof(struct forward) == 7 * 4, "nor has struct forward");
 _Static_assert(sizeof(struct device) == 2 * 4, "nor has struct device");
 
 #endif

@@ -21,6 +21,8 @@
 #include "note.h"
 #include "tell.h"
 #include "quick.h"
+#include "count.h"
+#include "outcome.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -56,6 +56,22 @@ pub struct Selection {
     pub rate: Option<u64>,
     /// Bytes of a packet that are kept, at most.
     pub snap_len: u32,
+    /// What is told of what became of verdicts.
+    pub outcomes: Outcomes,
+    /// Only runs whose verdict could not be followed.
+    pub only_failed: bool,
+}
+
+/// What is told of what became of verdicts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Outcomes {
+    /// Nothing.
+    Off,
+    /// Failures.
+    #[default]
+    Failed,
+    /// Successes, too.
+    All,
 }
 
 /// Which packets, in tcpdump's language.
@@ -102,6 +118,8 @@ impl Default for Selection {
             sample: 1,
             rate: None,
             snap_len: SNAP_LEN,
+            outcomes: Outcomes::default(),
+            only_failed: false,
         }
     }
 }

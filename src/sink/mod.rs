@@ -13,6 +13,7 @@ mod stamp;
 mod text;
 
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 
 pub use localtime::LocalTime;
 pub use notice::Notice;
@@ -25,6 +26,7 @@ use pcap::Pcap;
 use pcapng::Pcapng;
 
 use crate::event::Event;
+use crate::numbers::Numbers;
 use crate::outlet::{Ended, Files};
 use crate::plan::{self, Format, Output, Side};
 
@@ -68,6 +70,21 @@ pub trait Sink {
     /// Packets handed on behind later ones.
     fn late(&self) -> u64 {
         0
+    }
+
+    /// Numbers have been read.
+    fn numbers(&mut self, _numbers: &Numbers) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What it waits for, besides: keys, say.
+    fn input(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Reads from that, if something has come.
+    fn read_input(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Something happened to the tracer. Data goes to the standard output, so by default this is said on stderr.
