@@ -178,7 +178,8 @@ static __always_inline __u64 kind_of(void *ctx, struct state *state)
 	if (!is_mostly(state, FLAG_RETURNS))
 		return VERDICT_NONE;
 	verdict = verdict_of(ctx, state);
-	asm("if %0 <= %1 goto +1\n\t%0 = %1" : "+w"(verdict) : "i"(VERDICT_OTHER));
+	/* The kernel looks at its lower half alone; of the other the verifier then knows that it is 0. */
+	asm("%0 = %0\n\tif %0 <= %1 goto +1\n\t%0 = %1" : "+w"(verdict) : "i"(VERDICT_OTHER));
 	return verdict;
 }
 
