@@ -252,20 +252,29 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
 	struct tally *tally;
 	struct cell *cell;
-	__u64 now;
+	__u64 kind, length, now;
 
 	if (is_timed)
 		now = bpf_ktime_get_ns();
 	cell = cell_at(state, place_of(ifindex, queue));
+	/* Keeps clang from adding it up anew for each of its members. */
+	asm("" : "+r"(cell));
 	if (unlikely(cell->net != (__u64)dev->nd_net.net || cell->ifindex != ifindex || cell->queue != queue))
 		goto left;
 	if (is_fragmented(state, xdp))
 		goto left;
-	tally = &cell->tallies[kind_of(ctx, state)];
+	kind = kind_of(ctx, state);
+	tally = &cell->tallies[kind];
 	tally->packets++;
-	tally->bytes += (__u64)xdp->data_end - (__u64)xdp->data;
+	length = (__u64)xdp->data_end - (__u64)xdp->data;
+	tally->bytes += length;
 	if (is_timed)
 		count_latency(cell, now - since);
+	if (is(state, FLAG_BY_KEY)) {
+		if (!is_mostly(state, FLAG_HAS_ENTRY))
+			note_key(ctx, state);
+		count_key(state, kind, length);
+	}
 	return 0;
 left:
 	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);

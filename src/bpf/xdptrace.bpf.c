@@ -212,7 +212,7 @@ static __always_inline int handle_exit_quickly(void *ctx)
 	return tell_quickly(ctx, state, since, BOTH);
 }
 
-/* As handle_entry_quickly, where each run is counted and timed. */
+/* As handle_entry_quickly, where each run is counted. */
 static __always_inline int count_entry_quickly(void *ctx)
 {
 	struct state *state = this_state();
@@ -220,6 +220,8 @@ static __always_inline int count_entry_quickly(void *ctx)
 	if (unlikely(!(state->run & RUN_ENDED)) && !end_unpaired(ctx, state))
 		return 0;
 	begin_note(state);
+	if (is(state, FLAG_BY_KEY))
+		note_key(ctx, state);
 	return end_note(ctx, state);
 }
 
@@ -232,7 +234,8 @@ static __always_inline int count_exit_quickly(void *ctx)
 		if (!is_noted(ctx, state, &since))
 			return handle_unpaired(ctx, state);
 		state->run = RUN_ENDED;
-		return tally_quickly(ctx, state, since, true);
+		if (!is(state, FLAG_UNTIMED))
+			return tally_quickly(ctx, state, since, true);
 	}
 	return tally_quickly(ctx, state, 0, false);
 }

@@ -160,7 +160,7 @@ impl Aim<'_> {
         match self.counting {
             _ if !is_each || !is_known => Pair::Any,
             None => Pair::Quick,
-            Some(counting) if counting.by.is_none() && counting.drops_a_second.is_none() => Pair::Counting,
+            Some(counting) if counting.drops_a_second.is_none() => Pair::Counting,
             Some(_) => Pair::Any,
         }
     }
