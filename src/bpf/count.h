@@ -244,7 +244,7 @@ static __noinline int tally_lone(void *ctx, struct state *state)
  * The same in a straight line, for targets whose context's type the verifier knows, where each run of one device, or of one
  * network namespace, is asked for. What a run takes that is not like most is left to the function above, as if nothing had been done.
  */
-static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed)
+static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed, const bool by_key)
 {
 	const struct xdp_buff *xdp = context_of(ctx, state);
 	const struct xdp_rxq_info *rxq = xdp->rxq;
@@ -270,11 +270,8 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	tally->bytes += length;
 	if (is_timed)
 		count_latency(cell, now - since);
-	if (is(state, FLAG_BY_KEY)) {
-		if (!is_mostly(state, FLAG_HAS_ENTRY))
-			note_key(ctx, state);
+	if (by_key)
 		count_key(state, kind, length);
-	}
 	return 0;
 left:
 	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);
