@@ -39,10 +39,7 @@ static __always_inline __u32 number_at(const __u8 *bytes, __u64 offset)
 	return __builtin_bswap16(*(const __u16 *)(bytes + offset));
 }
 
-/*
- * What stands there, if that has been read. Behind the last bytes there is more of the state, so nothing is read from beyond it. By
- * a mask, because 6.1's verifier, which also follows ways that can't be taken, may have derived bounds of `at` that exclude each other.
- */
+/* What stands there, if that has been read. Behind the last bytes there is more of the state, so nothing is read from beyond it. */
 static __always_inline const __u8 *bytes_at(const struct state *state, __u64 at)
 {
 	asm("%0 &= %1" : "+r"(at) : "i"(HEAD_LEN - 1));
@@ -140,8 +137,14 @@ static __noinline int note_extensions(struct state *state, __u64 at, __u32 proto
 	if (!state)
 		return 0;
 	for (int number = 0; number < MOST_EXTENSIONS; number++) {
+		/*
+		 * Has 6.1's verifier forget what it has concluded of `at`: it also follows ways that can't be taken, on which it derives bounds
+		 * that exclude each other, and then takes a pointer for a number.
+		 */
+		volatile __u16 fresh = at;
 		const __u8 *here;
 
+		at = fresh;
 		if (!is_extension(protocol))
 			return note_transport(state, at, protocol, is_first, data, linear);
 		/* Then it isn't known what comes behind them. */
