@@ -282,7 +282,7 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	}
 	return 0;
 left:
-	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);
+	return is_timed || (by_key && is_mostly(state, FLAG_HAS_ENTRY)) ? tally_noted(ctx, state, since) : tally_lone(ctx, state);
 }
 
 #endif
