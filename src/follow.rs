@@ -219,6 +219,8 @@ impl<'plan> Follow<'plan> {
             probes: target.probes,
             devices,
             selection: &self.plan.selection,
+            counting: self.plan.counting.as_ref(),
+            root: target.root,
             filter: self.filter.as_ref(),
             can_read: self.can_read,
             shown: target.to_string(),
@@ -307,7 +309,8 @@ impl Traced {
     }
 
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {
-        key(&self.target) == key(target) && self.target.probes == target.probes && self.devices == devices
+        let Target { probes, root, .. } = &self.target;
+        key(&self.target) == key(target) && *probes == target.probes && *root == target.root && self.devices == devices
     }
 }
 

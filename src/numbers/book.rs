@@ -31,8 +31,8 @@ pub struct Reading {
 /// What was read of all targets together.
 #[derive(Debug, Clone, Default)]
 pub struct Shared {
-    /// Packets by what was asked for, by CPU: read before any cell.
-    pub keys: Vec<(Key, Vec<Tallied>)>,
+    /// Packets by what was asked for, in any order, and each as often as CPUs have it: read before any cell.
+    pub keys: Vec<(Key, Tallied)>,
     /// Verdicts that came to nothing.
     pub failures: Vec<(FailedOutcome, u64)>,
     /// What was sent on.
@@ -69,8 +69,8 @@ struct Entry {
 struct Sums {
     counts: Counts,
     traffic: ByQueue,
-    /// Keys put into the table.
-    inserted: u64,
+    /// Keys that had to leave the table.
+    evicted: u64,
 }
 
 /// Programs that are kept by themselves when they are traced no longer.
@@ -125,11 +125,9 @@ impl Book {
         let Self { by, entries, names } = self;
         let mut named = |netns, ifindex| named(names, netns, ifindex, &name);
         let programs = entries.iter().enumerate().map(|(place, entry)| {
-            let Sums { counts, traffic, inserted } = entry.sums();
-            let keys = by.as_ref().map(|_| {
-                let (present, rows) = rows.remove(&place).unwrap_or_default();
-                keys_of(rows, traffic.total(), inserted.saturating_sub(present))
-            });
+            let Sums { counts, traffic, evicted } = entry.sums();
+            let rows = by.as_ref().map(|_| rows.remove(&place).unwrap_or_default());
+            let keys = rows.map(|rows| keys_of(rows, traffic.total(), evicted));
             let mut program = Program {
                 subject: entry.subject.clone(),
                 is_traced: entry.is_traced,
@@ -186,17 +184,14 @@ impl Book {
         numbered.flat_map(|(place, entry)| entry.numbers.iter().map(move |number| (*number, place))).collect()
     }
 
-    /// How many keys each entry has in the table, and its rows.
-    fn rows(&self, table: &[(Key, Vec<Tallied>)]) -> HashMap<usize, (u64, Vec<Row>)> {
-        let (mut all, places) = (HashMap::<usize, (u64, Vec<Row>)>::new(), self.places());
+    /// The rows of each entry.
+    fn rows(&self, table: &[(Key, Tallied)]) -> HashMap<usize, Vec<Row>> {
+        let (mut all, places) = (HashMap::<usize, Vec<Row>>::new(), self.places());
         let Some(by) = &self.by else { return all };
-        for (key, tallies) in table {
-            let Some(place) = places.get(&key.target) else { continue };
-            let mut tally = Tally::default();
-            tallies.iter().for_each(|one| tally.add((*one).into()));
-            let (present, rows) = all.entry(*place).or_default();
-            *present += 1;
-            rows.extend(keys::row(by, key, tally));
+        for (key, tally) in table {
+            if let Some(place) = places.get(&key.target) {
+                all.entry(*place).or_default().extend(keys::row(by, key, (*tally).into()));
+            }
         }
         all
     }
@@ -235,17 +230,21 @@ impl Entry {
 
 impl Sums {
     fn none() -> Self {
-        Self { counts: Counts::none(), traffic: ByQueue::default(), inserted: 0 }
+        Self { counts: Counts::none(), traffic: ByQueue::default(), evicted: 0 }
     }
 
     fn new(Reading { cells, states, has_queue, .. }: &Reading, counts: Counts) -> Self {
-        Self { counts, traffic: ByQueue::new(cells, *has_queue), inserted: inserted(states) }
+        Self {
+            counts,
+            traffic: ByQueue::new(cells, *has_queue),
+            evicted: states.iter().map(|state| state.evicted).sum(),
+        }
     }
 
     fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.traffic.add(&other.traffic);
-        self.inserted += other.inserted;
+        self.evicted += other.evicted;
     }
 }
 
@@ -285,11 +284,6 @@ fn keys_of(mut rows: Vec<Row>, total: Tally, evicted: u64) -> Keys {
     let mut counted = Tally::default();
     rows.iter().for_each(|row| counted.add(row.tally));
     Keys { rows, other: total.since(counted), evicted }
-}
-
-/// Keys that a target has put into the table.
-fn inserted(_states: &[State]) -> u64 {
-    0
 }
 
 #[cfg(test)]

@@ -7,19 +7,21 @@ use super::{Returned, Row, Tally};
 use crate::bpf::{Key, Known};
 use crate::plan::{By, Part};
 
-/// The row of a key; None where fentry couldn't tell what the packet has.
+/// The row of a key; None where the packet could not be read.
 pub(super) fn row(by: &By, key: &Key, tally: Tally) -> Option<Row> {
-    let is_noted = knows(key, Known::KEY_NOTED);
     let verdict = returned(key.verdict.into()).unwrap_or(Returned::Other);
-    is_noted.then(|| Row { key: by.parts.iter().map(|part| shown(by, *part, key)).collect(), verdict, tally })
+    knows(key, Known::KEY_READ).then(|| Row {
+        key: by.parts.iter().map(|part| shown(by, *part, key)).collect(),
+        verdict,
+        tally,
+    })
 }
 
 fn shown(by: &By, part: Part, key: &Key) -> Option<String> {
     let number = |number: u16, what| knows(key, what).then(|| number.to_string());
     match part {
-        Part::Source => address(by, &key.addresses[0], key),
-        // They are as many as were asked for.
-        Part::Destination => address(by, &key.addresses[usize::from(by.asks(Part::Source))], key),
+        Part::Source => address(by, key.source, key),
+        Part::Destination => address(by, key.destination, key),
         Part::SourcePort => number(key.source_port, Known::KEY_PORTS),
         Part::DestinationPort => number(key.destination_port, Known::KEY_PORTS),
         Part::Protocol => protocol(key),
@@ -34,16 +36,17 @@ fn knows(key: &Key, what: Known) -> bool {
 }
 
 /// `192.0.2.1`, or `192.0.2.0/24`.
-fn address(by: &By, bytes: &[u8; 16], key: &Key) -> Option<String> {
-    let [a, b, c, d, ..] = *bytes;
+fn address(by: &By, [high, low]: [u64; 2], key: &Key) -> Option<String> {
+    // In memory they are in network byte order.
+    let address = u128::from(u64::from_be(high)) << 64 | u128::from(u64::from_be(low));
     let with_prefix = |address: String, prefix: u8, bits: u8| match prefix < bits {
         true => format!("{address}/{prefix}"),
         false => address,
     };
     if knows(key, Known::KEY_IPV4) {
-        Some(with_prefix(Ipv4Addr::new(a, b, c, d).to_string(), by.prefix4, 32))
+        Some(with_prefix(Ipv4Addr::from((address >> 96) as u32).to_string(), by.prefix4, 32))
     } else if knows(key, Known::KEY_IPV6) {
-        Some(with_prefix(Ipv6Addr::from(*bytes).to_string(), by.prefix6, 128))
+        Some(with_prefix(Ipv6Addr::from(address).to_string(), by.prefix6, 128))
     } else {
         None
     }

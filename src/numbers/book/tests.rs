@@ -149,10 +149,9 @@ fn by(parts: &[Part], prefix4: u8) -> By {
 
 /// 192.0.2.0 > 198.51.100.7, TCP from 1024 to 443, in VLAN 5, dropped.
 fn key(known: u32) -> Key {
-    let mut addresses = [[0; 16]; 2];
-    addresses[0][..4].copy_from_slice(&[192, 0, 2, 0]);
-    addresses[1][..4].copy_from_slice(&[198, 51, 100, 7]);
-    let known = (known | Known::KEY_NOTED.0) as u8;
+    let address = |bytes: [u8; 4]| [(u64::from(u32::from_be_bytes(bytes)) << 32).to_be(), 0];
+    let (source, destination) = (address([192, 0, 2, 0]), address([198, 51, 100, 7]));
+    let known = (known | Known::KEY_READ.0) as u8;
     Key {
         protocol: 6,
         vlan: 5,
@@ -161,7 +160,8 @@ fn key(known: u32) -> Key {
         length: 60,
         verdict: 1,
         known,
-        addresses,
+        source,
+        destination,
         ..Key::default()
     }
 }
@@ -187,17 +187,18 @@ fn keys_are_as_they_are_written() {
 #[test]
 fn rows_and_others_are_all_packets() {
     let mut book = Book::new(Some(by(&[Part::DestinationPort], 32)));
-    book.note(&reading(3, 12, 100));
-    let ports = |destination_port, packets| {
+    let states = vec![State { evicted: 2, ..state(60, 0) }, State { evicted: 1, ..state(40, 0) }];
+    book.note(&Reading { states, ..reading(3, 12, 100) });
+    let port = |destination_port, packets| {
         let key = Key { target: 3, destination_port, ..key(Known::KEY_PORTS.0) };
-        (key, vec![Tallied { packets, bytes: packets * 60 }, Tallied { packets: 1, bytes: 60 }])
+        (key, Tallied { packets, bytes: packets * 60 })
     };
-    let unread = (Key { target: 3, known: 0, ..key(0) }, vec![Tallied { packets: 30, bytes: 1800 }]);
-    let shared = Shared { keys: vec![ports(53, 9), unread, ports(443, 39)], ..Shared::default() };
-    let keys = book.numbers(&shared, eth).programs.remove(0).keys.unwrap();
+    let others = (Key { target: 4, ..key(0) }, Tallied { packets: 30, bytes: 1800 });
+    let keys = vec![port(53, 10), port(443, 39), others, port(443, 1)];
+    let keys = book.numbers(&Shared { keys, ..Shared::default() }, eth).programs.remove(0).keys.unwrap();
     let rows: Vec<(Option<&str>, u64)> =
         keys.rows.iter().map(|row| (row.key[0].as_deref(), row.tally.packets)).collect();
     assert_eq!(rows, [(Some("443"), 40), (Some("53"), 10)]);
-    assert_eq!(keys.other, tally(50, 3000));
+    assert_eq!((keys.other, keys.evicted), (tally(50, 3000), 3));
     assert_eq!(keys.rows[0].verdict, Returned::Action(Verdict(1)));
 }
