@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::bpf::{Cell, State};
 use crate::delivery::Delivery;
-use crate::event::{Counts, Losses, Summary};
+use crate::event::{Counts, Delivered, Losses, Summary};
 use crate::follow::{Released, Traced};
+use crate::numbers;
 use crate::outlet::Outlet;
 use crate::sink::Notice;
 
@@ -100,21 +102,28 @@ impl Progress {
         let total = self.counts(now, delivery)?;
         let (verdicts, late) = (delivery.verdicts(), delivery.late());
         // Which of them has lost how much on its way isn't known before its end.
-        Ok(Summary { programs: Vec::new(), total, verdicts, losses: now.losses, late })
+        Ok(Summary { programs: Vec::new(), total, verdicts, others: 0, losses: now.losses, late })
     }
 
     fn counts(&self, now: &Now<'_>, delivery: &Delivery<'_>) -> Result<Counts> {
         let mut total = self.past.clone();
-        for released in now.released {
-            let delivered = delivery.delivered(released.number);
-            total.add(&Counts::so_far(&released.states, delivered, released.recursion_misses));
+        for Released { number, states, cells, recursion_misses, .. } in now.released {
+            let delivered = delivery.delivered(*number);
+            total.add(&so_far(cells.as_deref(), states, delivered, *recursion_misses));
         }
         for traced in now.traced {
-            let delivered = delivery.delivered(traced.number);
-            total.add(&Counts::so_far(&traced.states()?, delivered, traced.recursion_misses()));
+            let (cells, delivered) = (traced.cells()?, delivery.delivered(traced.number));
+            total.add(&so_far(cells.as_deref(), &traced.states()?, delivered, traced.recursion_misses()));
         }
         total.lose(now.losses.sum().saturating_sub(self.past_losses));
         Ok(total)
+    }
+}
+
+fn so_far(cells: Option<&[Cell]>, states: &[State], delivered: Delivered, misses: Option<u64>) -> Counts {
+    match cells {
+        Some(cells) => Counts::counted(states, numbers::tallied(cells), misses),
+        None => Counts::so_far(states, delivered, misses),
     }
 }
 

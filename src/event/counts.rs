@@ -93,6 +93,15 @@ impl Counts {
         Self { lost, under_way: counts.lost - lost, ..counts }
     }
 
+    /// Those of one program whose runs are counted instead of being told of: `traced` of them stand in its cells. Records, of
+    /// which there may be some besides, are none of these.
+    pub fn counted(states: &[State], traced: u64, recursion_misses: Option<u64>) -> Self {
+        let sum = |of: fn(&Counted) -> u64| states.iter().map(|state| of(&state.counts)).sum::<u64>();
+        let (filtered, skipped) = (sum(|counts| counts.filtered), sum(|counts| counts.skipped));
+        let (seen, unpaired) = (filtered + skipped + traced, sum(|counts| counts.unpaired));
+        Self { seen, filtered, skipped, traced, unpaired, recursion_misses, ..Self::default() }
+    }
+
     /// So many that were under way are lost.
     pub fn lose(&mut self, records: u64) {
         let records = records.min(self.under_way);
@@ -168,6 +177,8 @@ pub struct Summary {
     pub total: Counts,
     /// How many of the traced had which verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
+    /// … and how many another one, where those aren't told apart.
+    pub others: u64,
     /// Why records were lost on the way to the output.
     pub losses: Losses,
     /// Packets that stand in a file behind later ones.
@@ -186,11 +197,12 @@ impl Display for Summary {
         if self.late > 0 {
             write!(f, "; {} late in the file", self.late)?;
         }
-        let all: u64 = self.verdicts.values().sum();
+        let all = self.verdicts.values().sum::<u64>() + self.others;
+        let percent = |count: u64| count as f64 * 100.0 / all as f64;
         for (verdict, count) in &self.verdicts {
-            write!(f, "; {verdict} {:.1} %", *count as f64 * 100.0 / all as f64)?;
+            write!(f, "; {verdict} {:.1} %", percent(*count))?;
         }
-        Ok(())
+        if self.others > 0 { write!(f, "; other {:.1} %", percent(self.others)) } else { Ok(()) }
     }
 }
 
