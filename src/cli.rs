@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod export;
 mod files;
 mod letters;
 mod show;
 mod xdpdump;
 
+pub use export::{Export, Outcome};
 pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
@@ -23,6 +25,7 @@ pub use xdpdump::{LoadMode, Xdpdump};
                             xdptrace list [-i DEV] [--all] [--json]\n       \
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
+                            xdptrace export [--listen ADDR:PORT] [-i DEV] [FILTER]\n       \
                             xdptrace schema")]
 pub struct Cli {
     /// Print version: tcpdump's -V is another
@@ -49,6 +52,8 @@ pub enum Command {
     List(List),
     /// What this kernel and this user can do, with a remedy for each no
     Check(Check),
+    /// Numbers of XDP programs, for Prometheus
+    Export(Box<Export>),
     /// The JSON schema of what --output json prints
     Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)

@@ -6,11 +6,13 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use xdptrace::export::Listener;
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Filter, Listing, Plan, Reading, Tracing};
+use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Tracing};
 use xdptrace::recorded::{Outward, Recording};
+use xdptrace::sink::Prometheus;
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
         Plan::Read(reading) => read(&reading),
+        Plan::Export(plan) => export(&plan),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
         Plan::Bare => {
@@ -73,6 +76,14 @@ fn trace(tracing: &Tracing) -> Result<()> {
     let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
     let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
     session::trace(tracing, sink.as_mut(), &outputs, &signals)
+}
+
+fn export(export: &Export) -> Result<()> {
+    // A port below 1024 takes a privilege, which later there isn't any more.
+    let listener = Listener::bind(export.listen)?;
+    let signals = stop::on_signals(false)?;
+    let mut sink = Prometheus::new(listener, export.interval, export.per_queue);
+    session::trace(&export.tracing, &mut sink, &[], &signals)
 }
 
 fn read(reading: &Reading) -> Result<()> {

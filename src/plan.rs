@@ -14,6 +14,7 @@ use crate::failure::Failure;
 
 mod capture;
 mod counting;
+mod export;
 mod look;
 mod passthrough;
 mod reading;
@@ -21,6 +22,7 @@ mod selection;
 
 pub use capture::{Capture, Format, Rotation};
 pub use counting::{By, Counting, Part};
+pub use export::Export;
 pub use look::{Dump, Look, Times};
 pub use passthrough::Passthrough;
 pub use reading::Reading;
@@ -34,6 +36,8 @@ pub enum Plan {
     Trace(Box<Tracing>),
     /// Read packets of a file.
     Read(Reading),
+    /// Show numbers to Prometheus.
+    Export(Box<Export>),
     /// List programs.
     List(Listing),
     /// Say what works.
@@ -205,6 +209,7 @@ impl Plan {
                 selection: Selection { filter: "icmp".into(), ..Selection::default() },
                 ..Tracing::default()
             }))),
+            Some(Command::Export(export)) => Export::new(*export).map(Box::new).map(Self::Export),
             Some(Command::List(List { place, all, verbose, json })) => {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }

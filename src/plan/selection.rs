@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -89,13 +90,18 @@ impl Filter {
     /// # Errors
     /// The file cannot be read.
     pub(super) fn new(shown: &Shown) -> Result<Self> {
-        let words = match &shown.filter_file {
+        Self::of(&shown.filter, shown.filter_file.as_deref(), shown.no_optimize)
+    }
+
+    /// What these words say, or this file.
+    pub(super) fn of(words: &[String], file: Option<&Path>, unoptimised: bool) -> Result<Self> {
+        let words = match file {
             Some(path) => fs::read_to_string(path).with_context(|| {
                 format!("failed to read the filter from {}", path.to_string_lossy().escape_default())
             })?,
-            None => shown.filter.join(" "),
+            None => words.join(" "),
         };
-        Ok(Self { words: words.trim().to_owned(), unoptimised: shown.no_optimize })
+        Ok(Self { words: words.trim().to_owned(), unoptimised })
     }
 }
 
