@@ -100,7 +100,9 @@ impl Listener {
             let remedy = match error.kind() {
                 ErrorKind::AddrInUse => ": another process listens there: choose another port with --listen",
                 ErrorKind::AddrNotAvailable => ": this machine has no such address: choose another one with --listen",
-                ErrorKind::PermissionDenied => ": ports below 1024 take CAP_NET_BIND_SERVICE: choose another one with --listen",
+                ErrorKind::PermissionDenied => {
+                    ": ports below 1024 take CAP_NET_BIND_SERVICE: choose another one with --listen"
+                }
                 _ => "",
             };
             Failure::with(Status::Failed, format!("failed to listen on {address}: {error}{remedy}"))
@@ -122,7 +124,8 @@ impl Listener {
     /// There can be no other thread.
     pub fn serve(self, board: Arc<Board>) -> io::Result<Server> {
         let (end, theirs) = UnixStream::pair()?;
-        let thread = thread::Builder::new().name("export".into()).spawn(move || serve::run(&self.socket, &theirs, &board))?;
+        let thread =
+            thread::Builder::new().name("export".into()).spawn(move || serve::run(&self.socket, &theirs, &board))?;
         Ok(Server { end: Some(end), thread: Some(thread) })
     }
 }

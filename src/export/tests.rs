@@ -57,7 +57,10 @@ fn metrics_come_in_the_format_that_is_asked_for() {
                     Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\nVary: Accept\r\n\r\na 1\n";
     assert_eq!(ask(address, GET), expected);
     let answer = ask(address, "GET /metrics HTTP/1.1\r\nhost: x\r\naccept: application/openmetrics-text\r\n\r\n");
-    assert!(answer.contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"),
+        "{answer}"
+    );
     assert!(answer.ends_with("\r\n\r\na 1\n# EOF\n"), "{answer}");
     let head = ask(address, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(head, expected.strip_suffix("a 1\n").unwrap());

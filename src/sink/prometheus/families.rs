@@ -20,7 +20,8 @@ pub static RENDERING: Family = family(
     "seconds",
     "How long it took to make the last exposition but this; no scrape waits for it.",
 );
-pub static PROGRAMS: Family = family("xdptrace_programs", Kind::Gauge, "", "Functions of programs that are traced now.");
+pub static PROGRAMS: Family =
+    family("xdptrace_programs", Kind::Gauge, "", "Functions of programs that are traced now.");
 pub static PROGRAM: Family = family(
     "xdptrace_program",
     Kind::Info,
@@ -81,7 +82,8 @@ pub static FORWARD_DROPS: Family = family(
     "",
     "Packets that it dropped on that way, by the reason of their batch; with --outcome all only.",
 );
-pub static SERIES: Family = family("xdptrace_series", Kind::Gauge, "", "Series in this exposition, but for the last two.");
+pub static SERIES: Family =
+    family("xdptrace_series", Kind::Gauge, "", "Series in this exposition, but for the last two.");
 pub static LEFT_OUT: Family =
     family("xdptrace_series_left_out", Kind::Gauge, "", "Series that there was no room for in this exposition.");
 

@@ -60,8 +60,7 @@ mod tests {
     #[test]
     fn bounds_are_written_as_go_does() {
         let bounds = [3, 10, 16, 17, 29, 30, 32].map(|octave| bound(1 << octave));
-        let expected =
-            ["8e-09", "1.024e-06", "6.5536e-05", "0.000131072", "0.536870912", "1.073741824", "4.294967296"];
+        let expected = ["8e-09", "1.024e-06", "6.5536e-05", "0.000131072", "0.536870912", "1.073741824", "4.294967296"];
         assert_eq!(bounds, expected);
     }
 }

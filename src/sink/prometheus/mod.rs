@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::exposition::{Exposition, Labels};
-use self::sums::{ALWAYS, Names, Packets, Place, Sums, VERDICTS};
+use self::sums::{ALWAYS, Packets, Place, Sums, VERDICTS};
 use super::{Notice, Sink, tell};
 use crate::event::{Counts, Event};
 use crate::export::{Board, Listener, Server, Snapshot};
@@ -33,7 +33,6 @@ pub struct Prometheus {
     server: Option<Server>,
     board: Arc<Board>,
     per_queue: bool,
-    names: Names,
     /// How long the last exposition took to make.
     took: Duration,
 }
@@ -43,7 +42,7 @@ impl Prometheus {
     /// `per_queue` says so.
     pub fn new(listener: Listener, interval: Duration, per_queue: bool) -> Self {
         let board = Arc::new(Board::new(interval));
-        Self { listener: Some(listener), server: None, board, per_queue, names: Names::default(), took: Duration::ZERO }
+        Self { listener: Some(listener), server: None, board, per_queue, took: Duration::ZERO }
     }
 
     /// Starts to answer. Not before there are numbers to come, which is when what takes privileges has been done: the thread
@@ -69,8 +68,7 @@ impl Sink for Prometheus {
 
     fn numbers(&mut self, numbers: &Numbers) -> io::Result<()> {
         let begun = Instant::now();
-        self.names.refresh(numbers);
-        let exposition = expose(numbers, &self.names, self.per_queue, self.took);
+        let exposition = expose(numbers, self.per_queue, self.took);
         self.board.post(Snapshot {
             text: exposition.text().into(),
             open_metrics: exposition.open_metrics().into(),
@@ -104,8 +102,8 @@ fn traced(numbers: &Numbers) -> usize {
 }
 
 /// Everything, the most important first.
-fn expose(numbers: &Numbers, names: &Names, per_queue: bool, took: Duration) -> Exposition {
-    let sums = Sums::new(numbers, names, per_queue);
+fn expose(numbers: &Numbers, per_queue: bool, took: Duration) -> Exposition {
+    let sums = Sums::new(numbers, per_queue);
     let mut exposition = Exposition::default();
     let none = Labels::default();
     let version = Labels::new(&[("version", env!("CARGO_PKG_VERSION"))]);
@@ -129,8 +127,7 @@ fn add_programs(exposition: &mut Exposition, numbers: &Numbers) {
     for program in numbers.programs.iter().filter(|program| program.is_traced) {
         let subject = &program.subject;
         let id = subject.program_id.to_string();
-        let labels =
-            Labels::new(&[("program", &subject.function), ("id", &id), ("name", &subject.program_name)]);
+        let labels = Labels::new(&[("program", &subject.function), ("id", &id), ("name", &subject.program_name)]);
         exposition.add(&families::PROGRAM, |samples| match &subject.devices[..] {
             [] => samples.one(&labels, 1),
             devices => devices.iter().for_each(|device| samples.one(&labels.clone().with("device", device), 1)),

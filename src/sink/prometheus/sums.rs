@@ -1,8 +1,7 @@
 //! What a series counts: the numbers of all programs, devices and queues that have the same labels, together. So one
 //! goes on where a program is replaced by another of that name.
 
-use std::collections::{BTreeMap, HashMap};
-use std::mem;
+use std::collections::BTreeMap;
 
 use crate::event::{Counts, Verdict};
 use crate::numbers::{Failures, Forward, Latency, Numbers, Path, Port, Program, Returned, Tally};
@@ -57,54 +56,21 @@ pub struct Sums<'n> {
     pub forwards: BTreeMap<Way<'n>, Forwarded>,
 }
 
-/// The names of devices. One that is gone has none any more, but what it has counted is still its own.
-#[derive(Debug, Default)]
-pub struct Names(HashMap<(u32, u32), String>);
-
-impl Names {
-    /// Takes in the names that the devices have now, and forgets devices that nothing is counted of.
-    pub fn refresh(&mut self, numbers: &Numbers) {
-        let known = mem::take(&mut self.0);
-        let named = ports(numbers).filter_map(|port| {
-            let index = (port.netns, port.ifindex);
-            Some((index, port.name.as_ref().or_else(|| known.get(&index))?.clone()))
-        });
-        self.0 = named.collect();
-    }
-
-    fn of(&self, port: &Port) -> &str {
-        self.0.get(&(port.netns, port.ifindex)).map_or("", String::as_str)
-    }
-}
-
-fn ports(numbers: &Numbers) -> impl Iterator<Item = &Port> {
-    let counted = numbers.programs.iter().flat_map(|program| {
-        let traffic = program.traffic.iter().map(|traffic| &traffic.device);
-        traffic.chain(program.failures.iter().map(|failures| &failures.device))
-    });
-    let forwards = numbers.forwards.iter().flat_map(|forward| match &forward.path {
-        Path::Redirect { from, to } => vec![from, to],
-        Path::Tx(device) => vec![device],
-        Path::Enqueue { .. } | Path::Dequeue { .. } => Vec::new(),
-    });
-    counted.chain(forwards)
-}
-
 impl<'n> Sums<'n> {
     /// Sums them up, by queue too if that `per_queue` says so.
-    pub fn new(numbers: &'n Numbers, names: &'n Names, per_queue: bool) -> Self {
+    pub fn new(numbers: &'n Numbers, per_queue: bool) -> Self {
         let mut sums = Self::default();
         for program in &numbers.programs {
-            sums.add_packets(program, names, per_queue);
-            sums.add_failures(program, names);
+            sums.add_packets(program, per_queue);
+            sums.add_failures(program);
             let counts = sums.counts.entry(&program.subject.function).or_insert_with(Counts::none);
             counts.add(&program.counts);
         }
-        numbers.forwards.iter().for_each(|forward| sums.add_forward(forward, names));
+        numbers.forwards.iter().for_each(|forward| sums.add_forward(forward));
         sums
     }
 
-    fn add_packets(&mut self, program: &'n Program, names: &'n Names, per_queue: bool) {
+    fn add_packets(&mut self, program: &'n Program, per_queue: bool) {
         let subject = &program.subject;
         if !per_queue {
             // Also where no packet has come yet.
@@ -114,7 +80,7 @@ impl<'n> Sums<'n> {
         }
         for traffic in &program.traffic {
             let queue = traffic.queue.filter(|_| per_queue);
-            let place = Place { device: names.of(&traffic.device), program: &subject.function, queue };
+            let place = Place { device: name(&traffic.device), program: &subject.function, queue };
             let packets = self.packets.entry(place).or_default();
             traffic.verdicts.iter().for_each(|(returned, tally)| packets.tallies[number(*returned)].add(*tally));
             if let Some(latency) = &traffic.latency {
@@ -123,9 +89,9 @@ impl<'n> Sums<'n> {
         }
     }
 
-    fn add_failures(&mut self, program: &'n Program, names: &'n Names) {
+    fn add_failures(&mut self, program: &'n Program) {
         for Failures { device, verdict, error, count } in &program.failures {
-            let place = Place { device: names.of(device), program: &program.subject.function, queue: None };
+            let place = Place { device: name(device), program: &program.subject.function, queue: None };
             let verdict = verdict.map_or("", |verdict| VERDICTS[number(Returned::Action(verdict))]);
             // Where the kernel gives no reason, the name of the tracepoint that tells.
             let reason = error.as_deref().unwrap_or("xdp_exception");
@@ -133,10 +99,10 @@ impl<'n> Sums<'n> {
         }
     }
 
-    fn add_forward(&mut self, forward: &Forward, names: &'n Names) {
+    fn add_forward(&mut self, forward: &'n Forward) {
         let way = match &forward.path {
-            Path::Redirect { from, to } => ("redirect", names.of(from), names.of(to).to_owned()),
-            Path::Tx(device) => ("tx", names.of(device), names.of(device).to_owned()),
+            Path::Redirect { from, to } => ("redirect", name(from), name(to).to_owned()),
+            Path::Tx(device) => ("tx", name(device), name(device).to_owned()),
             Path::Enqueue { cpu, .. } => ("cpumap_enqueue", "", format!("cpu{cpu}")),
             Path::Dequeue { cpu, .. } => ("cpumap_dequeue", "", format!("cpu{cpu}")),
         };
@@ -144,6 +110,11 @@ impl<'n> Sums<'n> {
         forwarded.sent += forward.sent;
         *forwarded.dropped.entry(forward.error.clone().unwrap_or_default()).or_default() += forward.dropped;
     }
+}
+
+/// A device's name; one that isn't known has none.
+fn name(port: &Port) -> &str {
+    port.name.as_deref().unwrap_or_default()
 }
 
 fn number(returned: Returned) -> usize {

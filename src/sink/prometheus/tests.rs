@@ -56,9 +56,7 @@ fn program(program_id: u32, is_traced: bool) -> Program {
 }
 
 fn exposed(numbers: &Numbers, per_queue: bool) -> Exposition {
-    let mut names = Names::default();
-    names.refresh(numbers);
-    expose(numbers, &names, per_queue, Duration::from_micros(1500))
+    expose(numbers, per_queue, Duration::from_micros(1500))
 }
 
 /// The samples of metrics whose name begins with this.
@@ -68,7 +66,8 @@ fn samples(exposition: &Exposition, start: &str) -> Vec<String> {
 
 #[test]
 fn everything_is_there_in_both_formats() {
-    let forward = |path, sent, dropped, error: Option<&str>| Forward { path, sent, dropped, error: error.map(str::to_owned) };
+    let forward =
+        |path, sent, dropped, error: Option<&str>| Forward { path, sent, dropped, error: error.map(str::to_owned) };
     let path = || Path::Redirect { from: port(Some("eth0"), 2), to: port(Some("eth1"), 3) };
     let numbers = Numbers {
         time_ns: 1_700_000_000_000_000_042,
@@ -96,13 +95,15 @@ fn a_replaced_program_goes_on_counting_under_its_name() {
     assert_eq!(samples(&before, dropped), [format!("{dropped} 2")]);
     assert_eq!(samples(&after, dropped), [format!("{dropped} 4")]);
     assert_eq!(samples(&after, "xdptrace_runs_total"), [r#"xdptrace_runs_total{program="xdp_lb"} 10"#]);
-    assert_eq!(samples(&after, "xdptrace_latency_seconds_count"), [
-        r#"xdptrace_latency_seconds_count{device="eth0",program="xdp_lb"} 6"#
-    ]);
+    assert_eq!(
+        samples(&after, "xdptrace_latency_seconds_count"),
+        [r#"xdptrace_latency_seconds_count{device="eth0",program="xdp_lb"} 6"#]
+    );
     // The id stands here only, and only as long as it is traced.
-    assert_eq!(samples(&after, "xdptrace_program_info"), [
-        r#"xdptrace_program_info{program="xdp_lb",id="13",name="xdp_lb_kernel",device="eth0"} 1"#
-    ]);
+    assert_eq!(
+        samples(&after, "xdptrace_program_info"),
+        [r#"xdptrace_program_info{program="xdp_lb",id="13",name="xdp_lb_kernel",device="eth0"} 1"#]
+    );
     assert_eq!(samples(&after, "xdptrace_programs"), ["xdptrace_programs 1"]);
 }
 
@@ -115,21 +116,6 @@ fn queues_have_series_when_asked_for() {
     let lines = samples(&exposed(&numbers, true), "xdptrace_packets_total");
     let lines: Vec<&String> = lines.iter().filter(|line| line.ends_with("\"drop\"} 1")).collect();
     assert_eq!(lines, [&dropped(0), &dropped(1)]);
-}
-
-#[test]
-fn what_a_device_that_is_gone_has_counted_stays_its_own() {
-    let mut numbers = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
-    let mut names = Names::default();
-    names.refresh(&numbers);
-    for traffic in &mut numbers.programs[0].traffic {
-        traffic.device.name = None;
-    }
-    names.refresh(&numbers);
-    names.refresh(&numbers);
-    let exposition = expose(&numbers, &names, false, Duration::ZERO);
-    let lines = samples(&exposition, "xdptrace_packets_total");
-    assert!(lines.len() == 6 && lines.iter().all(|line| line.contains(r#"device="eth0""#)), "{lines:#?}");
 }
 
 #[test]
@@ -154,10 +140,13 @@ fn whatever_is_no_action_has_a_verdict_of_its_own() {
     let exposition = exposed(&Numbers { programs: vec![odd], ..Numbers::default() }, false);
     let lines = samples(&exposition, "xdptrace_packets_total");
     assert!(lines[5].ends_with(r#"verdict="other"} 1"#) && lines[6].ends_with(r#"verdict="none"} 2"#), "{lines:#?}");
-    assert_eq!(samples(&exposition, "xdptrace_outcome_errors_total"), [
-        r#"xdptrace_outcome_errors_total{program="xdp_lb",reason="ENETDOWN"} 5"#,
-        r#"xdptrace_outcome_errors_total{device="eth0",program="xdp_lb",verdict="other",reason="xdp_exception"} 4"#,
-    ]);
+    assert_eq!(
+        samples(&exposition, "xdptrace_outcome_errors_total"),
+        [
+            r#"xdptrace_outcome_errors_total{program="xdp_lb",reason="ENETDOWN"} 5"#,
+            r#"xdptrace_outcome_errors_total{device="eth0",program="xdp_lb",verdict="other",reason="xdp_exception"} 4"#,
+        ]
+    );
 }
 
 /// So many devices, with 12 series of packets and bytes and 33 of latencies each.
