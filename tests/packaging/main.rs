@@ -3,13 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeSet;
-use std::env;
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod prometheus;
+mod scraped;
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prometheus::{check_metrics, checked};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,25 +23,6 @@ fn path(name: &str) -> PathBuf {
 
 fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Prometheus' tool: where `make check` has put it, else on the PATH.
-fn promtool() -> Command {
-    let unpacked = path("target/prometheus/usr/bin/promtool");
-    Command::new(if unpacked.exists() { unpacked } else { "promtool".into() })
-}
-
-/// What it says, if it finds nothing wrong.
-fn checked(words: &[&str], input: &str) -> String {
-    let mut promtool = promtool();
-    promtool.args(words).current_dir(path("")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = promtool.spawn().unwrap_or_else(|error| panic!("promtool: {error} (make check-deps has it)"));
-    // It need not read it.
-    let _ = running.stdin.take().unwrap().write_all(input.as_bytes());
-    let done = running.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{words:?}: {said}");
-    said.into_owned()
 }
 
 /// Fails with all that a schema doesn't allow.
@@ -65,7 +47,7 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn promtool_finds_nothing_wrong_with_what_is_exposed() {
-    assert_eq!(checked(&["check", "metrics"], &read("src/sink/prometheus/expected.txt")), "");
+    check_metrics(&read("src/sink/prometheus/expected.txt"));
 }
 
 #[test]
@@ -91,7 +73,10 @@ fn what_is_asked_for_is_what_is_exposed() {
         let unknown: Vec<&String> = named.difference(&exposed).collect();
         assert!(named.len() > 4 && unknown.is_empty(), "{name}: {unknown:?}");
     }
-    // … and what is exposed is what the exporter said in full.
+    // The README names all of it, and the exporter exposes all of it.
+    let parts = Regex::new("_(bucket|sum|count)$").unwrap();
+    let whole: BTreeSet<String> = exposed.iter().map(|name| parts.replace(name, "").into_owned()).collect();
+    assert_eq!(named(&read("README.md")), whole);
     let text = read("src/sink/prometheus/expected.txt");
     let samples = text.lines().filter(|line| !line.starts_with('#')).flat_map(named).collect::<BTreeSet<_>>();
     assert_eq!(samples, exposed);
