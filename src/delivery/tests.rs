@@ -47,6 +47,7 @@ fn target() -> Target {
         probes: Probes::Both,
         place: Place::Device,
         loaded_ns: 0,
+        root: None,
         is_devices_own: true,
     }
 }
