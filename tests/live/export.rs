@@ -42,15 +42,17 @@ impl Exporter {
         get(self.address, path, accept)
     }
 
-    /// The samples of a metric by the value of one label, of those of our program.
+    /// The samples of a metric by the value of one label, of those of our program; of several with that value their sum.
     fn samples(&self, metric: &str, label: &str) -> BTreeMap<String, f64> {
         let text = self.get("/metrics", "").body;
         let ours = text.lines().filter(|line| line.starts_with(&format!("{metric}{{")) && line.contains("xdp_lb"));
         let sample = |line: &str| {
             let (_, rest) = line.split_once(&format!("{label}=\""))?;
-            Some((rest.split_once('"')?.0.to_owned(), line.rsplit_once(' ')?.1.parse().ok()?))
+            Some((rest.split_once('"')?.0.to_owned(), line.rsplit_once(' ')?.1.parse::<f64>().ok()?))
         };
-        ours.filter_map(sample).collect()
+        let mut sums = BTreeMap::new();
+        ours.filter_map(sample).for_each(|(value, count)| *sums.entry(value).or_default() += count);
+        sums
     }
 
     /// Waits until so many packets have been counted, of any verdict.
