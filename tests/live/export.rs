@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Nic, assert_nothing_is_left, wait_for};
+use crate::lab::{Nic, TARGETS, assert_nothing_is_left, wait_for};
 use crate::loader::{Mode, Programs, detach, send_frame};
 use crate::prometheus::{Answer, Prometheus, check_metrics, get};
 use crate::tracer::{Ended, Tracer, XDPTRACE};
@@ -187,6 +187,20 @@ fn a_scrape_is_quick_and_who_does_not_read_it_keeps_nobody_waiting() {
     assert!(took[10] < Duration::from_millis(200), "{took:?}");
     send(&nic, DROP, 3);
     exporter.wait_for_packets(3.0);
+    assert!(exporter.end().status.success());
+}
+
+#[test]
+fn what_comes_to_nothing_is_counted_by_its_reason() {
+    let nic = Nic::veth();
+    nic.attach("xdpdrv", TARGETS, "target_abort");
+    let exporter = Exporter::start(&nic, &[], &["-i", "veth0", FILTER]);
+    send(&nic, DROP, 3);
+    for (metric, reason) in [("packets", ""), ("outcome_errors", ",reason=\"xdp_exception\"")] {
+        let labels = format!("device=\"veth0\",program=\"target_abort\",verdict=\"aborted\"{reason}");
+        let expected = format!("\nxdptrace_{metric}_total{{{labels}}} 3\n");
+        wait_for(&expected, || exporter.get("/metrics", "").body.contains(&expected).then_some(()));
+    }
     assert!(exporter.end().status.success());
 }
 
