@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use super::answer::Answer;
 use super::*;
 
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -198,4 +199,22 @@ fn an_address_that_cannot_be_had_is_said_in_one_line() {
     assert!(error.contains("this machine has no such address"), "{error}");
     let ip6 = Listener::bind("[::1]:0".parse().unwrap());
     assert!(ip6.is_err() || ip6.unwrap().address().is_ipv6());
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_has_an_answer_or_is_not_all_yet(
+        start in "(GET|HEAD|POST|x)? ?(/metrics|/healthz|http://|\\*)?( HTTP/1\\.[01]\r\n)?((Host|Accept|x): [ -~]*\r\n){0,3}",
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+    ) {
+        let board = Board::new(Duration::from_secs(1));
+        let request = [start.as_bytes(), &bytes].concat();
+        for end in 0..request.len() {
+            if let Some(Answer { head, body }) = Answer::new(&request[..end], &board) {
+                proptest::prop_assert!(head.starts_with("HTTP/1.1 ") && head.ends_with("\r\n\r\n"));
+                let length = format!("Content-Length: {}\r\n", body.len());
+                proptest::prop_assert!(body.is_empty() || head.contains(&length));
+            }
+        }
+    }
 }

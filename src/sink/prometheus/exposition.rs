@@ -223,6 +223,19 @@ mod tests {
         assert_eq!(labels.0, r#"a="x\"} 1\n\\",b="\\u{1b}[31m\\u{9b}é""#);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_value_holds_it_is_one_value(value in "\\PC*|[\\\\\"\n\x00-\x1f\x7f-\u{9f}a]*") {
+            let Labels(labels) = Labels::new(&[("a", &value), ("b", "x")]);
+            let rest = labels.strip_suffix(",b=\"x\"").unwrap_or(&labels);
+            let inside = rest.strip_prefix("a=\"").and_then(|rest| rest.strip_suffix('"')).unwrap_or("");
+            let without_escapes = inside.replace("\\\\", "").replace("\\\"", "").replace("\\n", "");
+            proptest::prop_assert!(!without_escapes.contains(['"', '\\']), "{}", labels);
+            proptest::prop_assert!(!inside.contains(char::is_control), "{}", labels);
+            proptest::prop_assert!(value.is_empty() || !inside.is_empty());
+        }
+    }
+
     #[test]
     fn formats_differ_in_what_stands_above_samples() {
         let mut exposition = Exposition::default();

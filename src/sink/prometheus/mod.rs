@@ -80,11 +80,12 @@ impl Sink for Prometheus {
     }
 
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        tell(notice);
-        match notice {
+        let served = match notice {
             Notice::Listening | Notice::Waiting(_) => self.serve(),
             _ => Ok(()),
-        }
+        };
+        tell(notice);
+        served
     }
 }
 
