@@ -27,7 +27,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
- * Of this target, one a CPU: user space has it grow to a power of two, as many as there may be at least. A section of its
+ * Of this target, one a CPU, with its cells behind it where runs are counted: user space has it grow to a power of two, as many as there may be at least. A section of its
  * own is a map of its own, whose value is addressed without looking it up.
  */
 struct state states[1] SEC(".bss.states");
@@ -43,10 +43,11 @@ static __always_inline struct state *this_state(void)
 {
 	/* Of 64 bits, so that nothing is done to make them of 32. */
 	__u64 cpu = ((__u64 (*)(void))bpf_get_smp_processor_id)();
-	struct state *state;
+	void *state = states;
 
 	MASK(cpu, CPU_MASK);
-	state = &states[cpu];
+	MULTIPLY(cpu, STATE_SIZE);
+	state += cpu;
 	/* Keeps clang from concluding that cpu is 0. */
 	asm("" : "+r"(state));
 	return state;
@@ -211,6 +212,31 @@ static __always_inline int handle_exit_quickly(void *ctx)
 	return tell_quickly(ctx, state, since, BOTH);
 }
 
+/* As handle_entry_quickly, where each run is counted and timed. */
+static __always_inline int count_entry_quickly(void *ctx)
+{
+	struct state *state = this_state();
+
+	if (unlikely(!(state->run & RUN_ENDED)) && !end_unpaired(ctx, state))
+		return 0;
+	begin_note(state);
+	return end_note(ctx, state);
+}
+
+static __always_inline int count_exit_quickly(void *ctx)
+{
+	struct state *state = this_state();
+	__u64 since = 0;
+
+	if (is_mostly(state, FLAG_HAS_ENTRY)) {
+		if (!is_noted(ctx, state, &since))
+			return handle_unpaired(ctx, state);
+		state->run = RUN_ENDED;
+		return tally_quickly(ctx, state, since, true);
+	}
+	return tally_quickly(ctx, state, 0, false);
+}
+
 /* User space chooses a pair, and loads of it what a target gets. */
 
 SEC("?fentry/xdp")
@@ -235,4 +261,16 @@ SEC("?fexit/xdp")
 int BPF_PROG(fexit_quick)
 {
 	return handle_exit_quickly(ctx);
+}
+
+SEC("?fentry/xdp")
+int BPF_PROG(fentry_count)
+{
+	return count_entry_quickly(ctx);
+}
+
+SEC("?fexit/xdp")
+int BPF_PROG(fexit_count)
+{
+	return count_exit_quickly(ctx);
 }

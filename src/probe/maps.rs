@@ -171,20 +171,33 @@ impl Sizes {
         Ok(Self { cpus, cells, key_sets, key_seed: RandomState::new().build_hasher().finish() })
     }
 
+    /// Cells that a target has for each CPU.
+    pub(super) fn cells(&self) -> usize {
+        self.cells as usize
+    }
+
+    /// A CPU's state with its cells, in bytes.
+    fn state(&self) -> u32 {
+        size_of::<State>() as u32 + self.cells * size_of::<Cell>() as u32
+    }
+
+    /// Each CPU's state, and its cells, as they are at the start.
+    pub(super) fn states(&self) -> Vec<u8> {
+        bpf::states(0..states(self.cpus), self.cells as usize)
+    }
+
     /// Has the object's maps be as large.
     pub(super) fn set(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
         // They move when they grow.
         open.maps.bss_states_data = None;
         open.maps.bss_batches_data = None;
-        open.maps.bss_cells_data = None;
         let cpus = self.cpus;
         let size_all = |open: &mut OpenXdptraceSkel<'_>| {
             open.maps.events.set_max_entries(cpus)?;
             open.maps.second_batches.set_max_entries(cpus)?;
             open.maps.key_sets.set_max_entries(if self.key_sets == 1 { 1 } else { states(cpus) * self.key_sets })?;
             open.maps.bss_batches.set_value_size(states(cpus) * batch_size(cpus))?;
-            open.maps.bss_cells.set_value_size((states(cpus) * self.cells).max(1) * size_of::<Cell>() as u32)?;
-            open.maps.bss_states.set_value_size(states(cpus) * size_of::<State>() as u32)
+            open.maps.bss_states.set_value_size(states(cpus) * self.state())
         };
         size_all(open).context("failed to size the BPF maps")
     }
@@ -203,7 +216,7 @@ pub(super) fn settings_for(sizes: &Sizes) -> Settings {
     settings.set(Value::VALUE_BATCH_SIZE, batch_size(cpus).into());
     let fill = batch_size(cpus) - size_of::<Batch>() as u32 - bpf::RECORD_ROOM;
     settings.set(Value::VALUE_BATCH_FILL, fill.into());
-    settings.set(Value::VALUE_CELLS_SIZE, u64::from(sizes.cells) * size_of::<Cell>() as u64);
+    settings.set(Value::VALUE_STATE_SIZE, sizes.state().into());
     settings.set(Value::VALUE_CELL_MASK, u64::from(sizes.cells.saturating_sub(1)));
     settings.set(Value::VALUE_KEY_SETS, sizes.key_sets.into());
     settings.set(Value::VALUE_KEY_MASK, u64::from(sizes.key_sets - 1));

@@ -21,11 +21,13 @@ use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sy
 pub use aim::{Aim, Filter, Wanted, layout};
 pub use maps::{Maps, batch_size};
 
+use aim::Pair;
 use maps::Sizes;
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
 use crate::layout;
+use crate::numbers::Latency;
 use crate::passthrough;
 use crate::plan::{Probes, Selection};
 use crate::refusal;
@@ -40,7 +42,7 @@ pub struct Loaded {
     tracepoints: Vec<(&'static CStr, OwnedFd)>,
     switch: MapHandle,
     states: MapHandle,
-    cells: MapHandle,
+    cells: usize,
     shown: String,
 }
 
@@ -54,7 +56,7 @@ pub struct Probe {
     untold: Vec<&'static CStr>,
     switch: MapHandle,
     states: MapHandle,
-    cells: MapHandle,
+    cells: usize,
 }
 
 impl Loaded {
@@ -67,9 +69,10 @@ impl Loaded {
         let skeleton = load(&mut storage, aim, program, Some(maps))?;
         let keep = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context(refusal::NO_DESCRIPTOR);
         let progs = &skeleton.progs;
-        let (fentry, fexit) = match aim.is_quick() {
-            true => (&progs.fentry_quick, &progs.fexit_quick),
-            false => (&progs.fentry_xdp, &progs.fexit_xdp),
+        let (fentry, fexit) = match aim.pair() {
+            Pair::Any => (&progs.fentry_xdp, &progs.fexit_xdp),
+            Pair::Quick => (&progs.fentry_quick, &progs.fexit_quick),
+            Pair::Counting => (&progs.fentry_count, &progs.fexit_count),
         };
         let fentry = (aim.probes != Probes::Exit).then(|| keep(fentry.as_fd()));
         let fexit = (aim.probes != Probes::Entry).then(|| keep(fexit.as_fd()));
@@ -85,8 +88,8 @@ impl Loaded {
             fexit: fexit.transpose()?,
             tracepoints: outcomes.map(|(name, program)| Ok((name, keep(program)?))).collect::<Result<_>>()?,
             switch: handle(&skeleton.maps.bss_switch)?,
-            states: number(handle(&skeleton.maps.bss_states)?)?,
-            cells: handle(&skeleton.maps.bss_cells)?,
+            states: begin_with(handle(&skeleton.maps.bss_states)?, &maps.sizes().states())?,
+            cells: maps.sizes().cells(),
             shown: aim.shown.clone(),
         })
     }
@@ -127,8 +130,7 @@ impl Probe {
     /// # Errors
     /// The map cannot be read.
     pub fn states(&self) -> Result<Vec<State>> {
-        let value = self.states.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
-        Ok(bpf::read_states(&value.unwrap_or_default()))
+        Ok(bpf::read_states(&self.read()?, self.cells))
     }
 
     /// What each CPU has counted, by device and queue; all that there is room for, also where nothing was counted yet.
@@ -136,8 +138,12 @@ impl Probe {
     /// # Errors
     /// The map cannot be read.
     pub fn cells(&self) -> Result<Vec<Cell>> {
-        let value = self.cells.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
-        Ok(bpf::read_cells(&value.unwrap_or_default()))
+        Ok(bpf::read_cells(&self.read()?, self.cells))
+    }
+
+    fn read(&self) -> Result<Vec<u8>> {
+        let value = self.states.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
+        Ok(value.unwrap_or_default())
     }
 
     /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
@@ -259,18 +265,20 @@ fn prepare(open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
     }
 }
 
-/// Has each state tell whose it is.
-fn number(states: MapHandle) -> Result<MapHandle> {
-    let count = states.value_size() / size_of::<State>() as u32;
-    let value = bpf::states(0..count);
-    states.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY).context("failed to number the CPUs")?;
+/// Has the states be these at the start.
+fn begin_with(states: MapHandle, value: &[u8]) -> Result<MapHandle> {
+    states.update(&0u32.to_ne_bytes(), value, MapFlags::ANY).context("failed to number the CPUs")?;
     Ok(states)
 }
 
 fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
     let mut builder = XdptraceSkelBuilder::default();
     builder.object_builder_mut().btf_custom_path(layout::path()?)?;
-    builder.open(storage).context("failed to open the BPF object")
+    let mut open = builder.open(storage).context("failed to open the BPF object")?;
+    let steps = (0..).map(|ns| Latency::step(ns) as u8);
+    let short = open.maps.rodata_data.as_deref_mut().map(|data| &mut data.short_steps);
+    short.into_iter().flatten().zip(steps).for_each(|(place, step)| *place = step);
+    Ok(open)
 }
 
 fn take_aim(open: &mut OpenXdptraceSkel<'_>, aim: &Aim<'_>, program: BorrowedFd<'_>) -> libbpf_rs::Result<()> {
