@@ -10,7 +10,7 @@ use xdptrace::export::Listener;
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Tracing};
+use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Stats, Tracing};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::sink::Prometheus;
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
@@ -31,6 +31,7 @@ fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
         Plan::Read(reading) => read(&reading),
+        Plan::Stats(stats) => show_numbers(&stats),
         Plan::Export(plan) => export(&plan),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
@@ -76,6 +77,13 @@ fn trace(tracing: &Tracing) -> Result<()> {
     let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
     let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
     session::trace(tracing, sink.as_mut(), &outputs, &signals)
+}
+
+fn show_numbers(stats: &Stats) -> Result<()> {
+    let signals = stop::on_signals(false)?;
+    let outlet = stdout()?;
+    let mut sink = sink::open_stats(stats, &outlet);
+    session::trace(&stats.tracing, sink.as_mut(), &[&outlet], &signals)
 }
 
 fn export(export: &Export) -> Result<()> {
