@@ -92,22 +92,23 @@ static __always_inline void count_latency(struct cell *cell, __u64 ns)
 		cell->latency_max_ns = ns;
 }
 
-/* Mixes a word into a hash that nobody who sends packets can know: the seed is another one each time. */
+/* Mixes a word into a hash that nobody who sends packets can know: the seed is another one each time. Its upper bits are the good ones. */
 static __always_inline __u64 mix(__u64 hash, __u64 word)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 32;
+	return (hash ^ word) * 0x9e3779b97f4a7c15ULL;
 }
 
 static __always_inline __u64 hash_of(const void *valid, const __u64 *words)
 {
 	__u64 hash = mix(mix(VALUE(KEY_SEED), words[0]), words[1]);
 
+	/* What multiplying has moved up is to count at the bottom, too. */
+	hash ^= hash >> 32;
 	if (is(valid, FLAG_KEY_SOURCE))
 		hash = mix(mix(hash, words[2]), words[3]);
 	if (is(valid, FLAG_KEY_DESTINATION))
-		hash = mix(mix(hash, words[4]), words[5]);
-	return hash;
+		hash = mix(mix(hash ^ hash >> 32, words[4]), words[5]);
+	return hash >> 32;
 }
 
 static __always_inline bool is_key(const __u64 *one, const __u64 *other)
@@ -178,7 +179,8 @@ static __always_inline __u64 kind_of(void *ctx, struct state *state)
 	if (!is_mostly(state, FLAG_RETURNS))
 		return VERDICT_NONE;
 	verdict = verdict_of(ctx, state);
-	asm("if %0 <= %1 goto +1\n\t%0 = %1" : "+w"(verdict) : "i"(VERDICT_OTHER));
+	/* The kernel looks at its lower half alone; of the other the verifier then knows that it is 0. */
+	asm("%0 = %0\n\tif %0 <= %1 goto +1\n\t%0 = %1" : "+w"(verdict) : "i"(VERDICT_OTHER));
 	return verdict;
 }
 
@@ -243,7 +245,7 @@ static __noinline int tally_lone(void *ctx, struct state *state)
  * The same in a straight line, for targets whose context's type the verifier knows, where each run of one device, or of one
  * network namespace, is asked for. What a run takes that is not like most is left to the function above, as if nothing had been done.
  */
-static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed)
+static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed, const bool by_key)
 {
 	const struct xdp_buff *xdp = context_of(ctx, state);
 	const struct xdp_rxq_info *rxq = xdp->rxq;
@@ -251,20 +253,33 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
 	struct tally *tally;
 	struct cell *cell;
-	__u64 now;
+	struct extent extent;
+	__u64 kind, now;
 
 	if (is_timed)
 		now = bpf_ktime_get_ns();
 	cell = cell_at(state, place_of(ifindex, queue));
+	/* Keeps clang from adding it up anew for each of its members. */
+	asm("" : "+r"(cell));
 	if (unlikely(cell->net != (__u64)dev->nd_net.net || cell->ifindex != ifindex || cell->queue != queue))
 		goto left;
 	if (is_fragmented(state, xdp))
 		goto left;
-	tally = &cell->tallies[kind_of(ctx, state)];
+	kind = kind_of(ctx, state);
+	tally = &cell->tallies[kind];
 	tally->packets++;
-	tally->bytes += (__u64)xdp->data_end - (__u64)xdp->data;
+	extent.data = (__u64)xdp->data;
+	extent.data_end = (__u64)xdp->data_end;
+	extent.fragments = 0;
+	extent.flaws = 0;
+	tally->bytes += linear_length(&extent);
 	if (is_timed)
 		count_latency(cell, now - since);
+	if (by_key) {
+		if (!is_mostly(state, FLAG_HAS_ENTRY))
+			note_key_of(state, &extent);
+		count_key(state, kind, linear_length(&extent));
+	}
 	return 0;
 left:
 	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);

@@ -63,7 +63,9 @@ pub(super) enum Pair {
     /// Each run is told of.
     Quick,
     /// Each run is counted.
-    Counting,
+    Count,
+    /// … by what packets have in common.
+    Key,
 }
 
 /// The packets of which devices are asked for.
@@ -96,7 +98,7 @@ impl Aim<'_> {
         settings.flag(Flag::FLAG_HAS_FRAGMENTS, layout::has_fragments()?);
         self.set_target(&mut settings);
         self.set_selection(&mut settings);
-        self.set_counting(&mut settings, nests);
+        self.set_counting(&mut settings);
         self.set_filter(&mut settings);
         self.set_devices(&mut settings);
         for program in self.chosen(open) {
@@ -118,7 +120,8 @@ impl Aim<'_> {
         let (fentry, fexit) = match self.pair() {
             Pair::Any => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
             Pair::Quick => (&mut progs.fentry_quick, &mut progs.fexit_quick),
-            Pair::Counting => (&mut progs.fentry_count, &mut progs.fexit_count),
+            Pair::Count => (&mut progs.fentry_count, &mut progs.fexit_count),
+            Pair::Key => (&mut progs.fentry_key, &mut progs.fexit_key),
         };
         let fentry = (self.probes != Probes::Exit).then_some(fentry);
         let fexit = (self.probes != Probes::Entry).then_some(fexit);
@@ -160,8 +163,14 @@ impl Aim<'_> {
         match self.counting {
             _ if !is_each || !is_known => Pair::Any,
             None => Pair::Quick,
-            Some(counting) if counting.by.is_none() && counting.drops_a_second.is_none() => Pair::Counting,
-            Some(_) => Pair::Any,
+            Some(counting) if counting.drops_a_second.is_some() => Pair::Any,
+            Some(counting) => {
+                if counting.by.is_some() {
+                    Pair::Key
+                } else {
+                    Pair::Count
+                }
+            }
         }
     }
 
@@ -214,7 +223,7 @@ impl Aim<'_> {
         settings.set(Value::VALUE_READ_LEN, read.into());
     }
 
-    fn set_counting(&self, settings: &mut Settings, nests: bool) {
+    fn set_counting(&self, settings: &mut Settings) {
         let Some(counting) = self.counting else { return };
         settings.flag(Flag::FLAG_COUNTS, true);
         // The rate is then that of the packets told of, which are taken twice.
@@ -223,8 +232,7 @@ impl Aim<'_> {
         settings.flag(Flag::FLAG_TELLS_DROPS, drops.is_some());
         settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, drops);
         let Some(by) = &counting.by else { return };
-        // What takes no time is not to be timed; but that keeps a run from another one's note, where it may be within it.
-        settings.flag(Flag::FLAG_UNTIMED, !nests && self.selection.slower.is_none());
+        settings.flag(Flag::FLAG_UNTIMED, self.selection.slower.is_none());
         settings.flag(Flag::FLAG_BY_KEY, true);
         for (part, flag) in KEY_PARTS {
             settings.flag(flag, by.asks(part));

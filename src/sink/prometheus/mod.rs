@@ -33,6 +33,8 @@ pub struct Prometheus {
     server: Option<Server>,
     board: Arc<Board>,
     per_queue: bool,
+    /// Why something could not be traced, if that was the last thing to be said of what is traced.
+    refused: Option<String>,
     /// How long the last exposition took to make.
     took: Duration,
 }
@@ -42,7 +44,7 @@ impl Prometheus {
     /// `per_queue` says so.
     pub fn new(listener: Listener, interval: Duration, per_queue: bool) -> Self {
         let board = Arc::new(Board::new(interval));
-        Self { listener: Some(listener), server: None, board, per_queue, took: Duration::ZERO }
+        Self { listener: Some(listener), server: None, board, per_queue, refused: None, took: Duration::ZERO }
     }
 
     /// Starts to answer. Not before there are numbers to come, which is when what takes privileges has been done: the thread
@@ -54,6 +56,19 @@ impl Prometheus {
             self.server = Some(listener.serve(Arc::clone(&self.board))?);
         }
         Ok(())
+    }
+
+    /// How things stand, in words.
+    fn state(&self, numbers: &Numbers) -> String {
+        let state = match traced(numbers) {
+            0 => "waiting for an XDP program".into(),
+            1 => "1 function traced".into(),
+            count => format!("{count} functions traced"),
+        };
+        match &self.refused {
+            Some(refused) => format!("{state}; not traced: {refused}"),
+            None => state,
+        }
     }
 }
 
@@ -72,7 +87,7 @@ impl Sink for Prometheus {
         self.board.post(Snapshot {
             text: exposition.text().into(),
             open_metrics: exposition.open_metrics().into(),
-            state: state(numbers),
+            state: self.state(numbers),
             taken: begun,
         });
         self.took = begun.elapsed();
@@ -84,17 +99,13 @@ impl Sink for Prometheus {
             Notice::Listening | Notice::Waiting(_) => self.serve(),
             _ => Ok(()),
         };
+        match notice {
+            Notice::NotTraced(refused) => self.refused = Some(refused.clone()),
+            Notice::Attached { .. } | Notice::Detached(_) => self.refused = None,
+            _ => {}
+        }
         tell(notice);
         served
-    }
-}
-
-/// How things stand, in words.
-fn state(numbers: &Numbers) -> String {
-    match traced(numbers) {
-        0 => "waiting for an XDP program".into(),
-        1 => "1 function traced".into(),
-        count => format!("{count} functions traced"),
     }
 }
 

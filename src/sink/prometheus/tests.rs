@@ -85,6 +85,18 @@ fn everything_is_there_in_both_formats() {
 }
 
 #[test]
+fn how_things_stand_is_said_in_words() {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut sink = Prometheus::new(listener, Duration::from_secs(1), false);
+    let [none, one] = [vec![], vec![program(12, true)]].map(|programs| Numbers { programs, ..Numbers::default() });
+    assert_eq!([sink.state(&none), sink.state(&one)], ["waiting for an XDP program", "1 function traced"]);
+    sink.notice(&Notice::NotTraced("xdp_lb#12 on eth0: no BTF".into())).unwrap();
+    assert_eq!(sink.state(&none), "waiting for an XDP program; not traced: xdp_lb#12 on eth0: no BTF");
+    sink.notice(&Notice::Detached(subject(12, &[]))).unwrap();
+    assert_eq!(sink.state(&none), "waiting for an XDP program");
+}
+
+#[test]
 fn a_replaced_program_goes_on_counting_under_its_name() {
     let before = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
     let after = Numbers { programs: vec![program(12, false), program(13, true)], ..Numbers::default() };
