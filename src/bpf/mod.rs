@@ -180,6 +180,12 @@ pub fn read_cells(value: &[u8], cells: usize) -> Vec<Cell> {
     of_each.flat_map(|cells| cells.chunks_exact(size_of::<Cell>())).filter_map(copy).collect()
 }
 
+/// What the table of keys holds.
+pub fn read_keys(table: &[u8]) -> Vec<(Key, Tallied)> {
+    let sets = table.chunks_exact(size_of::<KeySet>()).filter_map(copy::<KeySet>);
+    sets.flat_map(|set| set.keys).filter(|one| one.seen > 0).map(|one| (one.key, one.tally)).collect()
+}
+
 /// The value of the map that holds the states of these CPUs, each with so many cells, at the start.
 pub fn states(cpus: Range<u32>, cells: usize) -> Vec<u8> {
     let mut value = Vec::new();
@@ -203,7 +209,8 @@ pub fn device_key(device: &ListedDevice) -> &[u8] {
     unsafe { plain::as_bytes(device) }
 }
 
-fn copy<T: Plain + Default>(bytes: &[u8]) -> Option<T> {
+/// A value out of its bytes; None where they are too few.
+pub(crate) fn copy<T: Plain + Default>(bytes: &[u8]) -> Option<T> {
     let mut value = T::default();
     plain::copy_from_bytes(&mut value, bytes).ok()?;
     Some(value)

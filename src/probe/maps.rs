@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use memmap2::MmapOptions;
+use plain::Plain;
 
 use super::settings::Settings;
 use super::{open, prepare};
-use crate::bpf::{self, Batch, Cell, KeySet, ListedDevice, OpenXdptraceSkel, State, Value};
+use crate::bpf::{
+    self, Batch, Cell, FailedOutcome, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel, State,
+    Tallied, Value,
+};
 use crate::plan::{By, Counting, Tracing};
 use crate::refusal;
 use crate::target;
@@ -118,24 +123,30 @@ impl Maps {
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn keys(&self) -> Result<Vec<(bpf::Key, bpf::Tallied)>> {
-        Ok(Vec::new())
+    pub fn keys(&self) -> Result<Vec<(Key, Tallied)>> {
+        let length = self.sizes.key_bytes();
+        let mapped = MmapOptions::new().len(length).map_raw_read_only(self.key_sets.as_fd().as_raw_fd());
+        let mapped = mapped.context("failed to map the table of keys")?;
+        // SAFETY: the map is an array of that length, mapped as long as this. It is copied from: a key that is counted meanwhile
+        // is read as it was or as it is.
+        let bytes = unsafe { std::slice::from_raw_parts(mapped.as_ptr(), mapped.len()) };
+        Ok(bpf::read_keys(bytes))
     }
 
     /// Verdicts that came to nothing.
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn failures(&self) -> Result<Vec<(bpf::FailedOutcome, u64)>> {
-        Ok(Vec::new())
+    pub fn failures(&self) -> Result<Vec<(FailedOutcome, u64)>> {
+        read_all(&self.failures)
     }
 
     /// What was sent on.
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn forwards(&self) -> Result<Vec<(bpf::ForwardPath, bpf::Forwarded)>> {
-        Ok(Vec::new())
+    pub fn forwards(&self) -> Result<Vec<(ForwardPath, Forwarded)>> {
+        read_all(&self.forwards)
     }
 
     /// Has the packets of these devices, each a network namespace's inode number and an index in it, let through where
@@ -169,6 +180,16 @@ impl Maps {
     }
 }
 
+/// What a hash holds; what comes or goes meanwhile may be in it.
+fn read_all<K: Plain + Default, V: Plain + Default>(map: &MapHandle) -> Result<Vec<(K, V)>> {
+    let mut all = Vec::new();
+    for key in map.keys() {
+        let value = map.lookup(&key, MapFlags::ANY).context("failed to read what became of verdicts")?;
+        all.extend(value.and_then(|value| Some((bpf::copy(&key)?, bpf::copy(&value)?))));
+    }
+    Ok(all)
+}
+
 /// How large the maps are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
@@ -193,6 +214,11 @@ impl Sizes {
         let is_keyed = counting.is_some_and(|counting| counting.by.is_some());
         let key_sets = if is_keyed { key_sets(cpus) } else { 1 };
         Ok(Self { cpus, cells, key_sets, key_seed: RandomState::new().build_hasher().finish() })
+    }
+
+    /// Bytes of the table of keys.
+    fn key_bytes(&self) -> usize {
+        (states(self.cpus) * self.key_sets) as usize * size_of::<KeySet>()
     }
 
     /// Cells that a target has for each CPU.

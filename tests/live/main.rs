@@ -30,6 +30,7 @@ mod refusals;
 mod selecting;
 mod setups;
 mod showing;
+mod stats;
 mod targets;
 mod tracer;
 mod verdicts;
