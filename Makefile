@@ -85,12 +85,23 @@ demo-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(DEMO_PACKAGES)"
 vm-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(VM_PACKAGES)"
-check-deps:
+check-deps: prometheus
 	@$(MAKE) --no-print-directory packages WANTED="$(CHECK_PACKAGES)"
-test-deps:
+test-deps: prometheus
 	@$(MAKE) --no-print-directory packages WANTED="$(TEST_PACKAGES)"
 bench-deps:
 	@$(MAKE) --no-print-directory packages WANTED="$(BENCH_PACKAGES)"
+
+# Prometheus and its promtool, by which what is for them is checked: the package is unpacked rather than installed, for
+# that would start a server.
+.PHONY: prometheus
+prometheus:
+	@if [ -e target/prometheus/usr/bin/promtool ] || { command -v promtool && command -v prometheus; } >/dev/null; then \
+	    exit 0; fi; \
+	command -v apt-get >/dev/null || { echo "make: missing, by its Debian name: prometheus" >&2; exit 1; }; \
+	echo "make: unpacking prometheus into target"; \
+	mkdir -p target/prometheus && cd target/prometheus && $(SUDO) apt-get update -qq && \
+	apt-get -o APT::Sandbox::User=root download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
 
 cargo:
 	@command -v cargo >/dev/null || { echo "make: no cargo on the PATH: install a Rust toolchain, 1.85 or newer" >&2; exit 1; }

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod export;
 mod files;
 mod letters;
 mod show;
 mod stats;
 mod xdpdump;
 
+pub use export::Export;
 pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
@@ -26,6 +28,7 @@ pub use xdpdump::{LoadMode, Xdpdump};
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
                             xdptrace stats -i DEV [--by KEYS] [options] [FILTER]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
+                            xdptrace export [--listen ADDR:PORT] [-i DEV] [FILTER]\n       \
                             xdptrace schema")]
 pub struct Cli {
     /// Print version: tcpdump's -V is another
@@ -54,6 +57,8 @@ pub enum Command {
     Check(Check),
     /// Packets, verdicts and latency in numbers, counted in the kernel
     Stats(Box<Stats>),
+    /// Numbers of XDP programs, for Prometheus
+    Export(Box<Export>),
     /// The JSON schema of what --output json prints
     Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)

@@ -26,6 +26,7 @@
 //!            packet       an Event's bytes → headers, tcpdump's words, what the program changed
 //!            sink         Event → line, or block of a file
 //!            outlet       line, block → standard output, which may block; or files, one after the other
+//!            export       … or text → whoever asks for it by HTTP
 //! file       recorded     a file of packets → Event, from where on it goes the same way
 //!            choice       … and which of them are asked for
 //! all        session      wires them together; the only one that knows everyone
@@ -45,6 +46,7 @@ pub mod choice;
 pub mod cli;
 pub mod delivery;
 pub mod event;
+pub mod export;
 pub mod failure;
 pub mod filter;
 pub mod follow;

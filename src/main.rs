@@ -6,11 +6,13 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use xdptrace::export::Listener;
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Filter, Listing, Plan, Reading, Stats, Tracing};
+use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Stats, Tracing};
 use xdptrace::recorded::{Outward, Recording};
+use xdptrace::sink::Prometheus;
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn run(plan: Plan) -> Result<()> {
         Plan::Trace(tracing) => trace(&tracing),
         Plan::Read(reading) => read(&reading),
         Plan::Stats(stats) => show_numbers(&stats),
+        Plan::Export(plan) => export(&plan),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
         Plan::Bare => {
@@ -81,6 +84,14 @@ fn show_numbers(stats: &Stats) -> Result<()> {
     let outlet = stdout()?;
     let mut sink = sink::open_stats(stats, &outlet);
     session::trace(&stats.tracing, sink.as_mut(), &[&outlet], &signals)
+}
+
+fn export(export: &Export) -> Result<()> {
+    // A port below 1024 takes a privilege, which later there isn't any more.
+    let listener = Listener::bind(export.listen)?;
+    let signals = stop::on_signals(false)?;
+    let mut sink = Prometheus::new(listener, export.interval, export.per_queue);
+    session::trace(&export.tracing, &mut sink, &[], &signals)
 }
 
 fn read(reading: &Reading) -> Result<()> {

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 
 mod capture;
 mod counting;
+mod export;
 mod letters;
 mod look;
 mod passthrough;
@@ -23,6 +24,7 @@ mod stats;
 
 pub use capture::{Capture, Format, Rotation};
 pub use counting::{By, Counting, Part};
+pub use export::Export;
 use letters::refuse_letters;
 pub use look::{Dump, Look, Times};
 pub use passthrough::Passthrough;
@@ -40,6 +42,8 @@ pub enum Plan {
     Read(Reading),
     /// Show numbers.
     Stats(Box<Stats>),
+    /// Show numbers to Prometheus.
+    Export(Box<Export>),
     /// List programs.
     List(Listing),
     /// Say what works.
@@ -211,6 +215,7 @@ impl Plan {
                 selection: Selection { filter: "icmp".into(), ..Selection::default() },
                 ..Tracing::default()
             }))),
+            Some(Command::Export(export)) => Export::new(*export).map(Box::new).map(Self::Export),
             Some(Command::List(List { place, all, verbose, json })) => {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }

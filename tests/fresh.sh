@@ -67,6 +67,8 @@ step 'make test'
 in_fresh root /root make test
 step 'cargo test as an unprivileged user without a VM'
 in_fresh root /root useradd builder
+mkdir -p "$new/home/builder/project/target"
+cp -r "$new/root/project/target/prometheus" "$new/home/builder/project/target/" # which no package has installed
 in_fresh root /root chown -R builder: /home/builder
 in_fresh builder:builder /home/builder cargo test --locked
 step 'all of it passed'

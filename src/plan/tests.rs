@@ -114,6 +114,31 @@ fn xdpdumps_words_mean_what_they_mean_there() {
 }
 
 #[test]
+fn export_listens_on_the_loopback_waits_and_follows() {
+    let export = |words: &str| match plan(words).unwrap() {
+        Plan::Export(export) => *export,
+        other => panic!("{words}: {other:?}"),
+    };
+    let plain = export("export");
+    assert_eq!(plain.listen.to_string(), "127.0.0.1:9494");
+    assert_eq!((plain.interval, plain.per_queue), (Duration::from_secs(1), false));
+    let counting = Counting { interval: plain.interval, times: None, by: None, drops_a_second: None };
+    let scope = Scope { devices: Devices::Any, ..Scope::default() };
+    let expected = Tracing { scope, wait: true, follow: true, counting: Some(counting), ..Tracing::default() };
+    assert_eq!(plain.tracing, expected);
+    let words = "export --listen [::1]:0 -i eth0 -p xdp_lb --interval 5s --probe exit --outcome all --per-queue --netns x \
+                 --filter-at exit udp or icmp";
+    let Export { listen, per_queue, interval, tracing } = export(words);
+    assert_eq!((&*listen.to_string(), per_queue, interval.as_secs()), ("[::1]:0", true, 5));
+    assert_eq!(tracing.scope.devices, Devices::Named(vec!["eth0".into()]));
+    assert_eq!((tracing.scope.narrowing.len(), tracing.scope.netns.as_deref()), (1, Some("x")));
+    let Selection { shown, filter, filter_at, outcomes, .. } = tracing.selection;
+    assert_eq!((shown, filter, filter_at, outcomes), (Probes::Exit, "udp or icmp".into(), Side::Exit, Outcomes::All));
+    // A program is looked for by its name wherever it is.
+    assert_eq!(export("export -p xdp_lb").tracing.scope.devices, Devices::Unnamed);
+}
+
+#[test]
 fn every_wrong_word_is_refused_in_one_line() {
     for words in [
         "-o text",
@@ -143,6 +168,15 @@ fn every_wrong_word_is_refused_in_one_line() {
         "demo",
         "-i eth0 --passthrough=fast",
         "restore-features 1 x",
+        "export --listen :9494",
+        "export --listen 9494",
+        "export --listen localhost:9494",
+        "export --listen ::1:9494",
+        "export --listen 127.0.0.1",
+        "export --interval 1ms",
+        "export --interval x",
+        "export --probe entry",
+        "export -w f",
         "read",
         "read x --probe exit",
         "read x -w y",

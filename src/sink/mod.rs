@@ -9,6 +9,7 @@ mod localtime;
 mod notice;
 mod pcap;
 mod pcapng;
+mod prometheus;
 mod stamp;
 mod stats;
 mod text;
@@ -18,6 +19,7 @@ use std::os::fd::BorrowedFd;
 
 pub use localtime::LocalTime;
 pub use notice::Notice;
+pub use prometheus::{Prometheus, names as metrics};
 
 pub(crate) use notice::tell;
 

@@ -7,6 +7,7 @@
 mod capture;
 mod checking;
 mod endings;
+mod export;
 mod fields;
 mod files;
 mod filter;
@@ -20,6 +21,10 @@ mod lockdown;
 mod losses;
 mod output;
 mod packets;
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "../packaging/prometheus.rs"]
+mod prometheus;
 mod promiscuous;
 mod refusals;
 mod selecting;

@@ -104,6 +104,11 @@ impl Tracer {
         self.stdout.iter().map(String::as_str).filter(|line| line.contains(words)).collect()
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal and waits for the end.
     pub fn end(self, signal: &str) -> Ended {
         self.send(signal);

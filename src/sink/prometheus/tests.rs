@@ -1,0 +1,205 @@
+//! Expositions, worked out by hand.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::event::{Subject, Verdict};
+use crate::numbers::{Failures, Forward, Latency, Path, Port, Program, Returned, Tally, Traffic};
+
+fn port(name: Option<&str>, ifindex: u32) -> Port {
+    Port { name: name.map(str::to_owned), netns: 1, ifindex }
+}
+
+fn tally(packets: u64, bytes: u64) -> Tally {
+    Tally { packets, bytes }
+}
+
+fn subject(program_id: u32, devices: &[&str]) -> Subject {
+    let devices = devices.iter().map(|&device| device.into()).collect();
+    Subject { program_id, program_name: "xdp_lb_kernel".into(), function: "xdp_lb".into(), devices }
+}
+
+/// 3 runs of 7, 8 and 5,000,000,000 ns.
+fn latency() -> Latency {
+    let mut latency = Latency { sum_ns: 5_000_000_015, max_ns: 5_000_000_000, ..Latency::default() };
+    for step in [7, 8, 124] {
+        latency.steps[step] = 1;
+    }
+    latency
+}
+
+/// A program of this id, of which 2 packets were dropped, 1 passed, on two queues.
+fn program(program_id: u32, is_traced: bool) -> Program {
+    let (drop, pass) = (Returned::Action(Verdict(1)), Returned::Action(Verdict(2)));
+    let traffic = |queue, verdicts: &[(Returned, Tally)], latency| Traffic {
+        device: port(Some("eth0"), 2),
+        queue: Some(queue),
+        verdicts: verdicts.iter().copied().collect::<BTreeMap<_, _>>(),
+        latency,
+    };
+    Program {
+        subject: subject(program_id, &["eth0"]),
+        is_traced,
+        counts: Counts { seen: 5, filtered: 1, traced: 3, lost: 1, unpaired: 2, ..Counts::none() },
+        traffic: vec![
+            traffic(0, &[(drop, tally(1, 60)), (pass, tally(1, 98))], Some(latency())),
+            traffic(1, &[(drop, tally(1, 64))], None),
+        ],
+        failures: vec![
+            Failures { device: port(Some("eth0"), 2), verdict: Some(Verdict(0)), error: None, count: 4 },
+            Failures { device: port(None, 9), verdict: Some(Verdict(4)), error: Some("ENETDOWN".into()), count: 5 },
+        ],
+        keys: None,
+    }
+}
+
+fn exposed(numbers: &Numbers, per_queue: bool) -> Exposition {
+    expose(numbers, per_queue, Duration::from_micros(1500))
+}
+
+/// The samples of metrics whose name begins with this.
+fn samples(exposition: &Exposition, start: &str) -> Vec<String> {
+    exposition.text().lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+}
+
+#[test]
+fn everything_is_there_in_both_formats() {
+    let forward =
+        |path, sent, dropped, error: Option<&str>| Forward { path, sent, dropped, error: error.map(str::to_owned) };
+    let path = || Path::Redirect { from: port(Some("eth0"), 2), to: port(Some("eth1"), 3) };
+    let forwards = vec![
+        forward(path(), 10, 0, None),
+        forward(path(), 0, 2, Some("ENOSPC")),
+        forward(Path::Tx(port(Some("eth0"), 2)), 3, 1, None),
+        forward(Path::Enqueue { map: 7, cpu: 1 }, 4, 0, None),
+        forward(Path::Enqueue { map: 8, cpu: 1 }, 4, 1, None),
+    ];
+    let counted = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
+    let numbers = Numbers { time_ns: 1_700_000_000_000_000_042, forwards, ..counted };
+    let exposition = exposed(&numbers, false);
+    let version = |text: &str| text.replace(concat!("\"", env!("CARGO_PKG_VERSION"), "\""), "\"VERSION\"");
+    assert_eq!(version(&exposition.text()), include_str!("expected.txt"));
+    assert_eq!(version(&exposition.open_metrics()), include_str!("expected.openmetrics"));
+}
+
+#[test]
+fn how_things_stand_is_said_in_words() {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut sink = Prometheus::new(listener, Duration::from_secs(1), false);
+    let [none, one] = [vec![], vec![program(12, true)]].map(|programs| Numbers { programs, ..Numbers::default() });
+    assert_eq!([sink.state(&none), sink.state(&one)], ["waiting for an XDP program", "1 function traced"]);
+    sink.notice(&Notice::NotTraced("xdp_lb#12 on eth0: no BTF".into())).unwrap();
+    assert_eq!(sink.state(&none), "waiting for an XDP program; not traced: xdp_lb#12 on eth0: no BTF");
+    sink.notice(&Notice::Detached(subject(12, &[]))).unwrap();
+    assert_eq!(sink.state(&none), "waiting for an XDP program");
+}
+
+#[test]
+fn a_replaced_program_goes_on_counting_under_its_name() {
+    let before = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
+    let after = Numbers { programs: vec![program(12, false), program(13, true)], ..Numbers::default() };
+    let [before, after] = [before, after].map(|numbers| exposed(&numbers, false));
+    let dropped = r#"xdptrace_packets_total{device="eth0",program="xdp_lb",verdict="drop"}"#;
+    assert_eq!(samples(&before, dropped), [format!("{dropped} 2")]);
+    assert_eq!(samples(&after, dropped), [format!("{dropped} 4")]);
+    assert_eq!(samples(&after, "xdptrace_runs_total"), [r#"xdptrace_runs_total{program="xdp_lb"} 10"#]);
+    assert_eq!(
+        samples(&after, "xdptrace_latency_seconds_count"),
+        [r#"xdptrace_latency_seconds_count{device="eth0",program="xdp_lb"} 6"#]
+    );
+    // The id stands here only, and only as long as it is traced.
+    assert_eq!(
+        samples(&after, "xdptrace_program_info"),
+        [r#"xdptrace_program_info{program="xdp_lb",id="13",name="xdp_lb_kernel",device="eth0"} 1"#]
+    );
+    assert_eq!(samples(&after, "xdptrace_programs"), ["xdptrace_programs 1"]);
+}
+
+#[test]
+fn queues_have_series_when_asked_for() {
+    let numbers = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
+    let dropped = |queue: u32| {
+        format!(r#"xdptrace_packets_total{{device="eth0",program="xdp_lb",queue="{queue}",verdict="drop"}} 1"#)
+    };
+    let lines = samples(&exposed(&numbers, true), "xdptrace_packets_total");
+    let lines: Vec<&String> = lines.iter().filter(|line| line.ends_with("\"drop\"} 1")).collect();
+    assert_eq!(lines, [&dropped(0), &dropped(1)]);
+}
+
+#[test]
+fn a_verdict_that_did_not_come_yet_is_0() {
+    let idle = Program { subject: subject(12, &["eth0"]), is_traced: true, ..Program::default() };
+    let exposition = exposed(&Numbers { programs: vec![idle], ..Numbers::default() }, false);
+    let lines = samples(&exposition, "xdptrace_packets_total");
+    assert_eq!(lines[0], r#"xdptrace_packets_total{device="eth0",program="xdp_lb",verdict="aborted"} 0"#);
+    assert_eq!(lines.len(), ALWAYS);
+    assert!(samples(&exposition, "xdptrace_latency_seconds").is_empty());
+    // Not told, as before Linux 5.12.
+    assert!(samples(&exposition, "xdptrace_recursion_misses_total").is_empty());
+}
+
+#[test]
+fn whatever_is_no_action_has_a_verdict_of_its_own() {
+    let mut odd = program(12, true);
+    let verdicts = [(Returned::Other, tally(1, 0)), (Returned::Nothing, tally(2, 0))];
+    odd.traffic[0].verdicts = verdicts.into_iter().collect();
+    odd.failures[0].verdict = Some(Verdict(42));
+    odd.failures[1].verdict = None;
+    let exposition = exposed(&Numbers { programs: vec![odd], ..Numbers::default() }, false);
+    let lines = samples(&exposition, "xdptrace_packets_total");
+    assert!(lines[5].ends_with(r#"verdict="other"} 1"#) && lines[6].ends_with(r#"verdict="none"} 2"#), "{lines:#?}");
+    assert_eq!(
+        samples(&exposition, "xdptrace_outcome_errors_total"),
+        [
+            r#"xdptrace_outcome_errors_total{program="xdp_lb",reason="ENETDOWN"} 5"#,
+            r#"xdptrace_outcome_errors_total{device="eth0",program="xdp_lb",verdict="other",reason="xdp_exception"} 4"#,
+        ]
+    );
+}
+
+/// So many devices, with 12 series of packets and bytes and 33 of latencies each.
+fn devices(count: u32) -> Numbers {
+    let mut traced = program(12, true);
+    (traced.subject.devices, traced.failures) = (Vec::new(), Vec::new());
+    let traffic = Traffic { queue: Some(0), ..traced.traffic[0].clone() };
+    traced.traffic = (0..count)
+        .map(|number| Traffic { device: port(Some(&format!("eth{number}")), number + 1), ..traffic.clone() })
+        .collect();
+    Numbers { programs: vec![traced], ..Numbers::default() }
+}
+
+#[test]
+fn series_are_bounded_and_what_is_left_out_is_counted() {
+    let text = exposed(&devices(5000), false);
+    let lines = text.text().lines().filter(|line| !line.starts_with('#')).count();
+    let left_out = samples(&text, "xdptrace_series_left_out");
+    assert!(lines <= 10_002, "{lines}");
+    assert_eq!(left_out, [format!("xdptrace_series_left_out {}", 5000 * (12 + 33) + 10 - (lines - 2))]);
+    assert_eq!(samples(&text, "xdptrace_series "), [format!("xdptrace_series {}", lines - 2)]);
+}
+
+#[test]
+fn a_thousand_series_take_no_time() {
+    let numbers = devices(23);
+    let begun = Instant::now();
+    let exposition = exposed(&numbers, false);
+    let (text, _) = (exposition.text(), exposition.open_metrics());
+    let took = begun.elapsed();
+    assert!((1000..1100).contains(&exposition.series()), "{}", exposition.series());
+    assert!(text.len() > 50_000);
+    assert!(took < Duration::from_millis(20), "{took:?}");
+}
+
+#[test]
+fn every_family_is_named_once_and_as_prometheus_wants_it() {
+    let mut names: Vec<&str> = families::ALL.iter().map(|family| family.name).collect();
+    for family in families::ALL {
+        assert!(family.name.ends_with(family.unit) && family.name.starts_with("xdptrace_"), "{}", family.name);
+        assert!(!family.help.contains(['\\', '\n', '"']), "{}", family.help);
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), families::ALL.len());
+}
