@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::behind::behind;
 use super::function::Function;
 use super::hazard::{Fixed, Hazard};
 use super::maps::Way;
@@ -17,6 +18,7 @@ use super::tree::{Node, Role, Tree};
 use crate::event::Subject;
 use crate::failure::Failure;
 use crate::kernel::Kernel;
+use crate::numbers::Behind;
 use crate::plan::{self, Narrowing, Probes, Selector};
 
 /// Where the kernel runs a program, which decides what is known of its packets.
@@ -46,6 +48,8 @@ pub struct Target {
     pub probes: Probes,
     /// Where the kernel runs it.
     pub place: Place,
+    /// What hands packets on to it; None: it is a device's own, or that isn't known.
+    pub behind: Option<Behind>,
     /// When the program was loaded: nanoseconds of CLOCK_BOOTTIME.
     pub loaded_ns: u64,
     /// It is the device's own program, of which a change is noticed sooner than of others.
@@ -214,16 +218,17 @@ impl Selection {
         let found = find_function(node, function).and_then(|found| {
             let is_entry = node.program.entry().is_some_and(|entry| entry.type_id == found.type_id);
             let probes = guards.probes(node, is_entry).map_err(|hazard| hazard.to_string())?;
-            Ok((probes, found))
+            Ok((probes, found, is_entry))
         });
         match found {
-            Ok((probes, function)) => self.take(Target {
+            Ok((probes, function, is_entry)) => self.take(Target {
                 program: node.program.id,
                 program_name: node.program.name.clone(),
                 function,
                 devices: tree.device.iter().map(|device| device.name.clone()).collect(),
                 probes,
                 place: place(tree, node),
+                behind: behind(tree, node, is_entry),
                 loaded_ns: node.program.loaded_ns,
                 is_devices_own: matches!(node.role, Role::Device(_)),
             }),
