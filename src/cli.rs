@@ -7,11 +7,13 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 mod files;
 mod letters;
 mod show;
+mod top;
 mod xdpdump;
 
 pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
+pub use top::Top;
 pub use xdpdump::{LoadMode, Xdpdump};
 
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
@@ -23,6 +25,7 @@ pub use xdpdump::{LoadMode, Xdpdump};
                             xdptrace list [-i DEV] [--all] [--json]\n       \
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
+                            xdptrace top [-i DEV | -p PROG] [--interval D] [--by KEYS] [FILTER]\n       \
                             xdptrace schema")]
 pub struct Cli {
     /// Print version: tcpdump's -V is another
@@ -49,6 +52,8 @@ pub enum Command {
     List(List),
     /// What this kernel and this user can do, with a remedy for each no
     Check(Check),
+    /// Packets, verdicts, latency and failures of each program, live on the terminal
+    Top(Top),
     /// The JSON schema of what --output json prints
     Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)

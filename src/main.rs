@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Filter, Listing, Plan, Reading, Tracing};
+use xdptrace::plan::{Filter, Listing, Part, Plan, Reading, Top, Tracing};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
 fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
+        Plan::Top(plan) => top(&plan),
         Plan::Read(reading) => read(&reading),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
@@ -73,6 +74,21 @@ fn trace(tracing: &Tracing) -> Result<()> {
     let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
     let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
     session::trace(tracing, sink.as_mut(), &outputs, &signals)
+}
+
+fn top(Top { tracing, palette }: &Top) -> Result<()> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "top takes a terminal as its standard input and output: xdptrace stats prints the same numbers in lines",
+        ));
+    }
+    let signals = stop::on_signals(false)?;
+    let outlet = outlet::terminal(io::stdout().as_fd()).context("failed to open the terminal")?;
+    let by = tracing.counting.as_ref().and_then(|counting| counting.by.as_ref());
+    let parts: Vec<Part> = by.map_or_else(Vec::new, |by| by.parts.clone());
+    let mut sink = sink::open_top(*palette, parts, &outlet, &signals).context("failed to set the signal handlers")?;
+    // What a terminal is too slow for is left out, and nothing waits for it.
+    session::trace(tracing, sink.as_mut(), &[], &signals)
 }
 
 fn read(reading: &Reading) -> Result<()> {

@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,20 @@ pub struct Ended {
     pub target: u32,
     /// What the program returned, if it is known.
     pub verdict: Option<Verdict>,
+}
+
+/// An output to the terminal that `out` is: writing never waits, however much it has room for, if it can be opened anew.
+///
+/// # Errors
+/// As [`Outlet::new`].
+pub fn terminal(out: BorrowedFd<'_>) -> io::Result<Outlet> {
+    let path = format!("/proc/self/fd/{}", out.as_raw_fd());
+    // Opened anew, because others share the one there is, and would not wait either.
+    let own = File::options().write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path);
+    match own {
+        Ok(own) => Outlet::new(own.as_fd()),
+        Err(_) => Outlet::new(out),
+    }
 }
 
 /// A system call for each line would be most of the work.

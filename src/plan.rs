@@ -18,6 +18,7 @@ mod look;
 mod passthrough;
 mod reading;
 mod selection;
+mod top;
 
 pub use capture::{Capture, Format, Rotation};
 pub use counting::{By, Counting, Part};
@@ -26,12 +27,15 @@ pub use passthrough::Passthrough;
 pub use reading::Reading;
 use selection::parse_duration;
 pub use selection::{Filter, Outcomes, Probes, Selection, Side};
+pub use top::{Palette, Top};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Trace packets.
     Trace(Box<Tracing>),
+    /// Show numbers on the terminal.
+    Top(Box<Top>),
     /// Read packets of a file.
     Read(Reading),
     /// List programs.
@@ -209,6 +213,7 @@ impl Plan {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
             Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
+            Some(Command::Top(top)) => Ok(Self::Top(Box::new(Top::new(top)?))),
             Some(Command::Schema) => Ok(Self::Schema),
             Some(Command::RestoreFeatures(restore)) => Self::restore_features(restore),
         }

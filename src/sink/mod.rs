@@ -11,6 +11,7 @@ mod pcap;
 mod pcapng;
 mod stamp;
 mod text;
+mod top;
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
@@ -24,11 +25,13 @@ use both::Both;
 use capture::Capture;
 use pcap::Pcap;
 use pcapng::Pcapng;
+use top::Top;
 
 use crate::event::Event;
 use crate::numbers::Numbers;
-use crate::outlet::{Ended, Files};
-use crate::plan::{self, Format, Output, Side};
+use crate::outlet::{Ended, Files, Outlet};
+use crate::plan::{self, Format, Output, Palette, Part, Side};
+use crate::stop::Signals;
 
 /// The JSON schema of what `--output json` prints.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -101,6 +104,19 @@ pub fn open<'out>(output: &Output, filtered_at: Option<Side>, out: impl Write + 
         Output::Json => Box::new(json::Json::new(out, filtered_at)),
         Output::Classic => Box::new(classic::Classic::new(out)),
     }
+}
+
+/// The sink for numbers on a terminal, by `parts` as well; writing to `out`, which is that terminal.
+///
+/// # Errors
+/// A signal handler cannot be set.
+pub fn open_top<'out>(
+    palette: Palette,
+    parts: Vec<Part>,
+    out: &'out Outlet,
+    signals: &Signals,
+) -> io::Result<Box<dyn Sink + 'out>> {
+    Ok(Box::new(Top::new(palette, parts, out, signals)?))
 }
 
 /// The sink for `files`, and for `lines` beside them; `snap_len` is how many bytes of a packet its events hold, at most.
