@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
-use crate::bpf::State;
+use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
 use crate::plan::{Devices, Tracing};
@@ -65,6 +65,8 @@ pub struct Released {
     pub number: u32,
     /// What each CPU had counted at the end.
     pub states: Vec<State>,
+    /// … by device and queue.
+    pub cells: Vec<Cell>,
     /// Runs that the kernel left out; None: it doesn't tell.
     pub recursion_misses: Option<u64>,
 }
@@ -216,6 +218,8 @@ impl<'plan> Follow<'plan> {
             probes: target.probes,
             devices,
             selection: &self.plan.selection,
+            counting: self.plan.counting.as_ref(),
+            root: target.root,
             filter: self.filter.as_ref(),
             can_read: self.can_read,
             shown: target.to_string(),
@@ -283,6 +287,14 @@ impl Traced {
         self.probe.states()
     }
 
+    /// What each CPU has counted so far, by device and queue.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn cells(&self) -> Result<Vec<Cell>> {
+        self.probe.cells()
+    }
+
     /// Runs that the kernel has left out so far; None: it doesn't tell.
     pub fn recursion_misses(&self) -> Option<u64> {
         self.probe.recursion_misses()
@@ -291,11 +303,13 @@ impl Traced {
     /// Closes the probes, once no run is under way.
     fn released(self) -> Result<Released> {
         let Self { target, number, probe, .. } = self;
-        Ok(Released { target, number, states: probe.states()?, recursion_misses: probe.recursion_misses() })
+        let (states, cells) = (probe.states()?, probe.cells()?);
+        Ok(Released { target, number, states, cells, recursion_misses: probe.recursion_misses() })
     }
 
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {
-        key(&self.target) == key(target) && self.target.probes == target.probes && self.devices == devices
+        let Target { probes, root, .. } = &self.target;
+        key(&self.target) == key(target) && *probes == target.probes && *root == target.root && self.devices == devices
     }
 }
 

@@ -158,7 +158,7 @@ impl<'plan> Run<'plan> {
         outputs: &'plan [&'plan Outlet],
     ) -> Result<Self> {
         let watch = Watch::new(&plan.scope, guards, Depth::Needed)?;
-        let maps = Maps::create()?;
+        let maps = Maps::create(plan)?;
         let batches = Batches::new(&maps)?;
         Ok(Self {
             plan,

@@ -43,6 +43,7 @@ enum bpf_map_type {
 enum {
 	BPF_F_CURRENT_CPU = 0xffffffffULL,
 	BPF_F_NO_PREALLOC = 1 << 0,
+	BPF_NOEXIST = 1,
 	BPF_F_MMAPABLE = 1 << 10,
 };
 
@@ -81,6 +82,28 @@ typedef struct {
 struct net_device {
 	int ifindex;
 	possible_net_t nd_net;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
+
+struct bpf_map {
+	enum bpf_map_type map_type;
+	__u32 id;
+};
+
+/* What a devmap holds for a device. */
+struct bpf_dtab_netdev {
+	struct net_device *dev;
+};
+
+struct bpf_redirect_info {
+	__u32 map_id;		/* since 5.13 */
 };
 
 struct xdp_rxq_info {

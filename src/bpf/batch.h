@@ -69,6 +69,8 @@ static __always_inline void settle(struct batch *batch, long error)
 		batch->lost_other += batch->sample.records;
 	batch->sample.records = 0;
 	batch->sample.used = 0;
+	if (batch->waiting)
+		batch->waiting = WAITING_SENT;
 	batch->sends++;
 }
 
@@ -118,7 +120,7 @@ static __always_inline void close_batch(void *ctx, struct batch *batch, const st
 	if (unlikely(*(volatile __u32 *)&batch->flush_wanted)) {
 		set_busy(batch, true);
 		batch->flush_wanted = false;
-		if (batch->sample.records)
+		if (batch->sample.used)
 			send(ctx, batch, state->cpu);
 		set_busy(batch, false);
 	}
@@ -142,6 +144,12 @@ static __always_inline void keep_record(struct batch *batch, __u64 size)
 	*(__u64 *)&batch->sample += __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? size | 1ULL << 32 : size << 32 | 1;
 }
 
+/* Beside records, an outcome, which counts for none. */
+static __always_inline void keep_outcome(struct batch *batch)
+{
+	batch->sample.used += sizeof(struct outcome);
+}
+
 /* Run by user space on the CPU whose batch it is, or, once that is offline, on any: args[0] is the CPU. 1: busy. */
 SEC("?raw_tp")
 int flush(__u64 *args)
@@ -154,7 +162,7 @@ int flush(__u64 *args)
 		return 1;
 	}
 	set_busy(batch, true);
-	if (batch->sample.records)
+	if (batch->sample.used)
 		send(args, batch, cpu);
 	set_busy(batch, false);
 	return 0;

@@ -60,6 +60,18 @@ enum flag {
 	FLAG_DIRECT,		/* packets leave by bpf_xdp_output, which reads them itself: long ones … */
 	FLAG_ALL_DIRECT,	/* … or all */
 	FLAG_SHORT,		/* … less than what is read of a packet */
+	FLAG_COUNTS,		/* runs are counted, and not told of */
+	FLAG_TELLS_DROPS,	/* … but for those that drop their packets, as far as the rate goes */
+	FLAG_UNTIMED,		/* no latency is asked for: no run is within another, and records are none */
+	FLAG_BY_KEY,		/* they are counted by what packets have in common, too */
+	FLAG_KEY_SOURCE,	/* … by these */
+	FLAG_KEY_DESTINATION,
+	FLAG_KEY_SOURCE_PORT,
+	FLAG_KEY_DESTINATION_PORT,
+	FLAG_KEY_PROTOCOL,
+	FLAG_KEY_VLAN,
+	FLAG_KEY_LENGTH,
+	FLAG_ONLY_FAILED,	/* a record stays only if its verdict came to nothing */
 };
 
 enum value {
@@ -77,6 +89,15 @@ enum value {
 	VALUE_IFINDEX,
 	VALUE_SAMPLE,		/* one in so many runs */
 	VALUE_RATE,		/* so many a second */
+	VALUE_ROOT,		/* id of the program that the kernel runs: the target's, or the one that it is a part of */
+	VALUE_CELLS_SIZE,	/* a CPU's cells, in bytes */
+	VALUE_CELL_MASK,	/* one less than those, a power of two */
+	VALUE_KEY_SETS,		/* a CPU's places for keys */
+	VALUE_KEY_MASK,		/* one less than those, a power of two */
+	VALUE_KEY_SEED,
+	VALUE_PREFIX4,		/* the bits of an IPv4 address that matter, as it lies in memory */
+	VALUE_PREFIX6_HIGH,	/* … and of an IPv6 address, of its first eight bytes, and its last */
+	VALUE_PREFIX6_LOW,
 };
 
 enum place {
@@ -161,6 +182,9 @@ const volatile enum answer answer_type = 0;
 const volatile enum place place_type = 0;
 const struct outcome *const volatile outcome_type = 0;
 const volatile enum source source_type = 0;
+const struct key_set *const volatile key_set_type = 0;
+const struct failure *const volatile failure_type = 0;
+const struct forward *const volatile forward_type = 0;
 const volatile enum known known_type = 0;
 const volatile enum verdict_kind verdict_kind_type = 0;
 const volatile enum batch_kind batch_kind_type = 0;

@@ -3,17 +3,251 @@
 #ifndef XDPTRACE_COUNT_H
 #define XDPTRACE_COUNT_H
 
-/*
- * Of this target, so many a CPU as the mask says: user space has it grow. Addressed without being looked up, as the batches are.
- */
+/* Of this target, so many a CPU as the mask says: user space has it grow. Addressed without being looked up, as the batches are. */
 struct cell cells[1] SEC(".bss.cells");
 
-/* Packets by what was asked for, of all targets. User space has it hold more, and sets how much of a key there is. */
+/*
+ * Of all targets, so many a CPU. A kernel's LRU hash would take a lock for each key that is new, which in a flood of made-up
+ * addresses each is, and would not tell what it has dropped; it takes four times as many instructions, too.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
-	__type(key, struct key);
-	__type(value, struct tally);
-} keys SEC(".maps");
+	__type(key, __u32);
+	__type(value, struct key_set);
+} key_sets SEC(".maps");
+
+/* Cells where one may be, from where it should be on. */
+#define PROBES 8
+
+/* This CPU's cell of this number. */
+static __always_inline struct cell *cell_at(const struct state *state, __u64 number)
+{
+	__u64 cpu = state->cpu;
+	void *cell;
+
+	MASK(cpu, CPU_MASK);
+	MULTIPLY(cpu, CELLS_SIZE);
+	MASK(number, CELL_MASK);
+	cell = (void *)cells + cpu;
+	/* Keeps clang from concluding that cpu is 0. */
+	asm("" : "+r"(cell));
+	return cell + number * sizeof(struct cell);
+}
+
+static __always_inline __u64 first_place(const struct origin *origin)
+{
+	return origin->queue + origin->ifindex * 5;
+}
+
+static __always_inline bool is_of(const struct cell *cell, const struct origin *origin)
+{
+	return cell->ifindex == origin->ifindex && cell->queue == origin->queue && cell->netns == origin->netns;
+}
+
+/* Where it should be there is another one, or none: the next one that is free, or, where there is none, the last one of all. */
+static __noinline struct cell *find_cell(struct state *state, const struct origin *origin)
+{
+	struct cell *cell;
+
+	/* Keeps the verifier of 5.10 happy, which doesn't know what a function is given. */
+	if (!state || !origin)
+		return NULL;
+	for (__u32 probe = 0; probe < PROBES; probe++) {
+		cell = cell_at(state, first_place(origin) + probe);
+		if (cell == cell_at(state, -1ULL))
+			continue;
+		if (!cell->is_used) {
+			cell->netns = origin->netns;
+			cell->ifindex = origin->ifindex;
+			cell->queue = origin->queue;
+			cell->is_used = true;
+			return cell;
+		}
+		if (is_of(cell, origin))
+			return cell;
+	}
+	cell = cell_at(state, -1ULL);
+	cell->is_used = true;
+	return cell;
+}
+
+/* The step of a latency, as `struct cell` has it. */
+static __always_inline __u64 step_of(__u64 ns)
+{
+	__u64 octave = 0, left = ns;
+
+	if (ns < 8)
+		return ns;
+	if (left >> 32) {
+		left >>= 32;
+		octave += 32;
+	}
+	if (left >> 16) {
+		left >>= 16;
+		octave += 16;
+	}
+	if (left >> 8) {
+		left >>= 8;
+		octave += 8;
+	}
+	if (left >> 4) {
+		left >>= 4;
+		octave += 4;
+	}
+	if (left >> 2) {
+		left >>= 2;
+		octave += 2;
+	}
+	octave += left >> 1;
+	/* The three highest bits, of which the first is set. */
+	return at_most((octave - 1) * 4 + (ns >> ((octave - 2) & 63) & 3), LATENCIES - 1);
+}
+
+static __always_inline void count_latency(struct cell *cell, __u64 ns)
+{
+	cell->latencies[step_of(ns) & (LATENCIES - 1)]++;
+	cell->latency_sum_ns += ns;
+	if (ns > cell->latency_max_ns)
+		cell->latency_max_ns = ns;
+}
+
+/* Mixes a word into a hash that nobody who sends packets can know: the seed is another one each time. */
+static __always_inline __u64 mix(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 32;
+}
+
+static __always_inline __u64 hash_of(const void *valid, const __u64 *words)
+{
+	__u64 hash = mix(mix(VALUE(KEY_SEED), words[0]), words[1]);
+
+	if (is(valid, FLAG_KEY_SOURCE))
+		hash = mix(mix(hash, words[2]), words[3]);
+	if (is(valid, FLAG_KEY_DESTINATION))
+		hash = mix(mix(hash, words[4]), words[5]);
+	return hash;
+}
+
+static __always_inline bool is_key(const __u64 *one, const __u64 *other)
+{
+	return one[0] == other[0] && one[1] == other[1] && one[2] == other[2] && one[3] == other[3] && one[4] == other[4] &&
+	       one[5] == other[5];
+}
+
+/* The key of the set that was seen longest ago makes room for this one. */
+static __noinline int evict(struct state *state, struct key_set *set, __u64 bytes)
+{
+	struct counted_key *oldest;
+
+	if (!state || !set)
+		return 0;
+	oldest = &set->keys[0];
+#pragma unroll
+	for (int way = 1; way < WAYS; way++)
+		if (set->keys[way].seen < oldest->seen)
+			oldest = &set->keys[way];
+	if (oldest->seen)
+		state->evicted++;
+	oldest->key = state->key;
+	oldest->tally = (struct tally){ .packets = 1, .bytes = bytes };
+	oldest->seen = set->clock;
+	return 0;
+}
+
+/* Counts the packet by its key; one that could not be read has none. */
+static __always_inline int count_key(struct state *state, __u32 kind, __u64 bytes)
+{
+	const __u64 *words = (const __u64 *)&state->key;
+	struct key_set *set;
+	__u64 place;
+	__u32 index;
+
+	if (unlikely(!state->key.known))
+		return 0;
+	state->key.verdict = kind;
+	barrier();
+	place = hash_of(state, words);
+	MASK(place, KEY_MASK);
+	index = state->cpu;
+	index = index * (__u32)VALUE(KEY_SETS) + place;
+	set = bpf_map_lookup_elem(&key_sets, &index);
+	if (!set)
+		return 0;
+	set->clock++;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		struct counted_key *one = &set->keys[way];
+
+		if (!is_key(words, (const __u64 *)&one->key))
+			continue;
+		one->tally.packets++;
+		one->tally.bytes += bytes;
+		one->seen = set->clock;
+		return 0;
+	}
+	return evict(state, set, bytes);
+}
+
+/* A packet that was dropped is told of, too, as far as the rate goes; that counts it as well. */
+static __always_inline int end_counted(void *ctx, struct state *state, __u32 kind)
+{
+	if (is(state, FLAG_TELLS_DROPS) && kind <= XDP_DROP && take(state))
+		return tell_exit(ctx, state, bpf_ktime_get_ns());
+	return count(state, FATE_KEPT);
+}
+
+/* At the end of a run. If it is to be timed, it was noted at `since`; if it has a key, that was noted, or there is no fentry. */
+static __always_inline int tally(void *ctx, struct state *state, __u64 since, const bool is_timed, bool has_key)
+{
+	const struct xdp_buff *xdp = context_of(ctx, state);
+	__u32 kind = VERDICT_NONE;
+	struct origin origin;
+	struct extent extent;
+	struct cell *cell;
+	__u64 ns = 0;
+
+	if (is_timed) {
+		ns = bpf_ktime_get_ns() - since;
+		if (is(state, FLAG_BY_LATENCY) && ns < VALUE(SLOWER_NS))
+			return pass_by(state, FATE_FILTERED);
+	}
+	if (!find_origin(state, xdp, &origin))
+		return pass_by(state, FATE_FILTERED);
+	cell = cell_at(state, first_place(&origin));
+	if (unlikely(!is_of(cell, &origin)))
+		cell = find_cell(state, &origin);
+	if (!cell)
+		return 0;
+	if (is_mostly(state, FLAG_RETURNS))
+		kind = at_most(verdict_of(ctx, state), VERDICT_OTHER);
+	extent = measure(state, xdp);
+	cell->tallies[kind & (VERDICT_KINDS - 1)].packets++;
+	cell->tallies[kind & (VERDICT_KINDS - 1)].bytes += whole_length(&extent);
+	if (is_timed)
+		count_latency(cell, ns);
+	if (is(state, FLAG_BY_KEY) && has_key) {
+		if (!is_mostly(state, FLAG_HAS_ENTRY))
+			note_key(ctx, state);
+		count_key(state, kind, whole_length(&extent));
+	}
+	return end_counted(ctx, state, kind);
+}
+
+/* Of a run that fentry has noted. */
+static __noinline int tally_noted(void *ctx, struct state *state, __u64 since)
+{
+	if (is(state, FLAG_UNTIMED))
+		return tally(ctx, state, 0, false, true);
+	return tally(ctx, state, since, true, true);
+}
+
+/* Of one that it hasn't seen, or that has no fentry. */
+static __noinline int tally_lone(void *ctx, struct state *state)
+{
+	return tally(ctx, state, 0, false, !is_mostly(state, FLAG_HAS_ENTRY));
+}
 
 #endif

@@ -46,9 +46,7 @@ static __noinline int tell_length(void *ctx, struct view *view)
 	if (!view)
 		return 0;
 	xdp = context_of(ctx, view);
-	view->extent = locate(view, xdp);
-	if (has_fragments(view, xdp))
-		measure_fragments(view, &view->extent, xdp);
+	view->extent = measure(view, xdp);
 	view->length = whole_length(&view->extent);
 	return 0;
 }

@@ -26,9 +26,9 @@ pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
 pub use xdptrace::types::{
     answer as Answer, batch as Batch, batch_kind as BatchKind, cell as Cell, counts as Counted, device as ListedDevice,
     extent as Extent, failure as FailedOutcome, flag as Flag, forward as ForwardPath, forwarded as Forwarded,
-    key as Key, known as Known, outcome as Outcome, place as Place, record as Record, run as Run, sample as Sample,
-    source as Source, state as State, tally as Tallied, told as Tells, value as Value, verdict_kind as VerdictKind,
-    view as View,
+    key as Key, key_set as KeySet, known as Known, outcome as Outcome, place as Place, record as Record, run as Run,
+    sample as Sample, source as Source, state as State, tally as Tallied, told as Tells, value as Value,
+    verdict_kind as VerdictKind, view as View,
 };
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 
@@ -50,10 +50,11 @@ const _: () = assert!(size_of::<Sample>() == 16, "record.h and the skeleton disa
 const _: () = assert!(size_of::<Batch>() == 64, "record.h and the skeleton disagree on struct batch");
 const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");
 const _: () = assert!(size_of::<View>() == 264, "record.h and the skeleton disagree on struct view");
-const _: () = assert!(size_of::<State>() == 640, "record.h and the skeleton disagree on struct state");
+const _: () = assert!(size_of::<State>() == 648, "record.h and the skeleton disagree on struct state");
 
 const _: () = assert!(size_of::<Outcome>() == 72, "record.h and the skeleton disagree on struct outcome");
 const _: () = assert!(size_of::<Key>() == 48, "record.h and the skeleton disagree on struct key");
+const _: () = assert!(size_of::<KeySet>() == 296, "record.h and the skeleton disagree on struct key_set");
 const _: () = assert!(size_of::<Cell>() == 1184, "record.h and the skeleton disagree on struct cell");
 const _: () = assert!(size_of::<FailedOutcome>() == 24, "record.h and the skeleton disagree on struct failure");
 const _: () = assert!(size_of::<ForwardPath>() == 28, "record.h and the skeleton disagree on struct forward");
@@ -69,7 +70,7 @@ unsafe impl Plain for ListedDevice {}
 // SAFETY: as above.
 unsafe impl Plain for Outcome {}
 // SAFETY: as above.
-unsafe impl Plain for Key {}
+unsafe impl Plain for KeySet {}
 // SAFETY: as above.
 unsafe impl Plain for Cell {}
 // SAFETY: as above.
@@ -171,6 +172,11 @@ fn tells(record: &Record, what: Tells) -> bool {
 /// Copies the states of all CPUs out of the value of the map that holds them.
 pub fn read_states(value: &[u8]) -> Vec<State> {
     value.chunks_exact(size_of::<State>()).filter_map(copy).collect()
+}
+
+/// Copies the cells of all CPUs out of the value of the map that holds them.
+pub fn read_cells(value: &[u8]) -> Vec<Cell> {
+    value.chunks_exact(size_of::<Cell>()).filter_map(copy).collect()
 }
 
 /// The value of the map that holds the states of these CPUs, at the start.

@@ -39,6 +39,8 @@ static __always_inline int end_note(void *ctx, struct state *state)
 	__u64 now;
 
 	*(volatile __u64 *)&state->run = (__u64)context_of(ctx, state);
+	if (is(state, FLAG_UNTIMED))
+		return 0;
 	/* Last, so that what fentry itself costs is not in the latency. */
 	now = bpf_ktime_get_ns();
 	if (is(state, FLAG_NESTS) && *(volatile __u64 *)&state->time_ns != TIME_NONE) {
@@ -56,10 +58,11 @@ static __noinline int note(void *ctx, struct state *state)
 	struct view *before = &state->before;
 
 	begin_note(state);
-	if (is_mostly(state, FLAG_TELLS_ENTRY)) {
-		before->extent = locate(state, xdp);
-		if (has_fragments(state, xdp))
-			measure_fragments(state, &before->extent, xdp);
+	if (is(state, FLAG_COUNTS)) {
+		if (is(state, FLAG_BY_KEY))
+			note_key(ctx, state);
+	} else if (is_mostly(state, FLAG_TELLS_ENTRY)) {
+		before->extent = measure(state, xdp);
 		note_bytes(state, before);
 	}
 	return end_note(ctx, state);

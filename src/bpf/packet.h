@@ -69,6 +69,16 @@ static __always_inline void measure_fragments(const void *valid, struct extent *
 		extent->fragments = length;
 }
 
+/* Where the packet is, and how long. */
+static __always_inline struct extent measure(const void *valid, const struct xdp_buff *xdp)
+{
+	struct extent extent = locate(valid, xdp);
+
+	if (has_fragments(valid, xdp))
+		measure_fragments(valid, &extent, xdp);
+	return extent;
+}
+
 static __always_inline __u64 linear_length(const struct extent *extent)
 {
 	return extent->data_end - extent->data;

@@ -144,7 +144,7 @@ static __always_inline int tell_quickly(void *ctx, struct state *state, __u64 si
 	size = compare_quickly(state, record, used, halves);
 	if (halves == BOTH && unlikely(!is_still_noted(state, since)))
 		goto left;
-	count(state, FATE_KEPT);
+	number(state, record);
 	/* Keeps clang from keeping the addresses of its members, too. */
 	asm("" : "+r"(batch));
 	if (leaves_directly_quickly(state, record))

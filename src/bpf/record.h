@@ -103,6 +103,9 @@ struct sample {
 	__u32 _reserved;
 };
 
+/* A batch's `waiting`: the record was there until others were sent. */
+#define WAITING_SENT 0xffffffff
+
 /*
  * The records that a CPU gathers. Each CPU has two: the second is for a run that interrupts another one's adding to the
  * first. XDP runs with bottom halves off, so that takes BPF_PROG_TEST_RUN, a real-time kernel or a flush.
@@ -111,7 +114,7 @@ struct batch {
 	__u32 busy;		/* somebody on this CPU is at it */
 	__u32 flush_wanted;	/* by a flush that found it busy: whoever is at it sends it then */
 	__u32 sends;		/* how often it was sent or lost, modulo 2^32 */
-	__u32 _reserved;
+	__u32 waiting;		/* bytes of a record behind the others that stays if its run's verdict comes to nothing */
 	__u64 sent;		/* records accepted by the perf ring */
 	__u64 lost_full;	/* records refused because the ring was full */
 	__u64 lost_no_ring;	/* … because its CPU has no ring: it came online after the start */
@@ -181,29 +184,30 @@ enum no_time {
 	TIME_OVERWRITTEN,	/* a filter that rejected its packet has overwritten it */
 };
 
-/* What packets are counted by, besides the cells: as they arrived. What isn't asked for is 0 in all. */
+/* What packets are counted by, besides the cells: as they arrived; without fentry as they left. What isn't asked for is 0. */
 struct key {
 	__u32 target;
-	__u16 protocol;		/* of the IP packet; of what is none, the EtherType; undefined without KEY_PROTOCOL */
+	__u16 protocol;		/* of the IP packet, or the EtherType; undefined without KEY_PROTOCOL or KEY_ETHERTYPE */
 	__u16 vlan;		/* identifier of the outermost tag; undefined without KEY_VLAN */
 	__u16 source_port;	/* of TCP, UDP, SCTP, DCCP and UDP-Lite; undefined without KEY_PORTS */
 	__u16 destination_port;
 	__u16 length;		/* bytes, fragments included; 65535: or more; undefined without KEY_LENGTH */
 	__u8 verdict;		/* enum verdict_kind */
 	__u8 known;		/* of enum known */
-	/* As many of these as are asked for, one or two. The first bits of IPv4's are all there are, then zeros. */
-	__u8 addresses[2][16];
+	/* In network byte order. An IPv4 address is the first 4 bytes, with zeros behind them. */
+	__u64 source[2];
+	__u64 destination[2];
 };
 
 enum known {
-	KEY_IPV4 = 1,
-	KEY_IPV6 = 2,
-	KEY_PROTOCOL = 4,	/* protocol is IP's */
-	KEY_ETHERTYPE = 8,	/* protocol is an EtherType */
-	KEY_PORTS = 16,
-	KEY_VLAN = 32,
-	KEY_LENGTH = 64,
-	KEY_NOTED = 128,	/* fentry has seen the packet, and could read it */
+	KEY_READ = 1,		/* the packet could be read */
+	KEY_IPV4 = 2,
+	KEY_IPV6 = 4,
+	KEY_PROTOCOL = 8,
+	KEY_ETHERTYPE = 16,
+	KEY_PORTS = 32,
+	KEY_VLAN = 64,
+	KEY_LENGTH = 128,
 };
 
 /* What packets are counted by of a verdict: the actions of enum xdp_action, and besides */
@@ -216,6 +220,21 @@ enum verdict_kind {
 struct tally {
 	__u64 packets;
 	__u64 bytes;		/* as the program left them, fragments included where they could be measured */
+};
+
+/* How many keys have the same place, so that the one seen longest ago leaves for a new one. */
+#define WAYS 4
+
+struct counted_key {
+	struct key key;		/* target, verdict and all: 0 in a place that is free, as `known` always says something */
+	struct tally tally;
+	__u64 seen;		/* the set's clock when it was counted last */
+};
+
+/* A place of one CPU's for keys with the same hash. */
+struct key_set {
+	__u64 clock;
+	struct counted_key keys[WAYS];
 };
 
 /*
@@ -274,6 +293,7 @@ struct state {
 	struct view before;	/* first, so that a pointer to it is one to the whole */
 	struct view after;	/* for a filter that looks at the packet as it left */
 	struct key key;		/* what the packet is counted by */
+	__u64 evicted;		/* keys that had to leave for one of this target's */
 	struct counts counts;
 	__u64 run;		/* the last one that fentry has seen, and bits of enum run */
 	__u64 time_ns;		/* CLOCK_MONOTONIC at its beginning */
@@ -300,13 +320,14 @@ _Static_assert(sizeof(struct batch) == 16 + 4 * 8 + sizeof(struct sample), "nor 
 _Static_assert(sizeof(struct extent) == 3 * 8 + 2 * 4, "nor has struct extent");
 _Static_assert(sizeof(struct view) == HEAD_LEN + 8 + 64 + 8 + sizeof(struct extent) + 8 + 4 * 4, "nor has struct view");
 _Static_assert(sizeof(struct counts) == 5 * 8, "nor has struct counts");
-_Static_assert(sizeof(struct state) == sizeof(struct counts) + 24 + 2 * sizeof(struct view) + sizeof(struct key),
+_Static_assert(sizeof(struct state) == sizeof(struct counts) + 24 + 2 * sizeof(struct view) + sizeof(struct key) + 8,
 	       "nor has struct state");
 _Static_assert(sizeof(struct outcome) == sizeof(struct record), "an outcome is read as a record");
 _Static_assert(__builtin_offsetof(struct outcome, serial) == __builtin_offsetof(struct record, serial), "… with its members");
 _Static_assert(__builtin_offsetof(struct outcome, target) == __builtin_offsetof(struct record, target), "… with its members");
 _Static_assert(__builtin_offsetof(struct outcome, told) == __builtin_offsetof(struct record, told), "… with its members");
 _Static_assert(sizeof(struct key) == 16 + 2 * 16, "struct key has no hidden padding");
+_Static_assert(sizeof(struct key_set) == 8 + WAYS * (sizeof(struct key) + 16 + 8), "nor has struct key_set");
 _Static_assert(sizeof(struct cell) == 16 + VERDICT_KINDS * 16 + 16 + LATENCIES * 8, "nor has struct cell");
 _Static_assert(sizeof(struct failure) == 6 * 4, "nor has struct failure");
 _Static_assert(sizeof(struct forward) == 7 * 4, "nor has struct forward");

@@ -19,6 +19,27 @@ static __always_inline int count(struct state *state, enum fate fate)
 	return 0;
 }
 
+/* At the end of a run that isn't kept; another one may have begun. */
+static __always_inline int pass_by(struct state *state, enum fate fate)
+{
+	if (state->run & RUN_ENDED)
+		state->run |= RUN_PASSED;
+	return count(state, fate);
+}
+
+/* The same, of a run that has ended last. */
+static __always_inline int pass_last(struct state *state, enum fate fate)
+{
+	state->run = RUN_ENDED | RUN_PASSED;
+	return count(state, fate);
+}
+
+/* A record is kept. */
+static __always_inline void number(struct state *state, struct record *record)
+{
+	record->serial = state->counts.kept++;
+}
+
 /*
  * So many as the rate says are taken at most: whoever adds after it is reached reads more than it. (An addition that
  * tells what it added to would take Linux 5.12.)
@@ -72,6 +93,27 @@ static __always_inline bool is_wanted(struct state *state, __u32 netns, __u32 if
 static __always_inline bool is_wanted_queue(struct state *state, __u32 queue)
 {
 	return !is(state, FLAG_BY_QUEUE) || (!is(state, FLAG_IN_CPUMAP) && EQUALS(queue, QUEUE));
+}
+
+/* By which device and queue a packet came; the queue undefined where the device isn't asked for. */
+struct origin {
+	__u32 netns;
+	__u32 ifindex;
+	__u32 queue;
+};
+
+/* Whether both are asked for. */
+static __always_inline bool find_origin(struct state *state, const struct xdp_buff *xdp, struct origin *origin)
+{
+	const struct xdp_rxq_info *rxq = CONTEXT(state, xdp, rxq);
+	const struct net_device *dev = is_mostly(state, FLAG_TYPED) ? rxq->dev : BPF_CORE_READ(rxq, dev);
+
+	identify(state, dev, &origin->netns, &origin->ifindex);
+	origin->queue = 0;
+	if (!is_wanted(state, origin->netns, origin->ifindex))
+		return false;
+	origin->queue = is_mostly(state, FLAG_TYPED) ? rxq->queue_index : BPF_CORE_READ(rxq, queue_index);
+	return is_wanted_queue(state, origin->queue);
 }
 
 #endif

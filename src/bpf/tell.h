@@ -111,18 +111,13 @@ static __always_inline __u32 told_always(struct state *state, const __u32 halves
 /* By which device and queue the packet came; whether both are asked for. */
 static __always_inline bool trace_back(struct state *state, struct record *record, const struct xdp_buff *xdp)
 {
-	const struct xdp_rxq_info *rxq = CONTEXT(state, xdp, rxq);
-	const struct net_device *dev = is_mostly(state, FLAG_TYPED) ? rxq->dev : BPF_CORE_READ(rxq, dev);
-	__u32 netns, ifindex, queue;
+	struct origin origin;
+	bool is_asked = find_origin(state, xdp, &origin);
 
-	identify(state, dev, &netns, &ifindex);
-	record->netns = netns;
-	record->ifindex = ifindex;
-	if (!is_wanted(state, netns, ifindex))
-		return false;
-	queue = is_mostly(state, FLAG_TYPED) ? rxq->queue_index : BPF_CORE_READ(rxq, queue_index);
-	record->queue = queue;
-	return is_wanted_queue(state, queue);
+	record->netns = origin.netns;
+	record->ifindex = origin.ifindex;
+	record->queue = origin.queue;
+	return is_asked;
 }
 
 /* Writes into a record all but the packet; whether it is asked for. */
@@ -169,29 +164,31 @@ static __always_inline __u64 keep_bytes(struct state *state, __u64 captured, __u
 static __always_inline int discard(void *ctx, struct state *state, struct batch *batch, enum fate fate)
 {
 	close_batch(ctx, batch, state);
-	return count(state, fate);
+	return pass_by(state, fate);
+}
+
+/* Leaves the record where the next one is to overwrite it, unless the kernel tells before that the verdict came to nothing. */
+static __always_inline int hold(void *ctx, struct state *state, struct batch *batch, struct record *record, __u64 size)
+{
+	record->serial = state->counts.kept;
+	batch->waiting = size;
+	close_batch(ctx, batch, state);
+	return count(state, FATE_FILTERED);
 }
 
 /* Ends the run with its record, `size` long, of a packet of this length. */
 static __always_inline int end(void *ctx, struct state *state, struct batch *batch, struct record *record, __u64 size,
 			       __u32 length)
 {
+	if (is(state, FLAG_ONLY_FAILED))
+		return hold(ctx, state, batch, record, size);
+	number(state, record);
 	if (leaves_directly(state, length))
 		send_directly(state, context_of(ctx, state), batch, record, size, length);
 	else
 		keep_record(batch, size);
 	close_batch(ctx, batch, state);
-	return count(state, FATE_KEPT);
-}
-
-/* Where the packet is, and how long. */
-static __always_inline struct extent measure(struct state *state, const struct xdp_buff *xdp)
-{
-	struct extent extent = locate(state, xdp);
-
-	if (has_fragments(state, xdp))
-		measure_fragments(state, &extent, xdp);
-	return extent;
+	return 0;
 }
 
 /* Ends a run with its one half. */
@@ -203,7 +200,7 @@ static __always_inline int tell_half(void *ctx, struct state *state, __u64 now, 
 	__u64 captured, size;
 
 	if (!batch)
-		return count(state, FATE_LOST);
+		return pass_by(state, FATE_LOST);
 	record = next_record(ctx, batch, state);
 	if (!begin(ctx, state, record, now, half))
 		return discard(ctx, state, batch, FATE_FILTERED);
@@ -239,7 +236,7 @@ static __noinline int tell_unpaired(void *ctx, struct state *state, __u64 now)
 {
 	state->counts.unpaired++;
 	if (is(state, FLAG_BY_LATENCY) || is(state, FLAG_BY_CHANGE) || !is_mostly(state, FLAG_TELLS_EXIT))
-		return count(state, FATE_FILTERED);
+		return pass_by(state, FATE_FILTERED);
 	return tell_exit(ctx, state, now);
 }
 
@@ -278,10 +275,10 @@ static __noinline int tell_pair(void *ctx, struct state *state, __u64 now, __u64
 	__u64 size;
 
 	if (is(state, FLAG_BY_LATENCY) && now - since < VALUE(SLOWER_NS))
-		return count(state, FATE_FILTERED);
+		return pass_by(state, FATE_FILTERED);
 	batch = open_batch(state->cpu);
 	if (!batch)
-		return count(state, FATE_LOST);
+		return pass_by(state, FATE_LOST);
 	record = next_record(ctx, batch, state);
 	record->latency_ns = now - since;
 	if (!begin(ctx, state, record, since, BOTH))
@@ -303,7 +300,7 @@ static __noinline int tell_pair(void *ctx, struct state *state, __u64 now, __u64
 static __always_inline bool depends_on_exit(struct state *state)
 {
 	return !is_mostly(state, FLAG_TELLS_ENTRY) || is(state, FLAG_BY_VERDICT) || is(state, FLAG_BY_LATENCY) ||
-	       is(state, FLAG_BY_CHANGE) || is(state, FLAG_BY_QUEUE) || is(state, FLAG_FILTERS_EXIT);
+	       is(state, FLAG_BY_CHANGE) || is(state, FLAG_BY_QUEUE) || is(state, FLAG_FILTERS_EXIT) || is(state, FLAG_COUNTS);
 }
 
 /*
@@ -318,12 +315,12 @@ static __noinline int tell_note(void *ctx, struct state *state, __u64 since)
 	__u64 size;
 
 	if (!since && depends_on_exit(state))
-		return count(state, FATE_FILTERED);
+		return pass_by(state, FATE_FILTERED);
 	if (since && is(state, FLAG_BY_LATENCY) && bpf_ktime_get_ns() - since < VALUE(SLOWER_NS))
-		return count(state, FATE_FILTERED);
+		return pass_by(state, FATE_FILTERED);
 	batch = open_batch(state->cpu);
 	if (!batch)
-		return count(state, FATE_LOST);
+		return pass_by(state, FATE_LOST);
 	record = next_record(ctx, batch, state);
 	record->ifindex = 0;
 	if (since && !trace_back(state, record, context_of(ctx, state)))
@@ -339,9 +336,10 @@ static __noinline int tell_note(void *ctx, struct state *state, __u64 since)
 	}
 	if (since && !take(state))
 		return discard(ctx, state, batch, FATE_SKIPPED);
+	number(state, record);
 	keep_record(batch, size);
 	close_batch(ctx, batch, state);
-	return count(state, FATE_KEPT);
+	return 0;
 }
 
 #endif

@@ -18,11 +18,11 @@
 #include "select.h"
 #include "filter.h"
 #include "batch.h"
+#include "key.h"
 #include "note.h"
 #include "tell.h"
 #include "quick.h"
 #include "count.h"
-#include "outcome.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -51,6 +51,8 @@ static __always_inline struct state *this_state(void)
 	asm("" : "+r"(state));
 	return state;
 }
+
+#include "outcome.h"
 
 /*
  * The run that was noted last has no fexit: the kernel skipped it. Returns whether to go on: once user space is about to take
@@ -131,7 +133,11 @@ static __noinline int handle_unpaired(void *ctx, struct state *state)
 		return 0;
 	if (is(state, FLAG_FILTERS_ENTRY) || is(state, FLAG_LEAVES_OUT) || !is_asked_for(ctx, state)) {
 		state->counts.unpaired++;
-		return count(state, FATE_FILTERED);
+		return pass_by(state, FATE_FILTERED);
+	}
+	if (is(state, FLAG_COUNTS)) {
+		state->counts.unpaired++;
+		return is(state, FLAG_BY_LATENCY) ? pass_by(state, FATE_FILTERED) : tally_lone(ctx, state);
 	}
 	return tell_unpaired(ctx, state, bpf_ktime_get_ns());
 }
@@ -142,9 +148,12 @@ static __always_inline int handle_lone_exit(void *ctx, struct state *state, cons
 	if (!tracing)
 		return 0;
 	if (is_left_out(state))
-		return count(state, FATE_SKIPPED);
+		return pass_last(state, FATE_SKIPPED);
 	if (!is_asked_for(ctx, state))
-		return count(state, FATE_FILTERED);
+		return pass_last(state, FATE_FILTERED);
+	state->run = RUN_ENDED;
+	if (is(state, FLAG_COUNTS))
+		return tally_lone(ctx, state);
 	return quick ? tell_quickly(ctx, state, 0, TOLD_EXIT) : tell_exit(ctx, state, bpf_ktime_get_ns());
 }
 
@@ -167,7 +176,9 @@ static __noinline int handle_noted(void *ctx, struct state *state)
 		return handle_unpaired(ctx, state);
 	state->run = RUN_ENDED;
 	if (!is_asked_for(ctx, state))
-		return count(state, FATE_FILTERED);
+		return pass_last(state, FATE_FILTERED);
+	if (is(state, FLAG_COUNTS))
+		return tally_noted(ctx, state, since);
 	if (!is_mostly(state, FLAG_TELLS_EXIT))
 		return tell_note(ctx, state, since);
 	if (!is_mostly(state, FLAG_TELLS_BOTH))
@@ -183,7 +194,7 @@ static __always_inline int handle_exit(void *ctx)
 		return handle_lone_exit(ctx, state, false);
 	if (unlikely(state->run != (__u64)context_of(ctx, state) + RUN_DECIDED))
 		return handle_noted(ctx, state);
-	state->run = RUN_ENDED;
+	state->run = RUN_ENDED | RUN_PASSED;
 	return 0;
 }
 

@@ -48,6 +48,7 @@ fn target() -> Target {
         place: Place::Device,
         behind: None,
         loaded_ns: 0,
+        root: None,
         is_devices_own: true,
     }
 }

@@ -1,16 +1,17 @@
 //! What a probe is aimed at and what it lets through: plain data, and how the BPF object is told.
 
+use std::ffi::CStr;
 use std::mem::offset_of;
 
 use anyhow::Result;
 use libbpf_rs::OpenProgramMut;
 
-use super::maps::{possible_cpus, settings_for};
+use super::maps::{Sizes, settings_for};
 use super::settings::{Settings, find_places, overwrite};
 use crate::bpf::{self, Answer, BATCHED_SNAP_LEN, Flag, OpenXdptraceSkel, Place, Value, View};
 use crate::filter::{self, Insn};
 use crate::layout;
-use crate::plan::{self, Probes, Selection, Side};
+use crate::plan::{self, Counting, Outcomes, Part, Probes, Selection, Side};
 use crate::target::{self, Function};
 
 /// What a probe is aimed at and what it lets through.
@@ -28,6 +29,10 @@ pub struct Aim<'run> {
     pub devices: Wanted,
     /// Which of these runs are asked for, and what of them.
     pub selection: &'run Selection,
+    /// Whether they are counted instead of told of.
+    pub counting: Option<&'run Counting>,
+    /// Id of the program that the kernel runs; None: what became of the verdict can't be known.
+    pub root: Option<u32>,
     /// The filter, if there is one.
     pub filter: Option<&'run Filter>,
     /// Whether the kernel's memory may be read.
@@ -35,6 +40,20 @@ pub struct Aim<'run> {
     /// `xdp_lb#12 on eth0`, for what is to be said of it.
     pub shown: String,
 }
+
+pub(super) const EXCEPTION: &CStr = c"xdp_exception";
+pub(super) const REDIRECT: &CStr = c"xdp_redirect";
+pub(super) const REDIRECT_ERR: &CStr = c"xdp_redirect_err";
+
+const KEY_PARTS: [(Part, Flag); 7] = [
+    (Part::Source, Flag::FLAG_KEY_SOURCE),
+    (Part::Destination, Flag::FLAG_KEY_DESTINATION),
+    (Part::SourcePort, Flag::FLAG_KEY_SOURCE_PORT),
+    (Part::DestinationPort, Flag::FLAG_KEY_DESTINATION_PORT),
+    (Part::Protocol, Flag::FLAG_KEY_PROTOCOL),
+    (Part::Vlan, Flag::FLAG_KEY_VLAN),
+    (Part::Length, Flag::FLAG_KEY_LENGTH),
+];
 
 /// The packets of which devices are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +78,14 @@ impl Aim<'_> {
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, nests: bool) -> Result<()> {
-        let mut settings = settings_for(possible_cpus()?);
+    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, sizes: &Sizes, nests: bool) -> Result<()> {
+        let mut settings = settings_for(sizes);
         settings.flag(Flag::FLAG_NESTS, nests);
         settings.flag(Flag::FLAG_CAN_READ, self.can_read);
         settings.flag(Flag::FLAG_HAS_FRAGMENTS, layout::has_fragments()?);
         self.set_target(&mut settings);
         self.set_selection(&mut settings);
+        self.set_counting(&mut settings, nests);
         self.set_filter(&mut settings);
         self.set_devices(&mut settings);
         for program in self.chosen(open) {
@@ -74,6 +94,7 @@ impl Aim<'_> {
                 filter.place(program);
             }
         }
+        self.outcomes(open).for_each(|(_, program)| settings.write(program));
         Ok(())
     }
 
@@ -92,11 +113,38 @@ impl Aim<'_> {
         fentry.into_iter().chain(fexit)
     }
 
+    /// The kernel's tracepoints that tell what became of verdicts, as far as they are asked for.
+    pub(super) fn tracepoints(&self) -> impl Iterator<Item = &'static CStr> {
+        let outcomes = if self.tells_outcomes() { self.selection.outcomes } else { Outcomes::Off };
+        let failures = [EXCEPTION, REDIRECT_ERR].into_iter().filter(move |_| outcomes != Outcomes::Off);
+        failures.chain([REDIRECT].into_iter().filter(move |_| outcomes == Outcomes::All))
+    }
+
+    /// … with the programs for them.
+    pub(super) fn outcomes<'a, 'obj>(
+        &self,
+        open: &'a mut OpenXdptraceSkel<'obj>,
+    ) -> impl Iterator<Item = (&'static CStr, &'a mut OpenProgramMut<'obj>)> {
+        let progs = &mut open.progs;
+        let all = [
+            (EXCEPTION, &mut progs.on_exception),
+            (REDIRECT_ERR, &mut progs.on_redirect_err),
+            (REDIRECT, &mut progs.on_redirect),
+        ];
+        all.into_iter().filter(|(name, _)| self.tracepoints().any(|asked| asked == *name))
+    }
+
+    /// Whether what became of verdicts can be told: it takes the verdict, and reading the kernel's memory.
+    fn tells_outcomes(&self) -> bool {
+        self.root.is_some() && self.can_read && self.probes != Probes::Entry
+    }
+
     /// Whether each run is asked for, and no more is needed than what quick.h does.
     pub(super) fn is_quick(&self) -> bool {
         let Selection { sample, rate, verdicts, changed, slower, queue, .. } = self.selection;
         let is_asked = verdicts.is_none() && !changed && slower.is_none() && queue.is_none();
-        let is_each = self.filter.is_none() && *sample == 1 && rate.is_none() && is_asked;
+        let is_told = self.counting.is_none() && !self.selection.only_failed;
+        let is_each = self.filter.is_none() && *sample == 1 && rate.is_none() && is_asked && is_told;
         is_each && self.function.typed && self.can_read && self.devices != Wanted::Listed
     }
 
@@ -139,12 +187,35 @@ impl Aim<'_> {
         let shown = selection.snap_len.min(BATCHED_SNAP_LEN);
         let read = if told == Probes::Both { shown.max(bpf::HEAD_LEN as u32) } else { shown };
         // The helper takes a context that the verifier knows.
-        let is_long = selection.snap_len > BATCHED_SNAP_LEN;
+        let is_long = selection.snap_len > BATCHED_SNAP_LEN && !selection.only_failed;
         settings.flag(Flag::FLAG_DIRECT, self.function.typed && (is_long || !self.can_read));
         settings.flag(Flag::FLAG_ALL_DIRECT, !self.can_read);
         settings.flag(Flag::FLAG_SHORT, shown < read);
+        settings.flag(Flag::FLAG_ONLY_FAILED, selection.only_failed && self.can_read);
+        settings.set(Value::VALUE_ROOT, self.root.unwrap_or(0).into());
         settings.set(Value::VALUE_SNAP_LEN, selection.snap_len.into());
         settings.set(Value::VALUE_READ_LEN, read.into());
+    }
+
+    fn set_counting(&self, settings: &mut Settings, nests: bool) {
+        let Some(counting) = self.counting else { return };
+        settings.flag(Flag::FLAG_COUNTS, true);
+        // The rate is then that of the packets told of, which are taken twice.
+        settings.flag(Flag::FLAG_LEAVES_OUT, false);
+        let drops = counting.drops_a_second.map(|drops| 2 * drops);
+        settings.flag(Flag::FLAG_TELLS_DROPS, drops.is_some());
+        settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, drops);
+        let Some(by) = &counting.by else { return };
+        // What takes no time is not to be timed; but that keeps a run from another one's note, where it may be within it.
+        settings.flag(Flag::FLAG_UNTIMED, !nests && self.selection.slower.is_none());
+        settings.flag(Flag::FLAG_BY_KEY, true);
+        for (part, flag) in KEY_PARTS {
+            settings.flag(flag, by.asks(part));
+        }
+        settings.set(Value::VALUE_PREFIX4, prefix4(by.prefix4).into());
+        let [high, low] = prefix6(by.prefix6);
+        settings.set(Value::VALUE_PREFIX6_HIGH, high);
+        settings.set(Value::VALUE_PREFIX6_LOW, low);
     }
 
     fn set_filter(&self, settings: &mut Settings) {
@@ -167,6 +238,18 @@ impl Aim<'_> {
         settings.set(Value::VALUE_NETNS, netns.into());
         settings.set(Value::VALUE_IFINDEX, ifindex.into());
     }
+}
+
+/// The bits of an IPv4 address that matter, as an integer in memory.
+fn prefix4(bits: u8) -> u32 {
+    let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
+    u32::from_ne_bytes(mask.to_be_bytes())
+}
+
+/// … and of an IPv6 address, of its two halves.
+fn prefix6(bits: u8) -> [u64; 2] {
+    let half = |bits: u8| u64::MAX.checked_shl(64 - u32::from(bits.min(64))).unwrap_or(0);
+    [half(bits), half(bits.saturating_sub(64))].map(|mask| u64::from_ne_bytes(mask.to_be_bytes()))
 }
 
 /// A filter that has its places in the object.
@@ -224,5 +307,22 @@ pub fn layout() -> filter::Layout {
         length: offset_of!(View, length) as i16,
         short: 0,
         least: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_leading_bits() {
+        let table = [(0, [0; 4]), (1, [0x80, 0, 0, 0]), (24, [255, 255, 255, 0]), (32, [255; 4])];
+        for (bits, bytes) in table {
+            assert_eq!(prefix4(bits).to_ne_bytes(), bytes, "{bits}");
+        }
+        assert_eq!(prefix6(0), [0, 0]);
+        assert_eq!(prefix6(64), [u64::MAX, 0]);
+        assert_eq!(prefix6(128), [u64::MAX, u64::MAX]);
+        assert_eq!(prefix6(72)[1].to_ne_bytes(), [255, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,7 +12,8 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::settings::Settings;
 use super::{open, prepare};
-use crate::bpf::{self, Batch, ListedDevice, OpenXdptraceSkel, State, Value};
+use crate::bpf::{self, Batch, Cell, KeySet, ListedDevice, OpenXdptraceSkel, State, Value};
+use crate::plan::{By, Counting, Tracing};
 use crate::refusal;
 use crate::target;
 
@@ -23,9 +25,14 @@ pub struct Maps {
     second_batches: MapHandle,
     devices: MapHandle,
     brake: MapHandle,
+    key_sets: MapHandle,
+    failures: MapHandle,
+    forwards: MapHandle,
     flush: OwnedFd,
+    /// What the kernel tells of packets many at a time: only to be held.
+    _forwarding: Vec<OwnedFd>,
     nests: bool,
-    cpus: u32,
+    sizes: Sizes,
     listed: BTreeSet<(u32, u32)>,
 }
 
@@ -34,27 +41,31 @@ impl Maps {
     ///
     /// # Errors
     /// What the kernel refused, with its meaning and the remedy where they are known.
-    pub fn create() -> Result<Self> {
-        let cpus = possible_cpus()?;
+    pub fn create(plan: &Tracing) -> Result<Self> {
+        let sizes = Sizes::of(plan.counting.as_ref())?;
         let mut storage = MaybeUninit::uninit();
         let mut open = open(&mut storage)?;
         open.progs.flush.set_autoload(true);
-        size(&mut open, cpus)?;
+        sizes.set(&mut open)?;
         refusal::try_to(|| prepare(&mut open), "create", "the BPF maps")?;
-        settings_for(cpus).write(&mut open.progs.flush);
+        settings_for(&sizes).write(&mut open.progs.flush);
         let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         // Whether programs are kept from running within themselves came with the count of how often they were.
         let nests = target::recursion_misses(skeleton.progs.flush.as_fd()).is_none();
         Ok(Self {
             nests,
+            key_sets: handle(&skeleton.maps.key_sets)?,
+            failures: handle(&skeleton.maps.failures)?,
+            forwards: handle(&skeleton.maps.forwards)?,
+            _forwarding: Vec::new(),
             events: handle(&skeleton.maps.events)?,
             batches: handle(&skeleton.maps.bss_batches)?,
             second_batches: handle(&skeleton.maps.second_batches)?,
             devices: handle(&skeleton.maps.devices)?,
             brake: handle(&skeleton.maps.bss_brake)?,
             flush: skeleton.progs.flush.as_fd().try_clone_to_owned().context(refusal::NO_DESCRIPTOR)?,
-            cpus,
+            sizes,
             listed: BTreeSet::new(),
         })
     }
@@ -86,7 +97,12 @@ impl Maps {
 
     /// CPUs that there may be.
     pub fn cpus(&self) -> u32 {
-        self.cpus
+        self.sizes.cpus
+    }
+
+    /// How large the maps are of the objects that share these.
+    pub(super) fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// Begins a new second, as far as the rate goes.
@@ -122,22 +138,56 @@ impl Maps {
         open.maps.bss_batches.reuse_fd(self.batches.as_fd())?;
         open.maps.second_batches.reuse_fd(self.second_batches.as_fd())?;
         open.maps.devices.reuse_fd(self.devices.as_fd())?;
+        open.maps.key_sets.reuse_fd(self.key_sets.as_fd())?;
+        open.maps.failures.reuse_fd(self.failures.as_fd())?;
+        open.maps.forwards.reuse_fd(self.forwards.as_fd())?;
         open.maps.bss_brake.reuse_fd(self.brake.as_fd())
     }
 }
 
-/// Has the object's maps be large enough for so many CPUs.
-pub(super) fn size(open: &mut OpenXdptraceSkel<'_>, cpus: u32) -> Result<()> {
-    // They move when they grow.
-    open.maps.bss_states_data = None;
-    open.maps.bss_batches_data = None;
-    let size_all = |open: &mut OpenXdptraceSkel<'_>| {
-        open.maps.events.set_max_entries(cpus)?;
-        open.maps.second_batches.set_max_entries(cpus)?;
-        open.maps.bss_batches.set_value_size(states(cpus) * batch_size(cpus))?;
-        open.maps.bss_states.set_value_size(states(cpus) * size_of::<State>() as u32)
-    };
-    size_all(open).context("failed to size the BPF maps")
+/// How large the maps are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// CPUs that there may be.
+    cpus: u32,
+    /// Cells that a target has for each; none where nothing is counted.
+    cells: u32,
+    /// Places for keys that each has.
+    key_sets: u32,
+    /// Nobody outside knows which keys have the same place.
+    key_seed: u64,
+}
+
+impl Sizes {
+    /// Those that it takes.
+    ///
+    /// # Errors
+    /// The kernel doesn't tell how many CPUs there are.
+    pub(super) fn of(counting: Option<&Counting>) -> Result<Self> {
+        let cpus = possible_cpus()?;
+        let cells = counting.map_or(0, |_| cells(cpus));
+        let is_keyed = counting.is_some_and(|counting| counting.by.is_some());
+        let key_sets = if is_keyed { key_sets(cpus) } else { 1 };
+        Ok(Self { cpus, cells, key_sets, key_seed: RandomState::new().build_hasher().finish() })
+    }
+
+    /// Has the object's maps be as large.
+    pub(super) fn set(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
+        // They move when they grow.
+        open.maps.bss_states_data = None;
+        open.maps.bss_batches_data = None;
+        open.maps.bss_cells_data = None;
+        let cpus = self.cpus;
+        let size_all = |open: &mut OpenXdptraceSkel<'_>| {
+            open.maps.events.set_max_entries(cpus)?;
+            open.maps.second_batches.set_max_entries(cpus)?;
+            open.maps.key_sets.set_max_entries(if self.key_sets == 1 { 1 } else { states(cpus) * self.key_sets })?;
+            open.maps.bss_batches.set_value_size(states(cpus) * batch_size(cpus))?;
+            open.maps.bss_cells.set_value_size((states(cpus) * self.cells).max(1) * size_of::<Cell>() as u32)?;
+            open.maps.bss_states.set_value_size(states(cpus) * size_of::<State>() as u32)
+        };
+        size_all(open).context("failed to size the BPF maps")
+    }
 }
 
 /// The states that a target has for so many CPUs: the BPF side finds a CPU's by a mask.
@@ -145,14 +195,37 @@ pub(super) fn states(cpus: u32) -> u32 {
     cpus.next_power_of_two()
 }
 
-/// The settings that depend on nothing but how many CPUs there may be.
-pub(super) fn settings_for(cpus: u32) -> Settings {
+/// The settings that depend on nothing but how large the maps are.
+pub(super) fn settings_for(sizes: &Sizes) -> Settings {
+    let cpus = sizes.cpus;
     let mut settings = Settings::default();
     settings.set(Value::VALUE_CPU_MASK, u64::from(states(cpus)) - 1);
     settings.set(Value::VALUE_BATCH_SIZE, batch_size(cpus).into());
     let fill = batch_size(cpus) - size_of::<Batch>() as u32 - bpf::RECORD_ROOM;
     settings.set(Value::VALUE_BATCH_FILL, fill.into());
+    settings.set(Value::VALUE_CELLS_SIZE, u64::from(sizes.cells) * size_of::<Cell>() as u64);
+    settings.set(Value::VALUE_CELL_MASK, u64::from(sizes.cells.saturating_sub(1)));
+    settings.set(Value::VALUE_KEY_SETS, sizes.key_sets.into());
+    settings.set(Value::VALUE_KEY_MASK, u64::from(sizes.key_sets - 1));
+    settings.set(Value::VALUE_KEY_SEED, sizes.key_seed);
     settings
+}
+
+/// Cells that a target has for each of so many CPUs: one for each device and queue whose packets it sees.
+fn cells(cpus: u32) -> u32 {
+    /// All of them are the value of one array: see [`batch_size`].
+    const MOST: u32 = 2 << 20;
+    let cells = MOST / states(cpus) / size_of::<Cell>() as u32;
+    (1 << cells.max(1).ilog2()).clamp(2, 64)
+}
+
+/// Places for keys that each of so many CPUs has, and with each of them [`WAYS`] keys.
+fn key_sets(cpus: u32) -> u32 {
+    /// Of memory, in all.
+    const MOST: u32 = 128 << 20;
+    const WAYS: u32 = 4;
+    let sets = MOST / states(cpus) / size_of::<KeySet>() as u32;
+    (1 << sets.max(1).ilog2()).min(By::KEYS / WAYS)
 }
 
 /// A CPU's batch, in bytes.

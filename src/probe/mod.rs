@@ -6,6 +6,7 @@ mod aim;
 mod maps;
 mod settings;
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -20,7 +21,9 @@ use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sy
 pub use aim::{Aim, Filter, Wanted, layout};
 pub use maps::{Maps, batch_size};
 
-use crate::bpf::{self, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
+use maps::Sizes;
+
+use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
 use crate::layout;
 use crate::passthrough;
@@ -33,8 +36,11 @@ use crate::target::{self, Function, Place};
 pub struct Loaded {
     fentry: Option<OwnedFd>,
     fexit: Option<OwnedFd>,
+    /// Tracepoints of the kernel's, and the programs for them.
+    tracepoints: Vec<(&'static CStr, OwnedFd)>,
     switch: MapHandle,
     states: MapHandle,
+    cells: MapHandle,
     shown: String,
 }
 
@@ -45,8 +51,10 @@ pub struct Probe {
     links: Vec<OwnedFd>,
     programs: Vec<OwnedFd>,
     ids: Vec<u32>,
+    untold: Vec<&'static CStr>,
     switch: MapHandle,
     states: MapHandle,
+    cells: MapHandle,
 }
 
 impl Loaded {
@@ -65,12 +73,20 @@ impl Loaded {
         };
         let fentry = (aim.probes != Probes::Exit).then(|| keep(fentry.as_fd()));
         let fexit = (aim.probes != Probes::Entry).then(|| keep(fexit.as_fd()));
+        let outcomes = [
+            (aim::EXCEPTION, progs.on_exception.as_fd()),
+            (aim::REDIRECT_ERR, progs.on_redirect_err.as_fd()),
+            (aim::REDIRECT, progs.on_redirect.as_fd()),
+        ];
+        let outcomes = outcomes.into_iter().filter(|(name, _)| aim.tracepoints().any(|asked| asked == *name));
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         Ok(Self {
             fentry: fentry.transpose()?,
             fexit: fexit.transpose()?,
+            tracepoints: outcomes.map(|(name, program)| Ok((name, keep(program)?))).collect::<Result<_>>()?,
             switch: handle(&skeleton.maps.bss_switch)?,
             states: number(handle(&skeleton.maps.bss_states)?)?,
+            cells: handle(&skeleton.maps.bss_cells)?,
             shown: aim.shown.clone(),
         })
     }
@@ -88,7 +104,15 @@ impl Loaded {
             links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
             programs.push(program);
         }
-        Ok(Probe { links, programs, ids, switch: self.switch, states: self.states })
+        let mut untold = Vec::new();
+        // Taken off last, for they tell of a run behind its end.
+        for (name, program) in self.tracepoints {
+            match attach_to(name, &program) {
+                Ok(link) => links.push(link),
+                Err(_) => untold.push(name),
+            }
+        }
+        Ok(Probe { links, programs, ids, untold, switch: self.switch, states: self.states, cells: self.cells })
     }
 }
 
@@ -105,6 +129,20 @@ impl Probe {
     pub fn states(&self) -> Result<Vec<State>> {
         let value = self.states.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
         Ok(bpf::read_states(&value.unwrap_or_default()))
+    }
+
+    /// What each CPU has counted, by device and queue; all that there is room for, also where nothing was counted yet.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn cells(&self) -> Result<Vec<Cell>> {
+        let value = self.cells.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
+        Ok(bpf::read_cells(&value.unwrap_or_default()))
+    }
+
+    /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
+    pub fn untold(&self) -> &[&'static CStr] {
+        &self.untold
     }
 
     /// How often the kernel left the probes out because one was at work on that CPU; None: it doesn't tell.
@@ -170,6 +208,8 @@ fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Re
         probes: Probes::Both,
         devices: Wanted::All,
         selection: &Selection::default(),
+        counting: None,
+        root: Some(0),
         filter: None,
         can_read: can_read(),
         shown,
@@ -200,11 +240,12 @@ fn load<'object>(
     maps: Option<&Maps>,
 ) -> Result<XdptraceSkel<'object>> {
     let mut open = open(storage)?;
-    maps::size(&mut open, maps::possible_cpus()?)?;
+    let sizes = maps.map_or_else(|| Sizes::of(None), |maps| Ok(*maps.sizes()))?;
+    sizes.set(&mut open)?;
     maps.map_or(Ok(()), |maps| maps.share(&mut open)).context("failed to share the BPF maps")?;
     refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
     refusal::try_to(|| prepare(&mut open), "prepare fentry and fexit for", &aim.shown)?;
-    aim.configure(&mut open, maps.is_some_and(Maps::nests))?;
+    aim.configure(&mut open, &sizes, maps.is_some_and(Maps::nests))?;
     refusal::try_to(|| open.load(), "load fentry and fexit for", &aim.shown)
 }
 
@@ -236,13 +277,21 @@ fn take_aim(open: &mut OpenXdptraceSkel<'_>, aim: &Aim<'_>, program: BorrowedFd<
     aim.chosen(open).try_for_each(|probe| {
         probe.set_autoload(true);
         probe.set_attach_target(program.as_raw_fd(), Some(aim.function.name.clone()))
-    })
+    })?;
+    aim.outcomes(open).for_each(|(_, program)| program.set_autoload(true));
+    Ok(())
 }
 
 /// By BPF_RAW_TRACEPOINT_OPEN, as libbpf attaches fentry and fexit: it is what 5.10 knows.
 fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: the call takes no name for these programs, and a descriptor that is open here.
     target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
+}
+
+/// Attaches to a tracepoint of the kernel's.
+fn attach_to(tracepoint: &CStr, program: &OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: the name ends in 0 and outlives the call, and the descriptor is open here.
+    target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(tracepoint.as_ptr(), program.as_raw_fd()) })
 }
 
 /// Waits until no run is under way that had begun before: a run on another CPU goes on, whatever is switched or closed

@@ -40,7 +40,7 @@ const MOVE_WIDE: u8 = 0x18;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
     flags: u64,
-    values: [u64; 16],
+    values: [u64; 32],
 }
 
 impl Settings {

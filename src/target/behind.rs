@@ -2,6 +2,7 @@
 
 use super::maps::Way;
 use super::obstacle::Obstacle;
+use super::place;
 use super::tree::{Node, Role, Tree};
 use crate::numbers::Behind;
 
@@ -12,7 +13,7 @@ pub fn behind(tree: &Tree, node: &Node, is_entry: bool) -> Option<Behind> {
         return Some(Behind { program_id: node.program.id, role: "function".into() });
     }
     let role = role(&node.role)?;
-    let other = tree.nodes().find(|other| other.children.iter().any(|child| std::ptr::eq(child, node)))?;
+    let [.., other, _] = place::way_to(tree, node)[..] else { return None };
     let is_held = matches!(other.obstacle, Some(Obstacle::Held { by, .. }) if by == node.program.id);
     (!is_held).then(|| Behind { program_id: other.program.id, role })
 }

@@ -25,6 +25,7 @@ mod links;
 mod maps;
 mod object;
 mod obstacle;
+mod place;
 mod program;
 mod select;
 mod tree;
@@ -42,8 +43,9 @@ pub use links::Mode;
 pub use maps::Way;
 pub use object::{own, program_id, recursion_misses};
 pub use obstacle::Obstacle;
+pub use place::Place;
 pub use program::Program;
-pub use select::{Guards, Place, Refused, Target, function_obstacle, kernel_obstacle};
+pub use select::{Guards, Refused, Target, function_obstacle, kernel_obstacle};
 pub use tree::{Depth, Known, Node, Role, Survey, Tree};
 pub use watch::{Names, View, Watch};
 

@@ -10,9 +10,9 @@ use anyhow::Result;
 use super::behind::behind;
 use super::function::Function;
 use super::hazard::{Fixed, Hazard};
-use super::maps::Way;
 use super::object;
 use super::obstacle::Obstacle;
+use super::place::{self, Place};
 use super::program::Program;
 use super::tree::{Node, Role, Tree};
 use crate::event::Subject;
@@ -20,18 +20,6 @@ use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::numbers::Behind;
 use crate::plan::{self, Narrowing, Probes, Selector};
-
-/// Where the kernel runs a program, which decides what is known of its packets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// Where packets arrive, as far as is known.
-    #[default]
-    Device,
-    /// Where they were redirected to a device, which is the one that they leave by.
-    Devmap,
-    /// Where they were redirected to another CPU.
-    Cpumap,
-}
 
 /// A function of a program, to be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +40,9 @@ pub struct Target {
     pub behind: Option<Behind>,
     /// When the program was loaded: nanoseconds of CLOCK_BOOTTIME.
     pub loaded_ns: u64,
+    /// Id of the program that the kernel runs: this one, or the one that it is a part of. None: the function is not its program's
+    /// entry, so that what it returns is no packet's verdict.
+    pub root: Option<u32>,
     /// It is the device's own program, of which a change is noticed sooner than of others.
     pub is_devices_own: bool,
 }
@@ -227,8 +218,9 @@ impl Selection {
                 function,
                 devices: tree.device.iter().map(|device| device.name.clone()).collect(),
                 probes,
-                place: place(tree, node),
+                place: Place::of(tree, node),
                 behind: behind(tree, node, is_entry),
+                root: is_entry.then(|| place::root(tree, node)),
                 loaded_ns: node.program.loaded_ns,
                 is_devices_own: matches!(node.role, Role::Device(_)),
             }),
@@ -258,24 +250,6 @@ impl Selection {
             self.refused.push(refused);
         }
     }
-}
-
-/// Where the kernel runs the program at `node` of `tree`, also as what such a program calls.
-fn place(tree: &Tree, node: &Node) -> Place {
-    fn search(nodes: &[Node], wanted: &Node, place: Place) -> Option<Place> {
-        nodes.iter().find_map(|node| {
-            let place = match &node.role {
-                Role::Map(entry) => match entry.way {
-                    Way::Devmap => Place::Devmap,
-                    Way::Cpumap => Place::Cpumap,
-                    Way::TailCall => place,
-                },
-                _ => place,
-            };
-            if std::ptr::eq(node, wanted) { Some(place) } else { search(&node.children, wanted, place) }
-        })
-    }
-    search(&tree.programs, node, Place::Device).unwrap_or_default()
 }
 
 /// The function to trace of the program at `node`: its entry function unless another one is named.
