@@ -234,6 +234,23 @@ fn a_program_without_its_dispatcher_leaves_the_device_unknown() {
 }
 
 #[test]
+fn a_program_that_replaces_another_counts_from_nothing() {
+    let numbers = |second, is_old_traced, new: &[(Returned, u64)]| {
+        let mut old = program(12, "xdp_lb", "eth0", &[(PASS, 1_000_000)]);
+        old.is_traced = is_old_traced;
+        let new = program(13, "xdp_lb", "eth0", new);
+        let programs = if is_old_traced { vec![old] } else { vec![old, new] };
+        Numbers { time_ns: START + second * SECOND, programs, ..Numbers::default() }
+    };
+    let mut model = Model::new(PLAIN, Vec::new());
+    model.read(&numbers(0, true, &[]));
+    model.read(&numbers(1, false, &[(DROP, 10)]));
+    show("replaced", &model, 80, 6);
+    model.read(&numbers(2, false, &[(DROP, 30)]));
+    show("replaced-later", &model, 80, 6);
+}
+
+#[test]
 fn the_detail_pane_shows_all_of_a_row() {
     let mut model = model(PLAIN);
     drop_packets(&mut model, 20);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words;
-use crate::event::Verdict;
+use crate::event::{Subject, Verdict};
 use crate::numbers::{Latency, Numbers, Program, Returned, Tally};
 
 /// A device, or one of the programs on its path.
@@ -162,11 +162,22 @@ impl Branch {
         Self { id, role: String::new(), name: name.into(), totals, live: None, below }
     }
 
-    /// Compares with what was at another time: that many seconds ago.
-    fn compare(&mut self, earlier: &BTreeMap<&RowId, &Totals>, seconds: f64) {
-        let totals = self.totals.as_ref().zip(earlier.get(&self.id));
-        self.live = totals.map(|(now, then)| Live { seconds, came: now.since(then) });
-        self.below.iter_mut().for_each(|branch| branch.compare(earlier, seconds));
+    /// Compares with what was so many seconds ago. Of a program that wasn't there, all has come since; a device's row is what
+    /// its own programs' are, whichever those are meanwhile.
+    fn compare(&mut self, before: &dyn Fn(&RowId) -> Totals, seconds: f64) {
+        self.below.iter_mut().for_each(|branch| branch.compare(before, seconds));
+        let came = match self.id.program {
+            Some(_) => self.totals.as_ref().map(|now| now.since(&before(&self.id))),
+            None => self.totals.as_ref().map(|_| self.came_below()),
+        };
+        self.live = came.map(|came| Live { seconds, came });
+    }
+
+    fn came_below(&self) -> Totals {
+        let mut sum = Totals::default();
+        let own = self.below.iter().filter(|branch| branch.role.is_empty());
+        own.filter_map(|branch| branch.live.as_ref()).for_each(|live| sum.add(&live.came));
+        sum
     }
 }
 
@@ -227,10 +238,13 @@ pub fn grow(now: &Numbers, before: Option<&Numbers>) -> Vec<Branch> {
         return branches;
     };
     let seconds = (now.time_ns - before.time_ns) as f64 / 1e9;
-    let earlier = grown(before);
-    let mut rows = Vec::new();
-    earlier.iter().for_each(|branch| branch.rows(0, &mut rows));
-    let totals = rows.iter().filter_map(|(_, row)| Some((&row.id, row.totals.as_ref()?))).collect();
+    let totals = |id: &RowId| {
+        let is_meant = |program: &&Program| {
+            let Subject { program_id, function, .. } = &program.subject;
+            id.program.as_ref().is_some_and(|(id, name)| id == program_id && name == function)
+        };
+        before.programs.iter().find(is_meant).map_or_else(Totals::default, |program| Totals::of(program, &id.device))
+    };
     branches.iter_mut().for_each(|branch| branch.compare(&totals, seconds));
     branches
 }
