@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,6 +10,7 @@ use anyhow::Result;
 use crate::bpf::Told;
 use crate::event::{Delivered, Event, Origin, Verdict};
 use crate::follow::Traced;
+use crate::numbers::Numbers;
 use crate::outlet::{Ended, Outlet};
 use crate::reader;
 use crate::sink::{self, Notice, Sink};
@@ -142,6 +144,21 @@ impl<'run> Delivery<'run> {
     /// Lets the sink see to what is due.
     pub fn tick(&mut self) {
         self.attempt(|sink| sink.tick());
+    }
+
+    /// Hands on numbers.
+    pub fn numbers(&mut self, numbers: &Numbers) {
+        self.attempt(|sink| sink.numbers(numbers));
+    }
+
+    /// What the sink waits for, besides.
+    pub fn input(&self) -> Option<BorrowedFd<'_>> {
+        self.sink.input()
+    }
+
+    /// Something has come from there.
+    pub fn read_input(&mut self) {
+        self.attempt(|sink| sink.read_input());
     }
 
     /// Has the sink open its file anew.

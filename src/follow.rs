@@ -52,6 +52,7 @@ pub struct Traced {
     pub missed_since: Option<Instant>,
     /// Since when it is traced.
     pub traced_since: Instant,
+    counts: bool,
     devices: Wanted,
     probe: Probe,
 }
@@ -65,8 +66,8 @@ pub struct Released {
     pub number: u32,
     /// What each CPU had counted at the end.
     pub states: Vec<State>,
-    /// … by device and queue.
-    pub cells: Vec<Cell>,
+    /// … by device and queue; None where nothing is counted instead of being told.
+    pub cells: Option<Vec<Cell>>,
     /// Runs that the kernel left out; None: it doesn't tell.
     pub recursion_misses: Option<u64>,
 }
@@ -230,8 +231,8 @@ impl<'plan> Follow<'plan> {
         probe.begin()?;
         self.failed.remove(&key(target));
         let missed_since = self.untraced.remove(&key(target)).into_iter().chain(self.vanished.take()).min();
-        let traced_since = Instant::now();
-        Ok(Some(Traced { target: target.clone(), number, missed_since, traced_since, devices, probe }))
+        let (traced_since, counts) = (Instant::now(), self.plan.counting.is_some());
+        Ok(Some(Traced { target: target.clone(), number, missed_since, traced_since, counts, devices, probe }))
     }
 
     fn release(&mut self, is_over: impl Fn(&Traced) -> bool) -> Result<Vec<Released>> {
@@ -287,12 +288,12 @@ impl Traced {
         self.probe.states()
     }
 
-    /// What each CPU has counted so far, by device and queue.
+    /// … by device and queue; None where nothing is counted instead of being told.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub fn cells(&self) -> Result<Vec<Cell>> {
-        self.probe.cells()
+    pub fn cells(&self) -> Result<Option<Vec<Cell>>> {
+        self.counts.then(|| self.probe.cells()).transpose()
     }
 
     /// Runs that the kernel has left out so far; None: it doesn't tell.
@@ -302,9 +303,9 @@ impl Traced {
 
     /// Closes the probes, once no run is under way.
     fn released(self) -> Result<Released> {
+        let cells = self.cells()?;
         let Self { target, number, probe, .. } = self;
-        let (states, cells) = (probe.states()?, probe.cells()?);
-        Ok(Released { target, number, states, cells, recursion_misses: probe.recursion_misses() })
+        Ok(Released { target, number, states: probe.states()?, cells, recursion_misses: probe.recursion_misses() })
     }
 
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {

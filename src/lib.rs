@@ -21,6 +21,7 @@
 //!            batches      … where each CPU gathers its records: flushed when they have waited long enough
 //!            reader       perf event array → records
 //!            event        record → Event
+//!            numbers      … or, where runs are counted instead: the kernel side's counters → Numbers
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers, tcpdump's words, what the program changed
 //!            sink         Event → line, or block of a file

@@ -1,7 +1,15 @@
 //! Numbers without events: what the BPF side has counted of the packets of traced programs, up to one moment.
 
+mod book;
+mod cells;
+mod keys;
+mod outcomes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use book::{Book, Reading, Shared};
+pub use cells::tallied;
 
 use crate::event::{Counts, Subject, Verdict};
 
@@ -10,7 +18,11 @@ use crate::event::{Counts, Subject, Verdict};
 pub struct Numbers {
     /// When it was read: nanoseconds since the Unix epoch.
     pub time_ns: u64,
-    /// Of each traced function, in the order in which they were attached to.
+    /// How long after the reading before, or, of the first one, after the start.
+    pub took: Duration,
+    /// Nothing is traced any more: the last reading.
+    pub is_final: bool,
+    /// Of each traced function, in the order in which they were attached to; each function of a program stands there once.
     pub programs: Vec<Program>,
     /// What the kernel tells of packets many at a time, which names no program: only where it was asked for.
     pub forwards: Vec<Forward>,

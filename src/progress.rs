@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::bpf::Cell;
 use crate::delivery::Delivery;
-use crate::event::{Counts, Losses, Summary};
+use crate::event::{Counts, Delivered, Losses, Summary};
 use crate::follow::{Released, Traced};
+use crate::numbers;
 use crate::outlet::Outlet;
 use crate::sink::Notice;
 
@@ -100,22 +102,27 @@ impl Progress {
         let total = self.counts(now, delivery)?;
         let (verdicts, late) = (delivery.verdicts(), delivery.late());
         // Which of them has lost how much on its way isn't known before its end.
-        Ok(Summary { programs: Vec::new(), total, verdicts, losses: now.losses, late })
+        Ok(Summary { programs: Vec::new(), total, verdicts, others: 0, losses: now.losses, late })
     }
 
     fn counts(&self, now: &Now<'_>, delivery: &Delivery<'_>) -> Result<Counts> {
         let mut total = self.past.clone();
         for released in now.released {
-            let delivered = delivery.delivered(released.number);
+            let delivered = delivered(released.cells.as_deref(), delivery.delivered(released.number));
             total.add(&Counts::so_far(&released.states, delivered, released.recursion_misses));
         }
         for traced in now.traced {
-            let delivered = delivery.delivered(traced.number);
+            let delivered = delivered(traced.cells()?.as_deref(), delivery.delivered(traced.number));
             total.add(&Counts::so_far(&traced.states()?, delivered, traced.recursion_misses()));
         }
         total.lose(now.losses.sum().saturating_sub(self.past_losses));
         Ok(total)
     }
+}
+
+/// What came of a target's runs: what stands in its cells, where runs are counted, else what was handed on of them.
+pub fn delivered(cells: Option<&[Cell]>, handed_on: Delivered) -> Delivered {
+    cells.map_or(handed_on, |cells| Delivered { traced: numbers::tallied(cells), cut: 0 })
 }
 
 /// What there is of a run at the moment.

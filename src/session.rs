@@ -1,5 +1,6 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
+mod counting;
 mod targets;
 
 use std::cell::RefCell;
@@ -13,6 +14,7 @@ use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use self::counting::Counting;
 use crate::batches::Batches;
 use crate::delivery::Delivery;
 use crate::event::{Account, Counts, Losses, Summary};
@@ -24,7 +26,7 @@ use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Tracing};
 use crate::privileges;
 use crate::probe::{self, Filter, Maps};
-use crate::progress::{Now, Progress};
+use crate::progress::{self, Now, Progress};
 use crate::promiscuous::Promiscuous;
 use crate::reader::{self, Reader};
 use crate::refusal;
@@ -147,6 +149,8 @@ struct Run<'plan> {
     /// Let go of, while their records may still be in the rings.
     released: Vec<Released>,
     progress: Progress,
+    /// Numbers instead of events, from when everything is attached.
+    counting: Option<Counting<'plan>>,
 }
 
 impl<'plan> Run<'plan> {
@@ -177,6 +181,7 @@ impl<'plan> Run<'plan> {
             second: Instant::now(),
             released: Vec::new(),
             progress: Progress::new(outputs),
+            counting: None,
         })
     }
 
@@ -185,6 +190,7 @@ impl<'plan> Run<'plan> {
         let delivery = RefCell::new(Delivery::new(sink, self.outputs, self.plan.count)?);
         let reader = self.open_rings(&delivery)?;
         self.start(&delivery)?;
+        self.counting = self.plan.counting.as_ref().map(Counting::new);
         let ends = self.plan.duration.and_then(|duration| Instant::now().checked_add(duration));
         let is_over = |delivery: &Delivery<'_>| {
             self.signals.stop()
@@ -193,23 +199,26 @@ impl<'plan> Run<'plan> {
                 || ends.is_some_and(|ends| Instant::now() >= ends)
         };
         let mut ended = Ok(());
-        while ended.is_ok() && !is_over(&delivery.borrow()) {
-            if !self.wait(&reader)? {
+        while ended.is_ok() && !is_over(&delivery.borrow()) && !self.has_counted_enough() {
+            if !self.wait(&reader, &delivery)? {
                 break;
             }
             // First, so that what it flushes is read now: too little to wake anybody, it would wait for the next time.
             self.tick()?;
             self.drain(&reader, &delivery)?;
             self.heed_signals(&reader, &delivery)?;
+            self.count(&mut delivery.borrow_mut())?;
             if self.progress.is_due() {
-                self.progress.tell(&now(&self.follow, &self.released, &self.batches), &mut delivery.borrow_mut())?;
+                let losses = self.losses();
+                self.progress.tell(&now(&self.follow, &self.released, losses), &mut delivery.borrow_mut())?;
             }
             ended = self.keep_up(&reader, &delivery)?;
         }
         let programs = self.follow.end()?;
+        self.close(&programs);
         self.drain_all(&reader, &delivery)?;
         let mut patience = Patience::new(self.outputs);
-        while self.more && !self.signals.stop() && patience.lasts() && self.wait(&reader)? {
+        while self.more && !self.signals.stop() && patience.lasts() && self.wait(&reader, &delivery)? {
             self.drain_all(&reader, &delivery)?;
         }
         // Whoever doesn't read the lines beside a file is not to cost it what the rings hold.
@@ -221,8 +230,9 @@ impl<'plan> Run<'plan> {
         }
         drop(reader);
         let mut delivery = delivery.into_inner();
+        self.count_last(&mut delivery)?;
         let written = delivery.end().map_err(Error::new);
-        let summary = self.summary(programs, &mut delivery);
+        let summary = self.summary(programs, &mut delivery)?;
         self.progress.tell_losses(summary.losses, &mut delivery);
         Ok((summary, ended.and(written)))
     }
@@ -231,9 +241,10 @@ impl<'plan> Run<'plan> {
     fn heed_signals(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         if self.signals.take_summary() {
             self.drain_for_a_while(reader, delivery)?;
-            let now = now(&self.follow, &self.released, &self.batches);
-            let summary = self.progress.so_far(&now, &delivery.borrow())?;
-            delivery.borrow_mut().notice(&Notice::SoFar(summary));
+            let now = now(&self.follow, &self.released, self.losses());
+            let so_far = self.progress.so_far(&now, &delivery.borrow())?;
+            let (verdicts, others) = self.verdicts(&delivery.borrow())?;
+            delivery.borrow_mut().notice(&Notice::SoFar(Summary { verdicts, others, ..so_far }));
         }
         let mut delivery = delivery.borrow_mut();
         delivery.tick();
@@ -262,7 +273,7 @@ impl<'plan> Run<'plan> {
     }
 
     /// What came of all runs, and of those of `programs`, which were traced to the end.
-    fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Summary {
+    fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Result<Summary> {
         let mut let_go = |released: &Released| {
             let account = account(released, delivery);
             self.progress.let_go(released, &account.counts);
@@ -270,11 +281,17 @@ impl<'plan> Run<'plan> {
         };
         self.released.drain(..).for_each(|released| drop(let_go(&released)));
         let programs: Vec<Account> = programs.iter().map(let_go).collect();
-        let losses = self.batches.losses();
+        let losses = self.losses();
         // What the rings were given and the output hasn't got; the reasons add up to what is lost.
         let unwritten = self.progress.past_losses().saturating_sub(losses.sum());
         let (total, losses) = (self.progress.past().clone(), Losses { unwritten, ..losses });
-        Summary { programs, total, verdicts: delivery.verdicts(), losses, late: delivery.late() }
+        let (verdicts, others) = self.verdicts(delivery)?;
+        Ok(Summary { programs, total, verdicts, others, losses, late: delivery.late() })
+    }
+
+    /// What was lost of what is to be accounted for. Where runs are counted, records only tell of some of them besides.
+    fn losses(&self) -> Losses {
+        if self.counting.is_some() { Losses::default() } else { self.batches.losses() }
     }
 
     fn is_blocked(&self) -> bool {
@@ -346,9 +363,10 @@ impl<'plan> Run<'plan> {
 
     /// Sleeps until there are records, word of a change, or it is time to look around; while the output is blocked, until
     /// it no longer is. False once the output is a pipe or socket that nobody reads any more.
-    fn wait(&self, reader: &Reader<'_>) -> Result<bool> {
+    fn wait(&self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<bool> {
         let is_hurried = self.unfinished.is_some() || (self.more && !self.is_blocked());
-        let timeout_ms = if is_hurried { 0 } else { TICK.as_millis() as u16 };
+        let tick = self.counting.as_ref().map_or(TICK, |counting| counting.due_in().min(TICK));
+        let timeout_ms = if is_hurried { 0 } else { tick.as_micros().div_ceil(1000) as u16 };
         let (records, output) = match self.is_blocked() {
             true => (PollFlags::empty(), PollFlags::POLLOUT),
             false => (PollFlags::POLLIN, PollFlags::empty()),
@@ -356,25 +374,38 @@ impl<'plan> Run<'plan> {
         let mut fds = vec![PollFd::new(self.watch.as_fd(), PollFlags::POLLIN), PollFd::new(reader.as_fd(), records)];
         let files: Vec<Rc<File>> = self.outputs.iter().filter_map(|output| output.file()).collect();
         fds.extend(files.iter().map(|file| PollFd::new(file.as_fd(), output)));
+        let listener = delivery.borrow();
+        fds.extend(listener.input().map(|input| PollFd::new(input, PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::from(timeout_ms)) {
             // A signal: whoever set the handler looks at its flag.
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error).context("failed to wait for events"),
         }
-        let mut closed = fds.iter().skip(2).filter_map(PollFd::revents);
-        Ok(!closed.any(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)))
+        let came = |fd: &PollFd<'_>| fd.any() == Some(true);
+        let has_input = fds.iter().skip(2 + files.len()).any(came);
+        let mut closed = fds.iter().skip(2).take(files.len()).filter_map(PollFd::revents);
+        let is_closed = closed.any(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
+        drop(fds);
+        drop(listener);
+        if has_input {
+            delivery.borrow_mut().read_input();
+        }
+        Ok(!is_closed)
     }
 }
 
-fn now<'run>(follow: &'run Follow<'_>, released: &'run [Released], batches: &Batches) -> Now<'run> {
-    Now { traced: follow.traced(), released, losses: batches.losses() }
+fn now<'run>(follow: &'run Follow<'_>, released: &'run [Released], losses: Losses) -> Now<'run> {
+    Now { traced: follow.traced(), released, losses }
 }
 
 fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {
-    let counts = Counts::new(&released.states, delivery.let_go(released.number), released.recursion_misses);
+    let delivered = progress::delivered(released.cells.as_deref(), delivery.let_go(released.number));
+    let counts = Counts::new(&released.states, delivered, released.recursion_misses);
     Account { subject: released.target.subject(), counts }
 }
 
 fn ring_bytes(plan: &Tracing) -> Result<usize> {
-    reader::ring_bytes(plan.ring_kib, plan.force, kernel::available_kib(), kernel::online_cpus())
+    // Of packets that are counted, few are told of besides.
+    let asked = if plan.counting.is_some() { Some(0) } else { plan.ring_kib };
+    reader::ring_bytes(asked, plan.force, kernel::available_kib(), kernel::online_cpus())
 }

@@ -168,6 +168,8 @@ pub struct Summary {
     pub total: Counts,
     /// How many of the traced had which verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
+    /// … and how many another one, where those aren't told apart.
+    pub others: u64,
     /// Why records were lost on the way to the output.
     pub losses: Losses,
     /// Packets that stand in a file behind later ones.
@@ -186,11 +188,12 @@ impl Display for Summary {
         if self.late > 0 {
             write!(f, "; {} late in the file", self.late)?;
         }
-        let all: u64 = self.verdicts.values().sum();
+        let all = self.verdicts.values().sum::<u64>() + self.others;
+        let percent = |count: u64| count as f64 * 100.0 / all as f64;
         for (verdict, count) in &self.verdicts {
-            write!(f, "; {verdict} {:.1} %", *count as f64 * 100.0 / all as f64)?;
+            write!(f, "; {verdict} {:.1} %", percent(*count))?;
         }
-        Ok(())
+        if self.others > 0 { write!(f, "; other {:.1} %", percent(self.others)) } else { Ok(()) }
     }
 }
 

@@ -87,8 +87,14 @@ fn the_last_words_tell_what_is_late_and_what_could_not_be_written() {
     let account = Account { subject, counts: counts.clone() };
     assert!(account.to_string().starts_with("xdp_lb#12 on eth0, eth1: 9 seen = "), "{account}");
     let losses = Losses { unwritten: 2, ..Losses::default() };
-    let summary =
-        Summary { programs: vec![account], total: counts, verdicts: [(Verdict(1), 7)].into(), losses, late: 3 };
+    let summary = Summary {
+        programs: vec![account],
+        total: counts,
+        verdicts: [(Verdict(1), 7)].into(),
+        others: 0,
+        losses,
+        late: 3,
+    };
     assert_eq!(
         summary.to_string(),
         "9 seen = 0 filtered + 0 skipped + 7 traced + 2 lost; 2 lost because they could not be written; 3 late in the \

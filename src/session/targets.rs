@@ -119,6 +119,7 @@ impl Run<'_> {
         // The last records of what was let go of, and perhaps the first ones of what has come.
         delivery.borrow_mut().take_in(self.follow.traced());
         self.tell(&step, delivery);
+        self.close(&step.detached);
         self.released.extend(step.detached);
         self.settle(reader, delivery)?;
         self.unfinished = step.more.then_some(view);

@@ -98,7 +98,7 @@ fn event(number: u64) -> Event<'static> {
 
 fn ended() -> Notice {
     let (programs, total, verdicts, losses, late) = Default::default();
-    Notice::Ended(Summary { programs, total, verdicts, losses, late })
+    Notice::Ended(Summary { programs, total, verdicts, others: 0, losses, late })
 }
 
 /// The kinds of a file's blocks.

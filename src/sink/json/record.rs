@@ -326,7 +326,9 @@ struct Verdicts<'a>(&'a event::Summary);
 
 impl Serialize for Verdicts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.verdicts.iter())
+        let verdicts = self.0.verdicts.iter().map(|(verdict, count)| (verdict.to_string(), *count));
+        let others = Some(("other".to_owned(), self.0.others)).filter(|(_, count)| *count > 0);
+        serializer.collect_map(verdicts.chain(others))
     }
 }
 

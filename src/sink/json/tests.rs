@@ -189,6 +189,7 @@ fn every_kind_of_record_is_valid() {
         programs: vec![Account { subject: subject(), counts: counts.clone() }],
         total: total.clone(),
         verdicts: verdicts.clone(),
+        others: 1,
         losses,
         late: 5,
     };
@@ -213,7 +214,7 @@ fn every_kind_of_record_is_valid() {
     assert_eq!(records[5]["under_way"], 2);
     assert_eq!((records[5]["final"].as_bool(), records[6]["final"].as_bool()), (Some(false), Some(true)));
     assert_eq!(records[5].get("recursion_misses"), None);
-    assert_eq!(records[6]["verdicts"], json!({"XDP_DROP": 2, "42": 1}));
+    assert_eq!(records[6]["verdicts"], json!({"XDP_DROP": 2, "42": 1, "other": 1}));
     let sum = |record: &Value, names: &[&str]| names.iter().filter_map(|name| record[name].as_u64()).sum::<u64>();
     for record in &records[4..] {
         assert_eq!(record["seen"], sum(record, &["filtered", "skipped", "traced", "lost", "under_way"]));

@@ -99,7 +99,7 @@ fn account(function: &str, program_id: u32, devices: &[&str], seen: u64, lost: u
 
 fn ended(programs: &[Account]) -> Notice {
     let (total, verdicts, losses, late) = Default::default();
-    Notice::Ended(Summary { programs: programs.to_vec(), total, verdicts, losses, late })
+    Notice::Ended(Summary { programs: programs.to_vec(), total, verdicts, others: 0, losses, late })
 }
 
 #[test]

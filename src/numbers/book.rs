@@ -1,0 +1,290 @@
+//! What was read of each target → Numbers, which only grow: also where a target is let go of and attached to once more, or
+//! another takes its place.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use super::cells::ByQueue;
+use super::outcomes::{Failed, forward};
+use super::{Keys, Numbers, Port, Program, Returned, Row, Tally, keys, tallied};
+use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, Key, State, Tallied};
+use crate::event::{Counts, Delivered, Subject};
+use crate::plan::By;
+
+/// What was read of one target.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// How keys and failures tell it from others.
+    pub number: u32,
+    /// Which function of which program it is.
+    pub subject: Subject,
+    /// Whether its packets' receive queue is known.
+    pub has_queue: bool,
+    /// What all CPUs have counted by device and queue.
+    pub cells: Vec<Cell>,
+    /// What each CPU is at, and has counted: read after the cells.
+    pub states: Vec<State>,
+    /// Runs that the kernel left out; None: it doesn't tell.
+    pub recursion_misses: Option<u64>,
+}
+
+/// What was read of all targets together.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    /// Packets by what was asked for, in any order, and each as often as CPUs have it: read before any cell.
+    pub keys: Vec<(Key, Tallied)>,
+    /// Verdicts that came to nothing.
+    pub failures: Vec<(FailedOutcome, u64)>,
+    /// What was sent on.
+    pub forwards: Vec<(ForwardPath, Forwarded)>,
+}
+
+/// Keeps what was counted.
+#[derive(Debug)]
+pub struct Book {
+    by: Option<By>,
+    entries: Vec<Entry>,
+    /// What devices were last called.
+    names: BTreeMap<(u32, u32), String>,
+}
+
+/// A function of a program.
+#[derive(Debug)]
+struct Entry {
+    subject: Subject,
+    /// The numbers of the targets that it was.
+    numbers: Vec<u32>,
+    is_traced: bool,
+    /// Of targets that were let go of.
+    past: Sums,
+    /// Of the one that is traced.
+    present: Sums,
+    /// Of targets whose number is forgotten.
+    past_failed: Failed,
+    /// Of all, when the table was read last.
+    failed: Failed,
+}
+
+#[derive(Debug, Clone)]
+struct Sums {
+    counts: Counts,
+    traffic: ByQueue,
+    /// Keys that had to leave the table.
+    evicted: u64,
+}
+
+/// Programs that are kept by themselves when they are traced no longer.
+const PAST: usize = 64;
+
+impl Book {
+    /// Nothing counted yet; packets are counted `by` something, or nothing.
+    pub fn new(by: Option<By>) -> Self {
+        Self { by, entries: Vec::new(), names: BTreeMap::new() }
+    }
+
+    /// What a target that is traced has counted so far.
+    pub fn note(&mut self, reading: &Reading) {
+        let delivered = Delivered { traced: tallied(&reading.cells), cut: 0 };
+        let counts = Counts::so_far(&reading.states, delivered, reading.recursion_misses);
+        let entry = self.entry(reading);
+        entry.is_traced = true;
+        entry.present = Sums::new(reading, counts);
+    }
+
+    /// All that a target has counted that was let go of.
+    pub fn close(&mut self, reading: &Reading) {
+        let delivered = Delivered { traced: tallied(&reading.cells), cut: 0 };
+        let counts = Counts::new(&reading.states, delivered, reading.recursion_misses);
+        let entry = self.entry(reading);
+        entry.is_traced = false;
+        entry.present = Sums::none();
+        entry.past.add(&Sums::new(reading, counts));
+    }
+
+    /// Where all runs went.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::none();
+        self.entries.iter().for_each(|entry| total.add(&entry.sums().counts));
+        total
+    }
+
+    /// How many of them ended with what.
+    pub fn verdicts(&self) -> BTreeMap<Returned, u64> {
+        let mut all = BTreeMap::new();
+        for sums in self.entries.iter().flat_map(|entry| [&entry.past, &entry.present]) {
+            sums.traffic.verdicts().for_each(|(returned, packets)| *all.entry(returned).or_default() += packets);
+        }
+        all
+    }
+
+    /// All numbers, with the devices' names by `name`; when it is, whoever has read them knows.
+    pub fn numbers(&mut self, shared: &Shared, name: impl Fn(u32, u32) -> Option<String>) -> Numbers {
+        self.note_failures(&shared.failures);
+        while self.entries.iter().filter(|entry| !entry.is_traced).count() > PAST && self.merge() {}
+        let mut rows = self.rows(&shared.keys);
+        let Self { by, entries, names } = self;
+        let mut named = |netns, ifindex| named(names, netns, ifindex, &name);
+        let programs = entries.iter().enumerate().map(|(place, entry)| {
+            let Sums { counts, traffic, evicted } = entry.sums();
+            let rows = by.as_ref().map(|_| rows.remove(&place).unwrap_or_default());
+            let keys = rows.map(|rows| keys_of(rows, traffic.total(), evicted));
+            let mut program = Program {
+                subject: entry.subject.clone(),
+                is_traced: entry.is_traced,
+                counts,
+                traffic: traffic.into_parts().collect(),
+                failures: entry.failed.clone().into_failures().collect(),
+                keys,
+            };
+            program.name_devices(&mut named);
+            program
+        });
+        let programs = programs.collect();
+        let forwards = shared.forwards.iter().filter_map(|(path, sums)| forward(path, *sums, &mut named)).collect();
+        Numbers { programs, forwards, ..Numbers::default() }
+    }
+
+    fn entry(&mut self, Reading { number, subject, .. }: &Reading) -> &mut Entry {
+        let is_it = |entry: &Entry| {
+            (entry.subject.program_id, &entry.subject.function) == (subject.program_id, &subject.function)
+        };
+        let place = self.entries.iter().position(is_it).unwrap_or_else(|| {
+            self.entries.push(Entry::new(subject.clone()));
+            self.entries.len() - 1
+        });
+        let entry = &mut self.entries[place];
+        entry.subject = subject.clone();
+        if !entry.numbers.contains(number) {
+            entry.numbers.push(*number);
+        }
+        entry
+    }
+
+    /// Merges the first one that is over into the next one of the same name, and forgets its number; false where there is
+    /// none.
+    fn merge(&mut self) -> bool {
+        let of_the_same_name = |first: usize| {
+            let is_one =
+                |entry: &Entry| !entry.is_traced && entry.subject.function == self.entries[first].subject.function;
+            let rest = self.entries.iter().enumerate().skip(first + 1);
+            rest.filter(|_| !self.entries[first].is_traced).find(|(_, entry)| is_one(entry)).map(|(place, _)| place)
+        };
+        let pair = (0..self.entries.len()).find_map(|first| Some((first, of_the_same_name(first)?)));
+        let Some((first, second)) = pair else { return false };
+        let old = self.entries.remove(first);
+        let into = &mut self.entries[second - 1];
+        into.past.add(&old.past);
+        into.past_failed.add(&old.failed);
+        into.failed.add(&old.failed);
+        true
+    }
+
+    fn places(&self) -> HashMap<u32, usize> {
+        let numbered = self.entries.iter().enumerate();
+        numbered.flat_map(|(place, entry)| entry.numbers.iter().map(move |number| (*number, place))).collect()
+    }
+
+    /// The rows of each entry.
+    fn rows(&self, table: &[(Key, Tallied)]) -> HashMap<usize, Vec<Row>> {
+        let (mut all, places) = (HashMap::<usize, Vec<Row>>::new(), self.places());
+        let Some(by) = &self.by else { return all };
+        for (key, tally) in table {
+            if let Some(place) = places.get(&key.target) {
+                all.entry(*place).or_default().extend(keys::row(by, key, (*tally).into()));
+            }
+        }
+        all
+    }
+
+    fn note_failures(&mut self, table: &[(FailedOutcome, u64)]) {
+        let places = self.places();
+        self.entries.iter_mut().for_each(|entry| entry.failed.clone_from(&entry.past_failed));
+        for (outcome, count) in table {
+            if let Some(place) = places.get(&outcome.target) {
+                self.entries[*place].failed.note(outcome, *count);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(subject: Subject) -> Self {
+        let (past_failed, failed) = Default::default();
+        Self {
+            subject,
+            numbers: vec![],
+            is_traced: false,
+            past: Sums::none(),
+            present: Sums::none(),
+            past_failed,
+            failed,
+        }
+    }
+
+    fn sums(&self) -> Sums {
+        let mut sums = self.past.clone();
+        sums.add(&self.present);
+        sums
+    }
+}
+
+impl Sums {
+    fn none() -> Self {
+        Self { counts: Counts::none(), traffic: ByQueue::default(), evicted: 0 }
+    }
+
+    fn new(Reading { cells, states, has_queue, .. }: &Reading, counts: Counts) -> Self {
+        Self {
+            counts,
+            traffic: ByQueue::new(cells, *has_queue),
+            evicted: states.iter().map(|state| state.evicted).sum(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.traffic.add(&other.traffic);
+        self.evicted += other.evicted;
+    }
+}
+
+impl Program {
+    fn name_devices(&mut self, mut named: impl FnMut(u32, u32) -> Port) {
+        let devices = self.traffic.iter_mut().map(|traffic| &mut traffic.device);
+        for device in devices.chain(self.failures.iter_mut().map(|failures| &mut failures.device)) {
+            *device = named(device.netns, device.ifindex);
+        }
+    }
+}
+
+/// A device that has gone is known by its name once more.
+fn named(
+    names: &mut BTreeMap<(u32, u32), String>,
+    netns: u32,
+    ifindex: u32,
+    name: impl Fn(u32, u32) -> Option<String>,
+) -> Port {
+    if let Some(name) = name(netns, ifindex) {
+        names.insert((netns, ifindex), name);
+    }
+    Port { name: names.get(&(netns, ifindex)).cloned(), netns, ifindex }
+}
+
+/// Rows in order; what isn't in them of all of the program's packets is `other`.
+fn keys_of(mut rows: Vec<Row>, total: Tally, evicted: u64) -> Keys {
+    rows.sort_unstable_by(|one, two| (&one.key, one.verdict).cmp(&(&two.key, two.verdict)));
+    rows.dedup_by(|next, row| {
+        let is_same = (&next.key, next.verdict) == (&row.key, row.verdict);
+        if is_same {
+            row.tally.add(next.tally);
+        }
+        is_same
+    });
+    rows.sort_by_key(|row| Reverse(row.tally.packets));
+    let mut counted = Tally::default();
+    rows.iter().for_each(|row| counted.add(row.tally));
+    Keys { rows, other: total.since(counted), evicted }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Fixed counters → numbers, worked out by hand.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+use super::*;
+use crate::bpf::{Counted, Known, VerdictKind};
+use crate::event::Verdict;
+use crate::numbers::{Forward, Latency, Path};
+use crate::plan::Part;
+
+const DROP: usize = 1;
+const PASS: usize = 2;
+
+fn cell(ifindex: u32, queue: u32, tallies: &[(usize, u64, u64)]) -> Cell {
+    let mut cell = Cell { netns: 7, ifindex, queue, is_used: 1, ..Cell::default() };
+    for (kind, packets, bytes) in tallies {
+        cell.tallies[*kind] = Tallied { packets: *packets, bytes: *bytes };
+    }
+    cell
+}
+
+fn state(kept: u64, filtered: u64) -> State {
+    State { counts: Counted { kept, filtered, ..Counted::default() }, ..State::default() }
+}
+
+fn subject(program_id: u32) -> Subject {
+    Subject { program_id, function: "xdp_lb".into(), ..Subject::default() }
+}
+
+fn reading(number: u32, program_id: u32, packets: u64) -> Reading {
+    Reading {
+        number,
+        subject: subject(program_id),
+        has_queue: true,
+        cells: vec![cell(2, 0, &[(DROP, packets, packets * 60)])],
+        states: vec![state(packets, 0)],
+        recursion_misses: Some(0),
+    }
+}
+
+fn eth(_netns: u32, ifindex: u32) -> Option<String> {
+    (ifindex < 9).then(|| format!("eth{ifindex}"))
+}
+
+fn tally(packets: u64, bytes: u64) -> Tally {
+    Tally { packets, bytes }
+}
+
+fn packets(program: &Program) -> u64 {
+    program.traffic.iter().flat_map(|traffic| traffic.verdicts.values()).map(|tally| tally.packets).sum()
+}
+
+#[test]
+fn cpus_are_added_up_by_device_and_queue() {
+    let mut second = cell(2, 1, &[(PASS, 4, 400), (VerdictKind::VERDICT_OTHER.0 as usize, 1, 60)]);
+    (second.latencies[8], second.latency_sum_ns, second.latency_max_ns) = (5, 45, 9);
+    let mut third = cell(2, 1, &[(PASS, 1, 100)]);
+    (third.latencies[12], third.latency_sum_ns, third.latency_max_ns) = (1, 17, 17);
+    let unused = Cell { is_used: 0, ..cell(3, 0, &[(DROP, 9, 9)]) };
+    let elsewhere = Cell { netns: 0, ..cell(0, 5, &[(DROP, 2, 120)]) };
+    let cells = vec![cell(2, 0, &[(DROP, 3, 180)]), second, unused, third, elsewhere];
+    let states = vec![state(8, 10), state(4, 0)];
+    let mut book = Book::new(None);
+    book.note(&Reading { cells, states, ..reading(0, 12, 0) });
+    let program = book.numbers(&Shared::default(), eth).programs.remove(0);
+    assert_eq!((program.counts.seen, program.counts.filtered, program.counts.traced), (22, 10, 11));
+    assert_eq!((program.counts.lost, program.counts.under_way), (0, 1));
+    let [other, first, second] = &program.traffic[..] else { panic!("{:?}", program.traffic) };
+    assert_eq!((&other.device, other.queue), (&Port::default(), None));
+    assert_eq!((first.device.name.as_deref(), first.queue, &first.latency), (Some("eth2"), Some(0), &None));
+    assert_eq!(first.verdicts, BTreeMap::from([(Returned::Action(Verdict(1)), tally(3, 180))]));
+    let expected = [(Returned::Action(Verdict(2)), tally(5, 500)), (Returned::Other, tally(1, 60))];
+    assert_eq!(second.verdicts, BTreeMap::from(expected));
+    let latency = second.latency.clone().unwrap();
+    assert_eq!((latency.count(), latency.sum_ns, latency.max_ns), (6, 62, 17));
+    assert_eq!(latency.quantile(0.5), Some(std::time::Duration::from_nanos(9)));
+    assert_eq!(Latency::default().quantile(0.5), None);
+}
+
+#[test]
+fn what_was_let_go_of_stays_and_goes_on_where_it_was() {
+    let mut book = Book::new(None);
+    book.note(&reading(0, 12, 5));
+    book.close(&reading(0, 12, 7));
+    book.note(&reading(1, 13, 2));
+    book.note(&reading(2, 12, 1));
+    let numbers = book.numbers(&Shared::default(), eth);
+    let told =
+        |program: &Program| (program.subject.program_id, program.is_traced, packets(program), program.counts.seen);
+    assert_eq!(numbers.programs.iter().map(told).collect::<Vec<_>>(), [(12, true, 8, 8), (13, true, 2, 2)]);
+    assert_eq!((book.total().seen, book.verdicts()), (10, BTreeMap::from([(Returned::Action(Verdict(1)), 10)])));
+}
+
+#[test]
+fn old_programs_are_merged_and_none_is_forgotten() {
+    let mut book = Book::new(None);
+    let failure = |target| {
+        (FailedOutcome { target, netns: 7, ifindex: 2, action: 4, error: -100, ..FailedOutcome::default() }, 1)
+    };
+    for number in 0..1000 {
+        book.close(&reading(number, number + 1, 3));
+        let failures = vec![failure(number)];
+        let numbers = book.numbers(&Shared { failures, ..Shared::default() }, eth);
+        assert!(numbers.programs.len() <= PAST, "{}", numbers.programs.len());
+    }
+    let numbers = book.numbers(&Shared::default(), eth);
+    assert_eq!(numbers.programs.iter().map(packets).sum::<u64>(), 3000);
+    assert_eq!(numbers.programs.first().unwrap().failures[0].count, 1000 - PAST as u64);
+    assert!(book.entries.iter().all(|entry| entry.numbers.len() == 1));
+}
+
+#[test]
+fn a_device_that_has_gone_keeps_its_name() {
+    let mut book = Book::new(None);
+    book.note(&reading(0, 12, 5));
+    let _ = book.numbers(&Shared::default(), eth);
+    let numbers = book.numbers(&Shared::default(), |_, _| None);
+    assert_eq!(numbers.programs[0].traffic[0].device.name.as_deref(), Some("eth2"));
+}
+
+#[test]
+fn failures_and_forwards_are_in_the_kernels_words() {
+    let failed = |error| FailedOutcome { target: 0, netns: 7, ifindex: 2, source: 2, action: 4, error };
+    let failures =
+        vec![(failed(-100), 3), (failed(0), 2), (failed(-524), 1), (FailedOutcome { target: 9, ..failed(-1) }, 5)];
+    let path = |kind| ForwardPath { kind, from_netns: 7, from_ifindex: 2, to_netns: 7, to: 12, cpu: 1, error: -6 };
+    let forwarded = Forwarded { sent: 4, dropped: 1 };
+    let forwards = (0..5).map(|kind| (path(kind), forwarded)).collect();
+    let mut book = Book::new(None);
+    book.note(&reading(0, 12, 5));
+    let numbers = book.numbers(&Shared { failures, forwards, ..Shared::default() }, eth);
+    let told = |one: &crate::numbers::Failures| (one.error.clone(), one.count, one.device.name.clone());
+    let eth2 = || Some("eth2".to_owned());
+    let expected = [(Some("ENOTSUPP".into()), 1, eth2()), (Some("ENETDOWN".into()), 3, eth2()), (None, 2, eth2())];
+    assert_eq!(numbers.programs[0].failures.iter().map(told).collect::<Vec<_>>(), expected);
+    let port = |name: Option<String>, ifindex| Port { name, netns: 7, ifindex };
+    let paths = [
+        Path::Redirect { from: port(eth2(), 2), to: port(None, 12) },
+        Path::Tx(port(eth2(), 2)),
+        Path::Enqueue { map: 12, cpu: 1 },
+        Path::Dequeue { map: 12, cpu: 1 },
+    ];
+    let expected = paths.map(|path| Forward { path, sent: 4, dropped: 1, error: Some("ENXIO".into()) });
+    assert_eq!(numbers.forwards, expected);
+}
+
+fn by(parts: &[Part], prefix4: u8) -> By {
+    By { parts: parts.to_vec(), prefix4, prefix6: 64, rows: 20 }
+}
+
+/// 192.0.2.0 > 198.51.100.7, TCP from 1024 to 443, in VLAN 5, dropped.
+fn key(known: u32) -> Key {
+    let address = |bytes: [u8; 4]| [(u64::from(u32::from_be_bytes(bytes)) << 32).to_be(), 0];
+    let (source, destination) = (address([192, 0, 2, 0]), address([198, 51, 100, 7]));
+    let known = (known | Known::KEY_READ.0) as u8;
+    Key {
+        protocol: 6,
+        vlan: 5,
+        source_port: 1024,
+        destination_port: 443,
+        length: 60,
+        verdict: 1,
+        known,
+        source,
+        destination,
+        ..Key::default()
+    }
+}
+
+#[test]
+fn keys_are_as_they_are_written() {
+    use Part::{Destination, DestinationPort, Length, Protocol, Source, SourcePort, Vlan};
+    let shown = |parts: &[Part], key: &Key| {
+        let row = keys::row(&by(parts, 24), key, Tally::default()).unwrap();
+        row.key.iter().map(|part| part.as_deref().unwrap_or("-").to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let all = [Source, SourcePort, Destination, DestinationPort, Protocol, Vlan, Length];
+    let tcp = Known::KEY_IPV4.0 | Known::KEY_PROTOCOL.0 | Known::KEY_PORTS.0 | Known::KEY_VLAN.0 | Known::KEY_LENGTH.0;
+    assert_eq!(shown(&all, &key(tcp)), "192.0.2.0/24 1024 198.51.100.7/24 443 tcp 5 60");
+    assert_eq!(shown(&all, &key(0)), "- - - - - - -");
+    assert_eq!(shown(&[Destination], &key(Known::KEY_IPV6.0)), "c000:200::/64");
+    assert_eq!(shown(&[Length], &Key { length: 65_535, ..key(tcp) }), "65535+");
+    let of = |protocol, known: Known| shown(&[Protocol], &Key { protocol, ..key(known.0) });
+    assert_eq!(of(253, Known::KEY_PROTOCOL), "253");
+    assert_eq!([of(0x0806, Known::KEY_ETHERTYPE), of(0x1234, Known::KEY_ETHERTYPE)], ["arp", "0x1234"]);
+}
+
+#[test]
+fn rows_and_others_are_all_packets() {
+    let mut book = Book::new(Some(by(&[Part::DestinationPort], 32)));
+    let states = vec![State { evicted: 2, ..state(60, 0) }, State { evicted: 1, ..state(40, 0) }];
+    book.note(&Reading { states, ..reading(3, 12, 100) });
+    let port = |destination_port, packets| {
+        let key = Key { target: 3, destination_port, ..key(Known::KEY_PORTS.0) };
+        (key, Tallied { packets, bytes: packets * 60 })
+    };
+    let others = (Key { target: 4, ..key(0) }, Tallied { packets: 30, bytes: 1800 });
+    let keys = vec![port(53, 10), port(443, 39), others, port(443, 1)];
+    let keys = book.numbers(&Shared { keys, ..Shared::default() }, eth).programs.remove(0).keys.unwrap();
+    let rows: Vec<(Option<&str>, u64)> =
+        keys.rows.iter().map(|row| (row.key[0].as_deref(), row.tally.packets)).collect();
+    assert_eq!(rows, [(Some("443"), 40), (Some("53"), 10)]);
+    assert_eq!((keys.other, keys.evicted), (tally(50, 3000), 3));
+    assert_eq!(keys.rows[0].verdict, Returned::Action(Verdict(1)));
+}

@@ -1,0 +1,147 @@
+//! Numbers instead of events: read at every interval, and handed on.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+
+use super::Run;
+use crate::delivery::Delivery;
+use crate::event::Verdict;
+use crate::follow::{Follow, Released, Traced};
+use crate::numbers::{Book, Numbers, Reading, Returned, Shared};
+use crate::plan;
+use crate::target::{Names, Place, Target};
+
+/// When numbers are read, and what has been counted.
+#[derive(Debug)]
+pub(super) struct Counting<'plan> {
+    plan: &'plan plan::Counting,
+    book: Book,
+    /// When they were read last, and are to be read next.
+    last: Instant,
+    next: Instant,
+    /// How often they were read.
+    times: u64,
+}
+
+impl<'plan> Counting<'plan> {
+    /// Begins now.
+    pub(super) fn new(plan: &'plan plan::Counting) -> Self {
+        let now = Instant::now();
+        Self { plan, book: Book::new(plan.by.clone()), last: now, next: now + plan.interval, times: 0 }
+    }
+
+    /// Whether numbers have been read as often as was asked for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.plan.times.is_some_and(|times| self.times >= times)
+    }
+
+    /// How long until they are to be read.
+    pub(super) fn due_in(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// What was let go of has counted this, and no more.
+    pub(super) fn close(&mut self, released: &Released) {
+        let Released { target, number, states, cells, recursion_misses } = released;
+        let (states, cells) = (states.clone(), cells.clone().unwrap_or_default());
+        self.book.close(&Reading { states, cells, recursion_misses: *recursion_misses, ..of(target, *number) });
+    }
+
+    /// Reads what there is, at an interval's end.
+    ///
+    /// # Errors
+    /// The kernel's maps cannot be read.
+    pub(super) fn read(&mut self, follow: &Follow<'_>, names: &Names) -> Result<Numbers> {
+        self.times += 1;
+        // By the clock, however long anything takes; what was missed is in this one.
+        while self.next <= Instant::now() {
+            self.next += self.plan.interval;
+        }
+        self.read_now(follow, names)
+    }
+
+    /// Reads it at the end, when nothing is traced any more.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn read_last(&mut self, follow: &Follow<'_>, names: &Names) -> Result<Numbers> {
+        Ok(Numbers { is_final: true, ..self.read_now(follow, names)? })
+    }
+
+    fn read_now(&mut self, follow: &Follow<'_>, names: &Names) -> Result<Numbers> {
+        let maps = follow.maps();
+        let keys = self.plan.by.as_ref().map_or(Ok(Vec::new()), |_| maps.keys())?;
+        self.note(follow.traced())?;
+        let shared = Shared { keys, failures: maps.failures()?, forwards: maps.forwards()? };
+        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
+        let (now, time_ns) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let took = now - std::mem::replace(&mut self.last, now);
+        Ok(Numbers { time_ns: time_ns.as_nanos() as u64, took, ..self.book.numbers(&shared, name) })
+    }
+
+    fn note(&mut self, traced: &[Traced]) -> Result<()> {
+        for one in traced {
+            let cells = one.cells()?.unwrap_or_default();
+            let (states, recursion_misses) = (one.states()?, one.recursion_misses());
+            self.book.note(&Reading { cells, states, recursion_misses, ..of(&one.target, one.number) });
+        }
+        Ok(())
+    }
+
+    /// How many runs, of all that were counted, had which verdict, and how many another one.
+    fn verdicts(&self) -> (BTreeMap<Verdict, u64>, u64) {
+        let verdicts = self.book.verdicts();
+        let actions = verdicts.iter().filter_map(|(returned, count)| match returned {
+            Returned::Action(verdict) => Some((*verdict, *count)),
+            Returned::Other | Returned::Nothing => None,
+        });
+        (actions.collect(), verdicts.get(&Returned::Other).copied().unwrap_or_default())
+    }
+}
+
+fn of(target: &Target, number: u32) -> Reading {
+    Reading { number, subject: target.subject(), has_queue: target.place == Place::Device, ..Reading::default() }
+}
+
+impl Run<'_> {
+    pub(super) fn has_counted_enough(&self) -> bool {
+        self.counting.as_ref().is_some_and(Counting::is_complete)
+    }
+
+    /// Hands on numbers where that is due, and the output takes more: what isn't read now is in what is read next.
+    pub(super) fn count(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
+        let is_blocked = self.is_blocked();
+        let due = self.counting.as_mut().filter(|counting| !is_blocked && counting.due_in().is_zero());
+        if let Some(counting) = due {
+            delivery.numbers(&counting.read(&self.follow, &self.watch.names())?);
+            delivery.flush();
+        }
+        Ok(())
+    }
+
+    /// Hands on the last numbers: all there are.
+    pub(super) fn count_last(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
+        if let Some(counting) = &mut self.counting {
+            delivery.numbers(&counting.read_last(&self.follow, &self.watch.names())?);
+        }
+        Ok(())
+    }
+
+    /// These were let go of: their numbers stay.
+    pub(super) fn close(&mut self, released: &[Released]) {
+        if let Some(counting) = &mut self.counting {
+            released.iter().for_each(|released| counting.close(released));
+        }
+    }
+
+    /// How many runs had which verdict, and how many another one.
+    pub(super) fn verdicts(&mut self, delivery: &Delivery<'_>) -> Result<(BTreeMap<Verdict, u64>, u64)> {
+        let Some(counting) = &mut self.counting else {
+            return Ok((delivery.verdicts(), 0));
+        };
+        counting.note(self.follow.traced())?;
+        Ok(counting.verdicts())
+    }
+}
