@@ -98,6 +98,10 @@ impl Sink for Top<'_> {
     }
 
     fn numbers(&mut self, numbers: &Numbers) -> io::Result<()> {
+        // Of the last reading, nothing is traced any more, and the screen goes.
+        if numbers.is_final {
+            return Ok(());
+        }
         self.model.read(numbers);
         self.screen.take()?;
         self.screen.draw(&self.model)
