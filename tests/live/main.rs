@@ -26,6 +26,7 @@ mod selecting;
 mod setups;
 mod showing;
 mod targets;
+mod top;
 mod tracer;
 mod verdicts;
 mod xdpdump;
