@@ -7,12 +7,14 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 mod files;
 mod letters;
 mod show;
+mod stats;
 mod top;
 mod xdpdump;
 
 pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
+pub use stats::{Counted, Outcome, Stats};
 pub use top::Top;
 pub use xdpdump::{LoadMode, Xdpdump};
 
@@ -24,8 +26,9 @@ pub use xdpdump::{LoadMode, Xdpdump};
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
+                            xdptrace stats -i DEV [--by KEYS] [options] [FILTER]\n       \
+                            xdptrace top [-i DEV] [--by KEYS] [options] [FILTER]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
-                            xdptrace top [-i DEV | -p PROG] [--interval D] [--by KEYS] [FILTER]\n       \
                             xdptrace schema")]
 pub struct Cli {
     /// Print version: tcpdump's -V is another
@@ -52,8 +55,10 @@ pub enum Command {
     List(List),
     /// What this kernel and this user can do, with a remedy for each no
     Check(Check),
+    /// Packets, verdicts and latency in numbers, counted in the kernel
+    Stats(Box<Stats>),
     /// Packets, verdicts, latency and failures of each program, live on the terminal
-    Top(Top),
+    Top(Box<Top>),
     /// The JSON schema of what --output json prints
     Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)
@@ -67,15 +72,9 @@ pub struct Trace {
     /// List programs, as `xdptrace list`
     #[arg(short = 'D', long, alias = "list-interfaces")]
     pub list: bool,
-    /// Which programs on which NICs
+    /// What is traced
     #[command(flatten)]
-    pub scope: Scope,
-    /// Wait for a program (and for the NIC) where there is none
-    #[arg(long)]
-    pub wait: bool,
-    /// Trace what is there at the start, not what replaces it
-    #[arg(long)]
-    pub no_follow: bool,
+    pub targets: Targets,
     /// both: fentry and fexit; exit: fexit alone, which costs less and knows neither latency nor the packet as it arrived;
     /// entry: fentry alone, which knows no verdict
     #[arg(long, alias = "rx-capture", value_name = "PROBE", default_value = "both")]
@@ -113,9 +112,6 @@ pub struct Trace {
     /// Print the filter, as libpcap compiles it and as it runs in the kernel, and stop; -dd as C, -ddd as numbers
     #[arg(short = 'd', action = clap::ArgAction::Count)]
     pub dump: u8,
-    /// Trace in spite of a hazard that `xdptrace check` names
-    #[arg(long, value_name = "NAME")]
-    pub allow_hazard: Vec<String>,
     /// Where the NIC has no XDP program, attach one that passes everything [generic, native; default: the kernel's choice]
     #[arg(long, alias = "load-xdp-program", value_name = "MODE")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
@@ -163,27 +159,38 @@ const NOT_OF_FILES: [&str; 28] = [
     "perf_wakeup",
 ];
 
-/// Which runs are shown, and how: what tracing and reading have in common.
+/// What is traced.
 #[derive(Debug, Args)]
-pub struct Shown {
+pub struct Targets {
+    /// Which programs on which NICs
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Wait for a program (and for the NIC) where there is none
+    #[arg(long)]
+    pub wait: bool,
+    /// Trace what is there at the start, not what replaces it
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Trace in spite of a hazard that `xdptrace check` names
+    #[arg(long, value_name = "NAME")]
+    pub allow_hazard: Vec<String>,
+}
+
+/// Which runs: what tracing, reading and counting have in common.
+#[derive(Debug, Args)]
+pub struct Packets {
     /// Filter packets as they arrived, or as the program left them
     #[arg(long, value_name = "SIDE", default_value = "entry")]
     pub filter_at: Side,
     /// Only runs with these verdicts: aborted, drop, pass, tx, redirect, other; commas; behind a `!` all but these
     #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
     pub verdict: Option<String>,
-    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
-    #[arg(long)]
-    pub changed: bool,
     /// Only runs that took at least this long: 500ns, 2us, 1ms
     #[arg(long, value_name = "DURATION")]
     pub slower: Option<String>,
     /// Only packets of this receive queue
     #[arg(long, value_name = "N")]
     pub queue: Option<u32>,
-    /// Stop after so many
-    #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
     /// Only what comes in, which is all that an XDP program sees
     #[arg(short = 'Q', long, value_name = "in", hide = true)]
     pub direction: Option<Direction>,
@@ -196,15 +203,29 @@ pub struct Shown {
     /// Read the filter from this file; what the command line says of one is ignored
     #[arg(short = 'F', value_name = "FILE")]
     pub filter_file: Option<PathBuf>,
-    /// How packets are shown
-    #[command(flatten)]
-    pub show: Show,
     /// Letters of tcpdump's that are refused
     #[command(flatten)]
     pub letters: Letters,
     /// Which packets, in tcpdump's language: see pcap-filter(7)
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+/// Which runs are shown, and how: what tracing and reading have in common.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// Which runs
+    #[command(flatten)]
+    pub packets: Packets,
+    /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
+    #[arg(long)]
+    pub changed: bool,
+    /// Stop after so many
+    #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// How packets are shown
+    #[command(flatten)]
+    pub show: Show,
 }
 
 /// `xdptrace read`

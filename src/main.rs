@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Filter, Listing, Part, Plan, Reading, Top, Tracing};
+use xdptrace::plan::{Filter, Listing, Part, Plan, Reading, Stats, Top, Tracing};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
 
@@ -30,6 +30,7 @@ fn run(plan: Plan) -> Result<()> {
         Plan::Trace(tracing) => trace(&tracing),
         Plan::Top(plan) => top(&plan),
         Plan::Read(reading) => read(&reading),
+        Plan::Stats(stats) => show_numbers(&stats),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
         Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
         Plan::Bare => {
@@ -74,6 +75,13 @@ fn trace(tracing: &Tracing) -> Result<()> {
     let mut sink = sink::open_files(capture, tracing.selection.snap_len, files, lines);
     let outputs: Vec<&Outlet> = [&outlet].into_iter().chain(&printed).collect();
     session::trace(tracing, sink.as_mut(), &outputs, &signals)
+}
+
+fn show_numbers(stats: &Stats) -> Result<()> {
+    let signals = stop::on_signals(false)?;
+    let outlet = stdout()?;
+    let mut sink = sink::open_stats(stats, &outlet);
+    session::trace(&stats.tracing, sink.as_mut(), &[&outlet], &signals)
 }
 
 fn top(Top { tracing, palette }: &Top) -> Result<()> {

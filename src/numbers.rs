@@ -201,6 +201,13 @@ impl Latency {
         (start(step), start(step + 1))
     }
 
+    /// The step of a latency.
+    pub fn step(ns: u64) -> usize {
+        let octave = ns.max(1).ilog2() as usize;
+        let step = if ns < 8 { ns as usize } else { (octave - 1) * 4 + (ns >> (octave - 2) & 3) as usize };
+        step.min(Self::STEPS - 1)
+    }
+
     /// Runs measured.
     pub fn count(&self) -> u64 {
         self.steps.iter().sum()
@@ -265,7 +272,9 @@ mod tests {
         let expected = [(0, 1), (7, 8), (8, 10), (10, 12), (14, 16), (16, 20), (32, 40), (7 << 30, 8 << 30)];
         assert_eq!(bounds, expected);
         for step in 1..Latency::STEPS {
-            assert_eq!(Latency::bounds(step - 1).1, Latency::bounds(step).0);
+            let (start, end) = Latency::bounds(step);
+            assert_eq!(Latency::bounds(step - 1).1, start);
+            assert_eq!([start, end - 1].map(Latency::step), [step, step]);
         }
     }
 

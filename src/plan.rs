@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, Trace};
+use crate::cli::{self, Check, Cli, Command, Demo, List, Packets, RestoreFeatures, Shown, Trace};
 use crate::failure::Failure;
 
 mod capture;
@@ -18,6 +18,7 @@ mod look;
 mod passthrough;
 mod reading;
 mod selection;
+mod stats;
 mod top;
 
 pub use capture::{Capture, Format, Rotation};
@@ -27,6 +28,7 @@ pub use passthrough::Passthrough;
 pub use reading::Reading;
 use selection::parse_duration;
 pub use selection::{Filter, Outcomes, Probes, Selection, Side};
+pub use stats::Stats;
 pub use top::{Palette, Top};
 
 /// What a run of the program is to do.
@@ -38,6 +40,8 @@ pub enum Plan {
     Top(Box<Top>),
     /// Read packets of a file.
     Read(Reading),
+    /// Show numbers.
+    Stats(Box<Stats>),
     /// List programs.
     List(Listing),
     /// Say what works.
@@ -213,7 +217,8 @@ impl Plan {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
             Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
-            Some(Command::Top(top)) => Ok(Self::Top(Box::new(Top::new(top)?))),
+            Some(Command::Stats(stats)) => Stats::new(*stats).map(Box::new).map(Self::Stats),
+            Some(Command::Top(top)) => Top::new(*top).map(Box::new).map(Self::Top),
             Some(Command::Schema) => Ok(Self::Schema),
             Some(Command::RestoreFeatures(restore)) => Self::restore_features(restore),
         }
@@ -223,25 +228,23 @@ impl Plan {
         if let Some(file) = trace.read {
             return Reading::new(file, &trace.shown).map(Self::Read);
         }
-        refuse_letters(&trace.shown)?;
-        let scope = Scope::new(trace.scope.clone())?;
+        refuse_letters(&trace.shown.packets)?;
+        let scope = Scope::new(trace.targets.scope.clone())?;
         if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };
             return Ok(Self::List(Listing { scope, ..Listing::default() }));
         }
         if trace.dump > 0 {
-            return Ok(Self::Dump { filter: Filter::new(&trace.shown)?, form: trace.dump.min(3) });
+            return Ok(Self::Dump { filter: Filter::new(&trace.shown.packets)?, form: trace.dump.min(3) });
         }
-        if scope.devices == Devices::Unnamed && scope.narrowing.is_empty() {
-            return Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)"));
-        }
+        scope.check()?;
         if trace.passthrough.is_some() && !matches!(scope.devices, Devices::Named(_)) {
             return Err(Failure::usage("--passthrough is for NICs named by -i: nothing is attached to any other"));
         }
         Ok(Self::Trace(Box::new(Tracing {
             scope,
-            wait: trace.wait,
-            follow: !trace.no_follow,
+            wait: trace.targets.wait,
+            follow: !trace.targets.no_follow,
             passthrough: Passthrough::of(&trace)?,
             promiscuous: trace.promiscuous_mode,
             output: Output::of(&trace.shown),
@@ -252,7 +255,7 @@ impl Plan {
             ring_kib: trace.buffer_size,
             force: trace.force,
             fail_on_loss: trace.fail_on_loss,
-            allowed_hazards: trace.allow_hazard,
+            allowed_hazards: trace.targets.allow_hazard,
             counting: None,
         })))
     }
@@ -273,11 +276,11 @@ impl Default for Output {
 }
 
 /// tcpdump's letters mean what they mean there, or nothing.
-fn refuse_letters(shown: &Shown) -> Result<()> {
-    if let Some(letter) = shown.letters.first() {
+fn refuse_letters(packets: &Packets) -> Result<()> {
+    if let Some(letter) = packets.letters.first() {
         return Err(Failure::usage(format!("{} is not for XDP programs: {}", letter.name(), letter.why())));
     }
-    match (shown.direction, shown.linktype.as_deref()) {
+    match (packets.direction, packets.linktype.as_deref()) {
         (Some(cli::Direction::Out | cli::Direction::Inout), _) => {
             Err(Failure::usage("-Q: an XDP program sees what comes in, and nothing else: leave it out"))
         }
@@ -302,6 +305,14 @@ impl Scope {
     fn new(cli::Scope { place, prog }: cli::Scope) -> Result<Self> {
         let narrowing = prog.iter().map(|words| Narrowing::parse(words.trim())).collect::<Result<_>>()?;
         Ok(Self { narrowing, ..Self::of_place(place)? })
+    }
+
+    /// Whether it says anything.
+    fn check(&self) -> Result<()> {
+        match self.devices == Devices::Unnamed && self.narrowing.is_empty() {
+            true => Err(Failure::usage("no device given: name the NIC with -i DEV (xdptrace --help tells more)")),
+            false => Ok(()),
+        }
     }
 
     fn of_place(cli::Place { device, netns }: cli::Place) -> Result<Self> {

@@ -36,9 +36,11 @@ static __always_inline struct cell *cell_at(const struct state *state, __u64 num
 	return cell + number * sizeof(struct cell);
 }
 
-static __always_inline __u64 first_place(const struct origin *origin)
+
+/* Where the cell should be. */
+static __always_inline __u64 place_of(__u64 ifindex, __u64 queue)
 {
-	return origin->queue + origin->ifindex * 5;
+	return (ifindex << 3) + queue;
 }
 
 static __always_inline bool is_of(const struct cell *cell, const struct origin *origin)
@@ -47,7 +49,7 @@ static __always_inline bool is_of(const struct cell *cell, const struct origin *
 }
 
 /* Where it should be there is another one, or none: the next one that is free, or, where there is none, the last one of all. */
-static __noinline struct cell *find_cell(struct state *state, const struct origin *origin)
+static __noinline struct cell *find_cell(struct state *state, const struct origin *origin, __u64 net)
 {
 	struct cell *cell;
 
@@ -55,13 +57,14 @@ static __noinline struct cell *find_cell(struct state *state, const struct origi
 	if (!state || !origin)
 		return NULL;
 	for (__u32 probe = 0; probe < PROBES; probe++) {
-		cell = cell_at(state, first_place(origin) + probe);
+		cell = cell_at(state, place_of(origin->ifindex, origin->queue) + probe);
 		if (cell == cell_at(state, -1ULL))
 			continue;
 		if (!cell->is_used) {
 			cell->netns = origin->netns;
 			cell->ifindex = origin->ifindex;
 			cell->queue = origin->queue;
+			cell->net = net;
 			cell->is_used = true;
 			return cell;
 		}
@@ -73,41 +76,29 @@ static __noinline struct cell *find_cell(struct state *state, const struct origi
 	return cell;
 }
 
-/* The step of a latency, as `struct cell` has it. */
-static __always_inline __u64 step_of(__u64 ns)
+/* Those of latencies up to its length, which most are. Filled in by user space. */
+const volatile __u8 short_steps[SHORT_LATENCIES] = {};
+
+/* The step of a longer one. */
+static __noinline __u64 step_of(__u64 ns)
 {
 	__u64 octave = 0, left = ns;
 
-	if (ns < 8)
-		return ns;
-	if (left >> 32) {
-		left >>= 32;
-		octave += 32;
+	for (int bits = 32; bits; bits /= 2) {
+		if (left >> bits) {
+			left >>= bits;
+			octave += bits;
+		}
 	}
-	if (left >> 16) {
-		left >>= 16;
-		octave += 16;
-	}
-	if (left >> 8) {
-		left >>= 8;
-		octave += 8;
-	}
-	if (left >> 4) {
-		left >>= 4;
-		octave += 4;
-	}
-	if (left >> 2) {
-		left >>= 2;
-		octave += 2;
-	}
-	octave += left >> 1;
-	/* The three highest bits, of which the first is set. */
-	return at_most((octave - 1) * 4 + (ns >> ((octave - 2) & 63) & 3), LATENCIES - 1);
+	/* Two bits behind the first one that is set. */
+	return (octave - 1) * 4 + (ns >> ((octave - 2) & 63) & 3);
 }
 
 static __always_inline void count_latency(struct cell *cell, __u64 ns)
 {
-	cell->latencies[step_of(ns) & (LATENCIES - 1)]++;
+	__u64 step = likely(ns < SHORT_LATENCIES) ? short_steps[ns] : step_of(ns);
+
+	cell->latencies[at_most(step, LATENCIES - 1)]++;
 	cell->latency_sum_ns += ns;
 	if (ns > cell->latency_max_ns)
 		cell->latency_max_ns = ns;
@@ -196,7 +187,7 @@ static __always_inline int end_counted(void *ctx, struct state *state, __u32 kin
 {
 	if (is(state, FLAG_TELLS_DROPS) && kind <= XDP_DROP && take(state))
 		return tell_exit(ctx, state, bpf_ktime_get_ns());
-	return count(state, FATE_KEPT);
+	return 0;
 }
 
 /* At the end of a run. If it is to be timed, it was noted at `since`; if it has a key, that was noted, or there is no fentry. */
@@ -215,10 +206,10 @@ static __always_inline int tally(void *ctx, struct state *state, __u64 since, co
 			return pass_by(state, FATE_FILTERED);
 	}
 	if (!find_origin(state, xdp, &origin))
-		return pass_by(state, FATE_FILTERED);
-	cell = cell_at(state, first_place(&origin));
+		return is(state, FLAG_BY_QUEUE) ? pass_by(state, FATE_FILTERED) : count(state, FATE_FILTERED);
+	cell = cell_at(state, place_of(origin.ifindex, origin.queue));
 	if (unlikely(!is_of(cell, &origin)))
-		cell = find_cell(state, &origin);
+		cell = find_cell(state, &origin, is_mostly(state, FLAG_TYPED) ? (__u64)xdp->rxq->dev->nd_net.net : 0);
 	if (!cell)
 		return 0;
 	if (is_mostly(state, FLAG_RETURNS))
@@ -248,6 +239,40 @@ static __noinline int tally_noted(void *ctx, struct state *state, __u64 since)
 static __noinline int tally_lone(void *ctx, struct state *state)
 {
 	return tally(ctx, state, 0, false, !is_mostly(state, FLAG_HAS_ENTRY));
+}
+
+/*
+ * The same in a straight line, for targets whose context's type the verifier knows, where each run of one device, or of one
+ * network namespace, is asked for. What a run takes that is not like most is left to the function above, as if nothing had been done.
+ */
+static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed)
+{
+	const struct xdp_buff *xdp = context_of(ctx, state);
+	const struct xdp_rxq_info *rxq = xdp->rxq;
+	const struct net_device *dev = rxq->dev;
+	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
+	struct tally *tally;
+	struct cell *cell;
+	__u64 kind, now;
+
+	if (is_timed)
+		now = bpf_ktime_get_ns();
+	cell = cell_at(state, place_of(ifindex, queue));
+	if (unlikely(cell->net != (__u64)dev->nd_net.net || cell->ifindex != ifindex || cell->queue != queue))
+		goto left;
+	if (is_fragmented(state, xdp))
+		goto left;
+	kind = VERDICT_NONE;
+	if (is_mostly(state, FLAG_RETURNS))
+		kind = at_most(verdict_of(ctx, state), VERDICT_OTHER);
+	tally = &cell->tallies[kind];
+	tally->packets++;
+	tally->bytes += (__u64)xdp->data_end - (__u64)xdp->data;
+	if (is_timed)
+		count_latency(cell, now - since);
+	return 0;
+left:
+	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);
 }
 
 #endif

@@ -55,7 +55,7 @@ const _: () = assert!(size_of::<State>() == 648, "record.h and the skeleton disa
 const _: () = assert!(size_of::<Outcome>() == 72, "record.h and the skeleton disagree on struct outcome");
 const _: () = assert!(size_of::<Key>() == 48, "record.h and the skeleton disagree on struct key");
 const _: () = assert!(size_of::<KeySet>() == 296, "record.h and the skeleton disagree on struct key_set");
-const _: () = assert!(size_of::<Cell>() == 1184, "record.h and the skeleton disagree on struct cell");
+const _: () = assert!(size_of::<Cell>() == 1192, "record.h and the skeleton disagree on struct cell");
 const _: () = assert!(size_of::<FailedOutcome>() == 24, "record.h and the skeleton disagree on struct failure");
 const _: () = assert!(size_of::<ForwardPath>() == 28, "record.h and the skeleton disagree on struct forward");
 

@@ -100,14 +100,24 @@ static __always_inline int tell_outcome(void *ctx, struct state *state, const st
 	return 0;
 }
 
+/* Whether the target's last run on this CPU has ended, and was asked for as far as is known of it but for its device. */
+static __always_inline bool is_last_kept(const struct state *state)
+{
+	if (!(state->run & RUN_ENDED) || state->run & RUN_PASSED)
+		return false;
+	return !is_mostly(state, FLAG_HAS_ENTRY) || !(state->run & RUN_NONE);
+}
+
 /* Of the last run of the target on this CPU, if it was kept. */
 static __always_inline int take_outcome(void *ctx, struct outcome *outcome, const struct net_device *dev)
 {
 	struct state *state = this_state();
 
-	if (!tracing || state->run != RUN_ENDED)
+	if (!tracing || !is_last_kept(state))
 		return 0;
 	identify_any(dev, &outcome->netns, &outcome->ifindex);
+	if (!is_wanted(state, outcome->netns, outcome->ifindex))
+		return 0;
 	outcome->target = VALUE(TARGET);
 	outcome->told = TOLD_OUTCOME;
 	if (outcome->source != SOURCE_REDIRECT)

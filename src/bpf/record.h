@@ -242,6 +242,8 @@ struct key_set {
  * last one.
  */
 #define LATENCIES 128
+/* Those of the shortest are looked up. */
+#define SHORT_LATENCIES 1024
 
 /* What one CPU has counted of a target's packets of one device and receive queue. */
 struct cell {
@@ -249,6 +251,7 @@ struct cell {
 	__u32 ifindex;
 	__u32 queue;
 	__u32 is_used;
+	__u64 net;		/* address of the network namespace */
 	struct tally tallies[VERDICT_KINDS];
 	__u64 latency_sum_ns;
 	__u64 latency_max_ns;
@@ -328,7 +331,7 @@ _Static_assert(__builtin_offsetof(struct outcome, target) == __builtin_offsetof(
 _Static_assert(__builtin_offsetof(struct outcome, told) == __builtin_offsetof(struct record, told), "… with its members");
 _Static_assert(sizeof(struct key) == 16 + 2 * 16, "struct key has no hidden padding");
 _Static_assert(sizeof(struct key_set) == 8 + WAYS * (sizeof(struct key) + 16 + 8), "nor has struct key_set");
-_Static_assert(sizeof(struct cell) == 16 + VERDICT_KINDS * 16 + 16 + LATENCIES * 8, "nor has struct cell");
+_Static_assert(sizeof(struct cell) == 16 + 8 + VERDICT_KINDS * 16 + 16 + LATENCIES * 8, "nor has struct cell");
 _Static_assert(sizeof(struct failure) == 6 * 4, "nor has struct failure");
 _Static_assert(sizeof(struct forward) == 7 * 4, "nor has struct forward");
 _Static_assert(sizeof(struct device) == 2 * 4, "nor has struct device");

@@ -211,6 +211,31 @@ static __always_inline int handle_exit_quickly(void *ctx)
 	return tell_quickly(ctx, state, since, BOTH);
 }
 
+/* As handle_entry_quickly, where each run is counted and timed. */
+static __always_inline int count_entry_quickly(void *ctx)
+{
+	struct state *state = this_state();
+
+	if (unlikely(!(state->run & RUN_ENDED)) && !end_unpaired(ctx, state))
+		return 0;
+	begin_note(state);
+	return end_note(ctx, state);
+}
+
+static __always_inline int count_exit_quickly(void *ctx)
+{
+	struct state *state = this_state();
+	__u64 since = 0;
+
+	if (is_mostly(state, FLAG_HAS_ENTRY)) {
+		if (!is_noted(ctx, state, &since))
+			return handle_unpaired(ctx, state);
+		state->run = RUN_ENDED;
+		return tally_quickly(ctx, state, since, true);
+	}
+	return tally_quickly(ctx, state, 0, false);
+}
+
 /* User space chooses a pair, and loads of it what a target gets. */
 
 SEC("?fentry/xdp")
@@ -235,4 +260,16 @@ SEC("?fexit/xdp")
 int BPF_PROG(fexit_quick)
 {
 	return handle_exit_quickly(ctx);
+}
+
+SEC("?fentry/xdp")
+int BPF_PROG(fentry_count)
+{
+	return count_entry_quickly(ctx);
+}
+
+SEC("?fexit/xdp")
+int BPF_PROG(fexit_count)
+{
+	return count_exit_quickly(ctx);
 }

@@ -27,7 +27,7 @@ impl Reading {
     /// # Errors
     /// A value means nothing.
     pub fn new(file: PathBuf, shown: &Shown) -> Result<Self> {
-        refuse_letters(shown)?;
+        refuse_letters(&shown.packets)?;
         if file.as_os_str().is_empty() {
             return Err(Failure::usage("reading wants the name of a file, or -"));
         }

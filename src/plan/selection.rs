@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::bpf::LONGEST_SNAP_LEN;
-use crate::cli::{self, Shown, Trace};
+use crate::cli::{self, Packets, Shown, Trace};
 use crate::event::Verdict;
 use crate::failure::Failure;
 
@@ -74,6 +74,26 @@ pub enum Outcomes {
     All,
 }
 
+impl From<cli::Probe> for Probes {
+    fn from(probe: cli::Probe) -> Self {
+        match probe {
+            cli::Probe::Both => Self::Both,
+            cli::Probe::Entry => Self::Entry,
+            cli::Probe::Exit => Self::Exit,
+        }
+    }
+}
+
+impl From<cli::Outcome> for Outcomes {
+    fn from(outcome: cli::Outcome) -> Self {
+        match outcome {
+            cli::Outcome::Off => Self::Off,
+            cli::Outcome::Failed => Self::Failed,
+            cli::Outcome::All => Self::All,
+        }
+    }
+}
+
 /// Which packets, in tcpdump's language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -88,14 +108,14 @@ impl Filter {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn new(shown: &Shown) -> Result<Self> {
-        let words = match &shown.filter_file {
+    pub(super) fn new(packets: &Packets) -> Result<Self> {
+        let words = match &packets.filter_file {
             Some(path) => fs::read_to_string(path).with_context(|| {
                 format!("failed to read the filter from {}", path.to_string_lossy().escape_default())
             })?,
-            None => shown.filter.join(" "),
+            None => packets.filter.join(" "),
         };
-        Ok(Self { words: words.trim().to_owned(), unoptimised: shown.no_optimize })
+        Ok(Self { words: words.trim().to_owned(), unoptimised: packets.no_optimize })
     }
 }
 
@@ -138,11 +158,7 @@ impl Selection {
     pub fn new(trace: &Trace) -> Result<Self> {
         let to_a_terminal = trace.write.is_none() && io::stdout().is_terminal();
         let selection = Self {
-            shown: match trace.probe {
-                cli::Probe::Both => Probes::Both,
-                cli::Probe::Entry => Probes::Entry,
-                cli::Probe::Exit => Probes::Exit,
-            },
+            shown: trace.probe.into(),
             sample: trace.sample,
             rate: trace.rate.or(to_a_terminal.then_some(RATE_TO_A_TERMINAL)).filter(|rate| *rate > 0),
             snap_len: match trace.snaplen {
@@ -160,19 +176,35 @@ impl Selection {
     ///
     /// # Errors
     /// A value means nothing.
-    pub fn of(shown: &Shown) -> Result<Self> {
+    pub fn of(Shown { packets, changed, .. }: &Shown) -> Result<Self> {
+        Ok(Self { changed: *changed, ..Self::of_packets(packets)? })
+    }
+
+    /// What is said of runs whether they are counted, traced or read.
+    fn of_packets(packets: &Packets) -> Result<Self> {
         Ok(Self {
-            filter: Filter::new(shown)?,
-            filter_at: match shown.filter_at {
+            filter: Filter::new(packets)?,
+            filter_at: match packets.filter_at {
                 cli::Side::Entry => Side::Entry,
                 cli::Side::Exit => Side::Exit,
             },
-            verdicts: shown.verdict.as_deref().map(parse_verdicts).transpose()?,
-            changed: shown.changed,
-            slower: shown.slower.as_deref().map(|words| parse_duration("--slower", words)).transpose()?,
-            queue: shown.queue,
+            verdicts: packets.verdict.as_deref().map(parse_verdicts).transpose()?,
+            slower: packets.slower.as_deref().map(|words| parse_duration("--slower", words)).transpose()?,
+            queue: packets.queue,
             ..Self::default()
         })
+    }
+
+    /// What the command line says of runs that are counted.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn counted(counted: &cli::Counted) -> Result<Self> {
+        if counted.probe == cli::Probe::Entry {
+            return Err(Failure::usage("--probe entry knows no verdict, by which packets are counted: both, or exit"));
+        }
+        let outcomes = counted.outcome.into();
+        Self { shown: counted.probe.into(), outcomes, ..Self::of_packets(&counted.packets)? }.checked()
     }
 
     fn checked(self) -> Result<Self> {

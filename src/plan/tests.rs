@@ -210,3 +210,58 @@ fn files_rotate_and_letters_that_say_nothing_alone_are_refused() {
         assert_eq!(error.to_string().lines().count(), 1, "{words}: {error}");
     }
 }
+
+fn stats(words: &str) -> Stats {
+    match plan(&format!("stats {words}")).unwrap() {
+        Plan::Stats(stats) => *stats,
+        other => panic!("{words}: {other:?}"),
+    }
+}
+
+#[test]
+fn stats_counts_what_trace_would_show() {
+    let words = "-i eth0 -p xdp_lb --queue 1 --verdict drop --slower 2us --filter-at exit --wait --no-follow --netns n udp port 9";
+    let (counted, traced) = (stats(words).tracing, tracing(words));
+    let counting = Counting { interval: Duration::from_secs(1), times: None, by: None, drops_a_second: None };
+    let selection = Selection { rate: None, ..traced.selection.clone() };
+    assert_eq!(counted, Tracing { counting: Some(counting), selection, ..traced });
+}
+
+#[test]
+fn stats_has_intervals_and_keys() {
+    let words =
+        "-i eth0 --interval 500ms -c 3 --duration 10s --by src,dport --prefix 24/64 -N 5 -v --json -n --outcome all";
+    let stats = stats(words);
+    let by = By { parts: vec![Part::Source, Part::DestinationPort], prefix4: 24, prefix6: 64, rows: 5 };
+    let interval = Duration::from_millis(500);
+    let counting = Counting { interval, times: Some(3), by: Some(by), drops_a_second: None };
+    assert_eq!(stats.tracing.counting, Some(counting));
+    assert_eq!(stats.tracing.duration, Some(Duration::from_secs(10)));
+    assert_eq!(stats.tracing.selection.outcomes, Outcomes::All);
+    assert!(stats.json && stats.per_queue);
+}
+
+#[test]
+fn stats_refuses_what_means_nothing() {
+    let table = [
+        ("", "-i DEV"),
+        ("-i eth0 --probe entry", "no verdict"),
+        ("-i eth0 --probe exit --slower 1us", "--slower"),
+        ("-i eth0 --interval 1ms", "100ms"),
+        ("-i eth0 --interval soon", "duration"),
+        ("-i eth0 -N 3", "--by"),
+        ("-i eth0 --prefix 24/64", "--by"),
+        ("-i eth0 --by dport --prefix 24/64", "addresses"),
+        ("-i eth0 --by src --prefix 24", "24/64"),
+        ("-i eth0 --by srcs", "'srcs'"),
+        ("-i eth0 -c 0", "-c"),
+        ("-i eth0 -I", "Ethernet"),
+        ("-i eth0 -Q out", "-Q"),
+        ("-i eth0 -w x.pcapng", "-w"),
+        ("-i eth0 --changed", "--changed"),
+    ];
+    for (words, part) in table {
+        let error = plan(&format!("stats {words}")).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains('\n'), "{words}: {error}");
+    }
+}

@@ -1,13 +1,11 @@
 //! What `top` shows, and how.
 
 use std::env;
-use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{By, Counting, Devices, Narrowing, Part, Scope, Selection, Selector, Tracing, look, parse_duration};
+use super::{By, Counting, Tracing, look};
 use crate::cli;
-use crate::failure::Failure;
 
 /// What `top` shows, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,88 +25,32 @@ pub struct Palette {
     pub unicode: bool,
 }
 
-/// The least interval: reading costs, and nobody sees more.
-const SHORTEST: Duration = Duration::from_millis(100);
 /// Dropped packets that are told of a second, at most: a person reads no more.
 const DROPS_A_SECOND: u64 = 20;
 /// Keys that are shown: more than a screen has lines for.
-const ROWS: usize = 200;
+const ROWS: u32 = 200;
 
 impl Top {
     /// What the command line says of it.
     ///
     /// # Errors
-    /// A value means nothing.
-    pub fn new(words: cli::Top) -> Result<Self> {
-        let interval = parse_duration("--interval", &words.interval)?;
-        if interval < SHORTEST {
-            return Err(Failure::usage(format!("--interval {} is too short: 100ms is the least", words.interval)));
+    /// A value means nothing, or nothing here.
+    pub(super) fn new(mut top: cli::Top) -> Result<Self> {
+        let by = top.by.as_deref().map(|words| By::new(words, top.prefix.as_deref(), ROWS)).transpose()?;
+        let cli::Scope { place, prog } = &mut top.counted.targets.scope;
+        // What isn't said is everything: NICs with a program, and the programs on their path.
+        if prog.is_empty() {
+            prog.push("all".into());
+            if place.device.is_empty() {
+                place.device.push("any".into());
+            }
         }
-        let by = words.by.as_deref().map(|parts| by(parts, &words.prefix)).transpose()?;
-        let counting = Counting { interval, times: None, by, drops_a_second: Some(DROPS_A_SECOND) };
-        let tracing = Tracing {
-            scope: widest(Scope::new(words.scope)?),
-            follow: true,
-            selection: Selection { filter: words.filter.join(" ").trim().into(), ..Selection::default() },
-            counting: Some(counting),
-            ..Tracing::default()
-        };
-        Ok(Self { tracing, palette: Palette { colored: look::is_colorful(), unicode: is_unicode() } })
+        let tracing = Tracing::counted(top.counted)?;
+        let drops_a_second = Some(DROPS_A_SECOND);
+        let counting = tracing.counting.map(|counting| Counting { by, drops_a_second, ..counting });
+        let palette = Palette { colored: look::is_colorful(), unicode: is_unicode() };
+        Ok(Self { tracing: Tracing { counting, ..tracing }, palette })
     }
-}
-
-/// What isn't said is everything: NICs with a program, and the programs on their path.
-fn widest(mut scope: Scope) -> Scope {
-    if scope.narrowing.is_empty() {
-        scope.narrowing.push(Narrowing { program: Selector::All, function: None });
-        if scope.devices == Devices::Unnamed {
-            scope.devices = Devices::Any;
-        }
-    }
-    scope
-}
-
-/// `src,dport`, and the bits of addresses that matter: `24/64`.
-fn by(words: &str, prefix: &str) -> Result<By> {
-    let parts: Option<Vec<Vec<Part>>> = words.split(',').map(|name| parts(name.trim())).collect();
-    let Some(named) = parts else {
-        return Err(Failure::usage(format!(
-            "--by '{}' is not known: there are src, dst, sport, dport, proto, vlan, length and flow, with commas",
-            words.escape_default()
-        )));
-    };
-    let mut parts: Vec<Part> = Vec::new();
-    for part in named.into_iter().flatten() {
-        if !parts.contains(&part) {
-            parts.push(part);
-        }
-    }
-    let (prefix4, prefix6) = prefixes(prefix)?;
-    Ok(By { parts, prefix4, prefix6, rows: ROWS })
-}
-
-fn parts(name: &str) -> Option<Vec<Part>> {
-    const FLOW: [Part; 5] = [Part::Source, Part::Destination, Part::SourcePort, Part::DestinationPort, Part::Protocol];
-    match name {
-        "src" => Some(vec![Part::Source]),
-        "dst" => Some(vec![Part::Destination]),
-        "sport" => Some(vec![Part::SourcePort]),
-        "dport" => Some(vec![Part::DestinationPort]),
-        "proto" => Some(vec![Part::Protocol]),
-        "vlan" => Some(vec![Part::Vlan]),
-        "length" => Some(vec![Part::Length]),
-        "flow" => Some(FLOW.to_vec()),
-        _ => None,
-    }
-}
-
-fn prefixes(words: &str) -> Result<(u8, u8)> {
-    let bits = |digits: &str, most: u8| digits.parse().ok().filter(|bits| *bits <= most);
-    let both = words.split_once('/').and_then(|(four, six)| bits(four, 32).zip(bits(six, 128)));
-    both.ok_or_else(|| {
-        let words = words.escape_default();
-        Failure::usage(format!("--prefix '{words}' is not known: write the bits of IPv4 and of IPv6, like 24/64"))
-    })
 }
 
 /// Whether the locale's characters are Unicode's, by the words that setlocale(3) looks at.
@@ -121,8 +63,10 @@ fn is_unicode() -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::time::Duration;
+
     use super::*;
-    use crate::plan::Plan;
+    use crate::plan::{Devices, Narrowing, Part, Plan, Scope, Selector};
 
     fn top(words: &str) -> Result<Top> {
         let words = ["xdptrace", "top"].into_iter().chain(words.split_whitespace());
@@ -154,7 +98,7 @@ mod tests {
     #[test]
     fn keys_are_kept_in_order_and_once() {
         let by = top("--by src,flow --prefix 24/64").unwrap().tracing.counting.unwrap().by.unwrap();
-        assert_eq!(by.parts[..3], [Part::Source, Part::Destination, Part::SourcePort]);
+        assert_eq!(by.parts[..2], [Part::Source, Part::SourcePort]);
         assert_eq!((by.parts.len(), by.prefix4, by.prefix6), (5, 24, 64));
     }
 

@@ -55,6 +55,17 @@ const KEY_PARTS: [(Part, Flag); 7] = [
     (Part::Length, Flag::FLAG_KEY_LENGTH),
 ];
 
+/// fentry and fexit: those that do whatever may be asked for, or those that do the most usual faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pair {
+    /// Whatever is asked for.
+    Any,
+    /// Each run is told of.
+    Quick,
+    /// Each run is counted.
+    Counting,
+}
+
 /// The packets of which devices are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -104,9 +115,10 @@ impl Aim<'_> {
         open: &'a mut OpenXdptraceSkel<'obj>,
     ) -> impl Iterator<Item = &'a mut OpenProgramMut<'obj>> {
         let progs = &mut open.progs;
-        let (fentry, fexit) = match self.is_quick() {
-            true => (&mut progs.fentry_quick, &mut progs.fexit_quick),
-            false => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
+        let (fentry, fexit) = match self.pair() {
+            Pair::Any => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
+            Pair::Quick => (&mut progs.fentry_quick, &mut progs.fexit_quick),
+            Pair::Counting => (&mut progs.fentry_count, &mut progs.fexit_count),
         };
         let fentry = (self.probes != Probes::Exit).then_some(fentry);
         let fexit = (self.probes != Probes::Entry).then_some(fexit);
@@ -139,13 +151,18 @@ impl Aim<'_> {
         self.root.is_some() && self.can_read && self.probes != Probes::Entry
     }
 
-    /// Whether each run is asked for, and no more is needed than what quick.h does.
-    pub(super) fn is_quick(&self) -> bool {
-        let Selection { sample, rate, verdicts, changed, slower, queue, .. } = self.selection;
-        let is_asked = verdicts.is_none() && !changed && slower.is_none() && queue.is_none();
-        let is_told = self.counting.is_none() && !self.selection.only_failed;
-        let is_each = self.filter.is_none() && *sample == 1 && rate.is_none() && is_asked && is_told;
-        is_each && self.function.typed && self.can_read && self.devices != Wanted::Listed
+    /// Which of the object's programs they are.
+    pub(super) fn pair(&self) -> Pair {
+        let Selection { sample, rate, verdicts, changed, slower, queue, only_failed, .. } = self.selection;
+        let is_asked = verdicts.is_none() && !changed && slower.is_none() && queue.is_none() && !only_failed;
+        let is_each = self.filter.is_none() && *sample == 1 && rate.is_none() && is_asked;
+        let is_known = self.function.typed && self.can_read && self.devices != Wanted::Listed;
+        match self.counting {
+            _ if !is_each || !is_known => Pair::Any,
+            None => Pair::Quick,
+            Some(counting) if counting.by.is_none() && counting.drops_a_second.is_none() => Pair::Counting,
+            Some(_) => Pair::Any,
+        }
     }
 
     fn set_target(&self, settings: &mut Settings) {

@@ -21,11 +21,13 @@ use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sy
 pub use aim::{Aim, Filter, Wanted, layout};
 pub use maps::{Maps, batch_size};
 
+use aim::Pair;
 use maps::Sizes;
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
 use crate::layout;
+use crate::numbers::Latency;
 use crate::passthrough;
 use crate::plan::{Probes, Selection};
 use crate::refusal;
@@ -67,9 +69,10 @@ impl Loaded {
         let skeleton = load(&mut storage, aim, program, Some(maps))?;
         let keep = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context(refusal::NO_DESCRIPTOR);
         let progs = &skeleton.progs;
-        let (fentry, fexit) = match aim.is_quick() {
-            true => (&progs.fentry_quick, &progs.fexit_quick),
-            false => (&progs.fentry_xdp, &progs.fexit_xdp),
+        let (fentry, fexit) = match aim.pair() {
+            Pair::Any => (&progs.fentry_xdp, &progs.fexit_xdp),
+            Pair::Quick => (&progs.fentry_quick, &progs.fexit_quick),
+            Pair::Counting => (&progs.fentry_count, &progs.fexit_count),
         };
         let fentry = (aim.probes != Probes::Exit).then(|| keep(fentry.as_fd()));
         let fexit = (aim.probes != Probes::Entry).then(|| keep(fexit.as_fd()));
@@ -270,7 +273,11 @@ fn number(states: MapHandle) -> Result<MapHandle> {
 fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
     let mut builder = XdptraceSkelBuilder::default();
     builder.object_builder_mut().btf_custom_path(layout::path()?)?;
-    builder.open(storage).context("failed to open the BPF object")
+    let mut open = builder.open(storage).context("failed to open the BPF object")?;
+    let steps = (0..).map(|ns| Latency::step(ns) as u8);
+    let short = open.maps.rodata_data.as_deref_mut().map(|data| &mut data.short_steps);
+    short.into_iter().flatten().zip(steps).for_each(|(place, step)| *place = step);
+    Ok(open)
 }
 
 fn take_aim(open: &mut OpenXdptraceSkel<'_>, aim: &Aim<'_>, program: BorrowedFd<'_>) -> libbpf_rs::Result<()> {

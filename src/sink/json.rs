@@ -1,16 +1,19 @@
 //! One JSON object a line; schema.json describes them.
 
+mod numbers;
 mod packet;
 mod record;
 
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::numbers::Stats;
 use self::record::{Attached, Detached, Lost, Summary};
 use super::localtime::UtcStamp;
 use super::{Notice, Sink, tell};
 use crate::event::Event;
-use crate::plan::Side;
+use crate::numbers::Numbers;
+use crate::plan::{By, Side};
 
 /// `{"type":"packet","schema_version":1,"time":"2026-11-25T06:56:58.123456789Z",…}`
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub struct Json<W> {
     out: W,
     /// Where packets were filtered, if they were.
     filtered_at: Option<Side>,
+    /// By what packets are counted, if by anything.
+    by: Option<By>,
     stamp: UtcStamp,
     line: Vec<u8>,
 }
@@ -25,7 +30,12 @@ pub struct Json<W> {
 impl<W: Write> Json<W> {
     /// Writes to `out`.
     pub fn new(out: W, filtered_at: Option<Side>) -> Self {
-        Self { out, filtered_at, stamp: UtcStamp::default(), line: Vec::new() }
+        Self { out, filtered_at, by: None, stamp: UtcStamp::default(), line: Vec::new() }
+    }
+
+    /// Writes numbers to `out`.
+    pub fn of_numbers(out: W, filtered_at: Option<Side>, by: Option<By>) -> Self {
+        Self { by, ..Self::new(out, filtered_at) }
     }
 
     fn write(&mut self, record: &impl serde::Serialize) -> io::Result<()> {
@@ -43,6 +53,13 @@ impl<W: Write> Sink for Json<W> {
         packet::write(&mut self.line, event, &time, self.filtered_at)?;
         self.line.push(b'\n');
         self.out.write_all(&self.line)
+    }
+
+    fn numbers(&mut self, numbers: &Numbers) -> io::Result<()> {
+        let (time, by) = (self.stamp.at(numbers.time_ns), self.by.take());
+        let written = self.write(&Stats::new(&time, numbers, by.as_ref()));
+        self.by = by;
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

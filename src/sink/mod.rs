@@ -10,6 +10,7 @@ mod notice;
 mod pcap;
 mod pcapng;
 mod stamp;
+mod stats;
 mod text;
 mod top;
 
@@ -103,6 +104,15 @@ pub fn open<'out>(output: &Output, filtered_at: Option<Side>, out: impl Write + 
         Output::Text(look) => Box::new(text::Text::new(out, look.clone())),
         Output::Json => Box::new(json::Json::new(out, filtered_at)),
         Output::Classic => Box::new(classic::Classic::new(out)),
+    }
+}
+
+/// The sink for numbers, writing to `out`.
+pub fn open_stats<'out>(stats: &plan::Stats, out: impl Write + 'out) -> Box<dyn Sink + 'out> {
+    let by = stats.tracing.counting.as_ref().and_then(|counting| counting.by.clone());
+    match stats.json {
+        true => Box::new(json::Json::of_numbers(out, stats.tracing.selection.filtered_at(), by)),
+        false => Box::new(stats::Tables::new(stats, out)),
     }
 }
 

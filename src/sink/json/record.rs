@@ -12,8 +12,9 @@ use crate::sink::localtime::UtcTime;
 /// Within one, fields are only added.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Which program, and which function in it.
 #[derive(Serialize)]
-struct Program<'a> {
+pub(super) struct Program<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +24,7 @@ struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    fn of(subject: &'a Subject) -> Self {
+    pub(super) fn of(subject: &'a Subject) -> Self {
         let Subject { program_id, program_name, function, .. } = subject;
         Self { id: Some(*program_id), name: Some(program_name), function: Some(function) }
     }
@@ -256,7 +257,7 @@ impl<'a> Detached<'a> {
 
 /// `seen = filtered + skipped + traced + lost`, and in a run's course what is under way.
 #[derive(Serialize)]
-struct Sums {
+pub(super) struct Sums {
     seen: u64,
     filtered: u64,
     skipped: u64,
@@ -270,7 +271,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(counts: &Counts) -> Self {
+    pub(super) fn new(counts: &Counts) -> Self {
         let Counts { seen, filtered, skipped, traced, lost, under_way, unpaired, recursion_misses } = *counts;
         let under_way = (under_way > 0).then_some(under_way);
         Self { seen, filtered, skipped, traced, lost, under_way, unpaired, recursion_misses }

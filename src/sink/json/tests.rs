@@ -105,6 +105,33 @@ fn printed(filtered_at: Option<Side>, events: &[Event<'_>], notices: &[Notice]) 
     records
 }
 
+#[test]
+fn numbers_are_told_with_what_they_are_of() {
+    let last = Numbers { is_final: true, ..crate::sink::stats::tests::numbers(1) };
+    let mut out = Vec::new();
+    let by = crate::sink::stats::tests::by();
+    Json::of_numbers(&mut out, None, Some(by)).numbers(&last).unwrap();
+    let record: Value = serde_json::from_slice(&out).unwrap();
+    assert!(validator().is_valid(&record), "{record}");
+    assert_eq!((&record["final"], &record["interval_ns"]), (&json!(true), &json!(1_000_000_000)));
+    let program = &record["programs"][0];
+    assert_eq!((&program["seen"], &program["program"]["id"]), (&json!(1_200_000), &json!(12)));
+    let queue = &program["traffic"][1];
+    let expected = json!({"device": "eth0", "ifindex": 2, "netns": 4_026_531_840_u32, "queue": 1,
+        "verdicts": {"XDP_PASS": {"packets": 3, "bytes": 192}},
+        "latency": {"count": 3, "sum_ns": 300, "max_ns": 40_000, "p50_ns": 2559, "p90_ns": 2559, "p99_ns": 2559,
+            "p99_9_ns": 2559, "steps": [[2048, 2560, 3]]}});
+    assert_eq!(*queue, expected);
+    let failure = json!({"device": "eth0", "ifindex": 2, "netns": 4_026_531_840_u32, "verdict": "XDP_REDIRECT",
+        "error": "ENETDOWN", "count": 120});
+    assert_eq!(program["failures"][0], failure);
+    let rows = json!([{"key": {"src": "192.0.2.1", "dport": 53}, "verdict": "XDP_DROP", "packets": 900_000,
+        "bytes": 57_600_000}]);
+    assert_eq!(program["keys"]["rows"], rows);
+    assert_eq!(program["keys"]["other"]["packets"], 300_003);
+    assert_eq!(record["forwards"][1], json!({"kind": "dequeue", "cpumap": 12, "cpu": 3, "sent": 5, "dropped": 0}));
+}
+
 fn packet(event: &Event<'_>) -> Value {
     printed(None, &[*event], &[]).remove(0)
 }

@@ -106,14 +106,6 @@ fn cell(row: &Row, part: usize) -> String {
     value.map_or_else(|| "-".into(), |value| value.escape_default().to_string())
 }
 
-fn title(part: Part) -> &'static str {
-    match part {
-        Part::Source => "SRC",
-        Part::Destination => "DST",
-        Part::SourcePort => "SPORT",
-        Part::DestinationPort => "DPORT",
-        Part::Protocol => "PROTO",
-        Part::Vlan => "VLAN",
-        Part::Length => "LENGTH",
-    }
+fn title(part: Part) -> String {
+    part.name().to_uppercase()
 }

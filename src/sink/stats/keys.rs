@@ -1,0 +1,124 @@
+//! A row for each of those with the most packets, and one for all others.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::table::Table;
+use super::{Change, amount, identity, program_name, sum, verdict_name};
+use crate::numbers::{Numbers, Program, Returned, Row, Tally};
+use crate::plan::By;
+
+/// Packets of one program that have one key and verdict.
+struct Counted<'numbers> {
+    program: &'numbers Program,
+    row: &'numbers Row,
+    tally: Tally,
+}
+
+/// The interval's rows below the time of day; none where nothing was traced.
+pub(super) fn table(by: &By, change: &Change<'_>, time: &str) -> String {
+    if change.programs().next().is_none() {
+        return String::new();
+    }
+    let took = change.took;
+    let rates = ["packets/s", "bits/s", "share"];
+    let rate = |Tally { packets, bytes }| vec![amount::rate(packets, took), amount::rate(bytes * 8, took)];
+    Shown { by, rates, rate: &rate }.lines(come(change), all(change.now).since(all(change.before)), time)
+}
+
+/// What all came to, exactly.
+pub(super) fn totals(by: &By, numbers: &Numbers) -> String {
+    let change = Change { before: &Numbers::default(), now: numbers, took: Duration::ZERO };
+    let exact = |Tally { packets, bytes }| vec![packets.to_string(), bytes.to_string()];
+    let shown = Shown { by, rates: ["packets", "bytes", "share"], rate: &exact };
+    let rows = numbers.programs.iter().flat_map(|program| {
+        let rows = program.keys.iter().flat_map(|keys| &keys.rows);
+        rows.map(move |row| Counted { program, row, tally: row.tally })
+    });
+    let evicted: u64 =
+        numbers.programs.iter().filter_map(|program| program.keys.as_ref()).map(|keys| keys.evicted).sum();
+    let words = shown.lines(rows.collect(), all(change.now), "");
+    if evicted > 0 { words + &format!("{evicted} keys left the table for others\n") } else { words }
+}
+
+/// All packets.
+fn all(numbers: &Numbers) -> Tally {
+    let mut total = Tally::default();
+    numbers.programs.iter().flat_map(|program| &program.traffic).for_each(|traffic| total.add(sum(traffic)));
+    total
+}
+
+/// What has come since then.
+fn come<'numbers>(change: &Change<'numbers>) -> Vec<Counted<'numbers>> {
+    let mut all = Vec::new();
+    for (program, before) in change.programs() {
+        let before = before.and_then(|before| before.keys.as_ref()).map_or(&[][..], |keys| &keys.rows);
+        let then: HashMap<_, _> = before.iter().map(|row| ((&row.key, row.verdict), row.tally)).collect();
+        for row in program.keys.iter().flat_map(|keys| &keys.rows) {
+            let then = then.get(&(&row.key, row.verdict)).copied().unwrap_or_default();
+            // It has left the table, and come back.
+            let then = if row.tally.packets < then.packets { Tally::default() } else { then };
+            all.push(Counted { program, row, tally: row.tally.since(then) });
+        }
+    }
+    all.retain(|counted| counted.tally.packets > 0);
+    all
+}
+
+fn most_packets_first(one: &Counted<'_>, two: &Counted<'_>) -> Ordering {
+    let rank = |tally: Tally| (tally.packets, tally.bytes);
+    let key = |row: &Row| (row.key.clone(), row.verdict);
+    let names = || {
+        identity(&one.program.subject)
+            .cmp(&identity(&two.program.subject))
+            .then_with(|| key(one.row).cmp(&key(two.row)))
+    };
+    rank(two.tally).cmp(&rank(one.tally)).then_with(names)
+}
+
+/// Which rows, and what their amounts are called and look like.
+struct Shown<'a> {
+    by: &'a By,
+    rates: [&'a str; 3],
+    rate: &'a dyn Fn(Tally) -> Vec<String>,
+}
+
+impl Shown<'_> {
+    fn lines(&self, mut rows: Vec<Counted<'_>>, total: Tally, time: &str) -> String {
+        rows.sort_by(most_packets_first);
+        rows.truncate(self.by.rows);
+        let mut table = Table::new(self.titles(time), self.by.parts.len() + 2);
+        let mut rest = total;
+        for Counted { program, row, tally } in rows {
+            let key = row.key.iter().map(|part| part.clone().unwrap_or_else(|| "-".into()));
+            table.add(self.row(key, &program_name(&program.subject), row.verdict, tally, total));
+            rest = rest.since(tally);
+        }
+        let blanks = std::iter::repeat_n(String::new(), self.by.parts.len() + 1);
+        let amounts = (self.rate)(rest).into_iter().chain([amount::share(rest.packets, total.packets)]);
+        table.add(["other".to_owned()].into_iter().chain(blanks).chain(amounts).collect());
+        table.lines()
+    }
+
+    fn titles(&self, time: &str) -> Vec<String> {
+        let mut titles: Vec<String> = self.by.parts.iter().map(|part| part.name().to_owned()).collect();
+        if let Some(first) = titles.first_mut().filter(|_| !time.is_empty()) {
+            *first = format!("{time} {first}");
+        }
+        titles.extend(["program", "verdict"].iter().chain(&self.rates).map(|title| (*title).to_owned()));
+        titles
+    }
+
+    fn row(
+        &self,
+        key: impl Iterator<Item = String>,
+        program: &str,
+        verdict: Returned,
+        tally: Tally,
+        total: Tally,
+    ) -> Vec<String> {
+        let amounts = (self.rate)(tally).into_iter().chain([amount::share(tally.packets, total.packets)]);
+        key.chain([program.to_owned(), verdict_name(verdict)]).chain(amounts).collect()
+    }
+}

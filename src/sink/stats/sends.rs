@@ -1,0 +1,51 @@
+//! What became of verdicts: failures, and what was sent on.
+
+use super::{Change, amount, device_name, failure_name, program_name};
+use crate::numbers::{Failures, Forward, Numbers, Path};
+
+/// A line for each failure and each way by which packets were sent on in an interval.
+pub(super) fn lines(change: &Change<'_>) -> String {
+    let Change { before, now, took } = *change;
+    let failures = change.programs().flat_map(|(program, before)| {
+        let name = program_name(&program.subject);
+        let lines = program.failures.iter().filter_map(move |failures| {
+            let count = failures.count.saturating_sub(before.map_or(0, |before| count_of(&before.failures, failures)));
+            let Failures { device, verdict, error, .. } = failures;
+            let failure = failure_name(*verdict, error.as_deref());
+            let rate = amount::rate(count, took);
+            (count > 0).then(|| format!("  {} {name}: {failure}, {rate}/s\n", device_name(device)))
+        });
+        lines.collect::<Vec<_>>()
+    });
+    let forwards = now.forwards.iter().filter_map(|forward| {
+        let then = before.forwards.iter().find(|one| (&one.path, &one.error) == (&forward.path, &forward.error));
+        let (sent, dropped) = then.map_or((0, 0), |then| (then.sent, then.dropped));
+        let (sent, dropped) = (forward.sent.saturating_sub(sent), forward.dropped.saturating_sub(dropped));
+        (sent + dropped > 0)
+            .then(|| line(forward, &|count: u64| format!("{}/s", amount::rate(count, took)), sent, dropped))
+    });
+    failures.chain(forwards).collect()
+}
+
+fn count_of(all: &[Failures], failures: &Failures) -> u64 {
+    let key = |one: &Failures| (one.device.netns, one.device.ifindex, one.verdict, one.error.clone());
+    all.iter().find(|one| key(one) == key(failures)).map_or(0, |one| one.count)
+}
+
+/// What was sent on, exactly.
+pub(super) fn totals(numbers: &Numbers) -> String {
+    let exact = |count: u64| count.to_string();
+    numbers.forwards.iter().map(|forward| line(forward, &exact, forward.sent, forward.dropped)).collect()
+}
+
+/// `  eth0 -> eth1: 12 sent, 3 dropped (ENXIO)`
+fn line(forward: &Forward, shown: &dyn Fn(u64) -> String, sent: u64, dropped: u64) -> String {
+    let (path, verb) = match &forward.path {
+        Path::Redirect { from, to } => (format!("{} -> {}", device_name(from), device_name(to)), "sent"),
+        Path::Tx(device) => (format!("XDP_TX {}", device_name(device)), "sent"),
+        Path::Enqueue { map, cpu } => (format!("-> cpumap {map}[{cpu}]"), "queued"),
+        Path::Dequeue { map, cpu } => (format!("cpumap {map}[{cpu}] ->"), "processed"),
+    };
+    let error = forward.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
+    format!("  {path}: {} {verb}, {} dropped{error}\n", shown(sent), shown(dropped))
+}
