@@ -132,8 +132,9 @@ impl State {
         self.tree.iter().for_each(|branch| branch.rows(0, &mut rows));
         for (_, row) in rows {
             let mut history = self.histories.remove(&row.id).unwrap_or_default();
-            if let (Some(live), Some(before)) = (&row.live, &self.before) {
-                history.push(before.time_ns, self.now.time_ns, live.packets());
+            if let Some(live) = &row.live {
+                let from_ns = self.now.time_ns.saturating_sub((live.seconds * 1e9) as u64);
+                history.push(from_ns, self.now.time_ns, live.packets());
             }
             kept.insert(row.id.clone(), history);
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -93,7 +94,7 @@ fn reading(second: u64, dropped: u64) -> Numbers {
             second_one,
             timed(balancer, second, 0),
         ],
-        forwards: Vec::new(),
+        ..Numbers::default()
     }
 }
 
@@ -218,6 +219,10 @@ fn one_reading_has_no_rates() {
         ..Default::default()
     });
     show("one-program-later", &model, 80, 8);
+    let programs = vec![program(12, "xdp_lb", "eth0", &[(PASS, 3)])];
+    let mut model = Model::new(PLAIN, Vec::new());
+    model.read(&Numbers { time_ns: START, took: Duration::from_secs(3), programs, ..Numbers::default() });
+    show("one-program-since-the-start", &model, 80, 8);
 }
 
 #[test]

@@ -231,20 +231,30 @@ fn grown(numbers: &Numbers) -> Vec<Branch> {
     names.iter().map(|name| Branch::device(name, numbers)).collect()
 }
 
-/// The tree of a reading, and what has come since the one before it.
+/// The tree of a reading, and what has come since the one before it, or the start.
 pub fn grow(now: &Numbers, before: Option<&Numbers>) -> Vec<Branch> {
     let mut branches = grown(now);
-    let Some(before) = before.filter(|before| before.time_ns < now.time_ns) else {
-        return branches;
-    };
-    let seconds = (now.time_ns - before.time_ns) as f64 / 1e9;
-    let totals = |id: &RowId| {
-        let is_meant = |program: &&Program| {
-            let Subject { program_id, function, .. } = &program.subject;
-            id.program.as_ref().is_some_and(|(id, name)| id == program_id && name == function)
-        };
-        before.programs.iter().find(is_meant).map_or_else(Totals::default, |program| Totals::of(program, &id.device))
-    };
-    branches.iter_mut().for_each(|branch| branch.compare(&totals, seconds));
+    let seconds = seconds(now, before);
+    if seconds > 0.0 {
+        let totals = |id: &RowId| before.map_or_else(Totals::default, |before| totals(before, id));
+        branches.iter_mut().for_each(|branch| branch.compare(&totals, seconds));
+    }
     branches
+}
+
+/// How long lies between; 0: not known, as where the clock was set back.
+fn seconds(now: &Numbers, before: Option<&Numbers>) -> f64 {
+    match before {
+        Some(before) => now.time_ns.saturating_sub(before.time_ns) as f64 / 1e9,
+        None => now.took.as_secs_f64(),
+    }
+}
+
+/// What was counted of a program, traced or not.
+fn totals(numbers: &Numbers, id: &RowId) -> Totals {
+    let is_meant = |program: &&Program| {
+        let Subject { program_id, function, .. } = &program.subject;
+        id.program.as_ref().is_some_and(|(id, name)| id == program_id && name == function)
+    };
+    numbers.programs.iter().find(is_meant).map_or_else(Totals::default, |program| Totals::of(program, &id.device))
 }
