@@ -9,11 +9,12 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Check, Cli, Command, Demo, List, Packets, RestoreFeatures, Shown, Trace};
+use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, Trace};
 use crate::failure::Failure;
 
 mod capture;
 mod counting;
+mod letters;
 mod look;
 mod passthrough;
 mod reading;
@@ -23,6 +24,7 @@ mod top;
 
 pub use capture::{Capture, Format, Rotation};
 pub use counting::{By, Counting, Part};
+use letters::refuse_letters;
 pub use look::{Dump, Look, Times};
 pub use passthrough::Passthrough;
 pub use reading::Reading;
@@ -272,22 +274,6 @@ impl Plan {
 impl Default for Output {
     fn default() -> Self {
         Self::Text(Look::default())
-    }
-}
-
-/// tcpdump's letters mean what they mean there, or nothing.
-fn refuse_letters(packets: &Packets) -> Result<()> {
-    if let Some(letter) = packets.letters.first() {
-        return Err(Failure::usage(format!("{} is not for XDP programs: {}", letter.name(), letter.why())));
-    }
-    match (packets.direction, packets.linktype.as_deref()) {
-        (Some(cli::Direction::Out | cli::Direction::Inout), _) => {
-            Err(Failure::usage("-Q: an XDP program sees what comes in, and nothing else: leave it out"))
-        }
-        (_, Some(name)) if !name.eq_ignore_ascii_case("EN10MB") => {
-            Err(Failure::usage("-y: an XDP program sees Ethernet frames (EN10MB), and nothing else: leave it out"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -90,8 +90,8 @@ enum value {
 	VALUE_SAMPLE,		/* one in so many runs */
 	VALUE_RATE,		/* so many a second */
 	VALUE_ROOT,		/* id of the program that the kernel runs: the target's, or the one that it is a part of */
-	VALUE_CELLS_SIZE,	/* a CPU's cells, in bytes */
-	VALUE_CELL_MASK,	/* one less than those, a power of two */
+	VALUE_STATE_SIZE,	/* of a CPU's state and its cells, in bytes */
+	VALUE_CELL_MASK,	/* one less than a CPU's cells, a power of two */
 	VALUE_KEY_SETS,		/* a CPU's places for keys */
 	VALUE_KEY_MASK,		/* one less than those, a power of two */
 	VALUE_KEY_SEED,

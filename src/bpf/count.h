@@ -3,9 +3,6 @@
 #ifndef XDPTRACE_COUNT_H
 #define XDPTRACE_COUNT_H
 
-/* Of this target, so many a CPU as the mask says: user space has it grow. Addressed without being looked up, as the batches are. */
-struct cell cells[1] SEC(".bss.cells");
-
 /*
  * Of all targets, so many a CPU. A kernel's LRU hash would take a lock for each key that is new, which in a flood of made-up
  * addresses each is, and would not tell what it has dropped; it takes four times as many instructions, too.
@@ -21,21 +18,12 @@ struct {
 /* Cells where one may be, from where it should be on. */
 #define PROBES 8
 
-/* This CPU's cell of this number. */
-static __always_inline struct cell *cell_at(const struct state *state, __u64 number)
+/* This CPU's cell of this number: they stand behind its state. */
+static __always_inline struct cell *cell_at(struct state *state, __u64 number)
 {
-	__u64 cpu = state->cpu;
-	void *cell;
-
-	MASK(cpu, CPU_MASK);
-	MULTIPLY(cpu, CELLS_SIZE);
 	MASK(number, CELL_MASK);
-	cell = (void *)cells + cpu;
-	/* Keeps clang from concluding that cpu is 0. */
-	asm("" : "+r"(cell));
-	return cell + number * sizeof(struct cell);
+	return (struct cell *)(state + 1) + number;
 }
-
 
 /* Where the cell should be. */
 static __always_inline __u64 place_of(__u64 ifindex, __u64 queue)
@@ -182,6 +170,19 @@ static __always_inline int count_key(struct state *state, __u32 kind, __u64 byte
 	return evict(state, set, bytes);
 }
 
+/* By what its verdict is counted. */
+static __always_inline __u64 kind_of(void *ctx, struct state *state)
+{
+	__u32 verdict;
+
+	if (!is_mostly(state, FLAG_RETURNS))
+		return VERDICT_NONE;
+	verdict = verdict_of(ctx, state);
+	/* The kernel looks at its lower half alone; of the other the verifier then knows that it is 0. */
+	asm("%0 = %0\n\tif %0 <= %1 goto +1\n\t%0 = %1" : "+w"(verdict) : "i"(VERDICT_OTHER));
+	return verdict;
+}
+
 /* A packet that was dropped is told of, too, as far as the rate goes; that counts it as well. */
 static __always_inline int end_counted(void *ctx, struct state *state, __u32 kind)
 {
@@ -194,11 +195,10 @@ static __always_inline int end_counted(void *ctx, struct state *state, __u32 kin
 static __always_inline int tally(void *ctx, struct state *state, __u64 since, const bool is_timed, bool has_key)
 {
 	const struct xdp_buff *xdp = context_of(ctx, state);
-	__u32 kind = VERDICT_NONE;
 	struct origin origin;
 	struct extent extent;
 	struct cell *cell;
-	__u64 ns = 0;
+	__u64 ns = 0, kind;
 
 	if (is_timed) {
 		ns = bpf_ktime_get_ns() - since;
@@ -212,11 +212,10 @@ static __always_inline int tally(void *ctx, struct state *state, __u64 since, co
 		cell = find_cell(state, &origin, is_mostly(state, FLAG_TYPED) ? (__u64)xdp->rxq->dev->nd_net.net : 0);
 	if (!cell)
 		return 0;
-	if (is_mostly(state, FLAG_RETURNS))
-		kind = at_most(verdict_of(ctx, state), VERDICT_OTHER);
+	kind = kind_of(ctx, state);
 	extent = measure(state, xdp);
-	cell->tallies[kind & (VERDICT_KINDS - 1)].packets++;
-	cell->tallies[kind & (VERDICT_KINDS - 1)].bytes += whole_length(&extent);
+	cell->tallies[kind].packets++;
+	cell->tallies[kind].bytes += whole_length(&extent);
 	if (is_timed)
 		count_latency(cell, ns);
 	if (is(state, FLAG_BY_KEY) && has_key) {
@@ -253,7 +252,7 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
 	struct tally *tally;
 	struct cell *cell;
-	__u64 kind, now;
+	__u64 now;
 
 	if (is_timed)
 		now = bpf_ktime_get_ns();
@@ -262,10 +261,7 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 		goto left;
 	if (is_fragmented(state, xdp))
 		goto left;
-	kind = VERDICT_NONE;
-	if (is_mostly(state, FLAG_RETURNS))
-		kind = at_most(verdict_of(ctx, state), VERDICT_OTHER);
-	tally = &cell->tallies[kind];
+	tally = &cell->tallies[kind_of(ctx, state)];
 	tally->packets++;
 	tally->bytes += (__u64)xdp->data_end - (__u64)xdp->data;
 	if (is_timed)

@@ -39,10 +39,14 @@ static __always_inline __u32 number_at(const __u8 *bytes, __u64 offset)
 	return __builtin_bswap16(*(const __u16 *)(bytes + offset));
 }
 
-/* What stands there. Behind HEAD_LEN bytes there is more of the state, so nothing is read from beyond it, whatever is looked for. */
+/*
+ * What stands there, if that has been read. Behind the last bytes there is more of the state, so nothing is read from beyond it. By
+ * a mask, because 6.1's verifier, which also follows ways that can't be taken, may have derived bounds of `at` that exclude each other.
+ */
 static __always_inline const __u8 *bytes_at(const struct state *state, __u64 at)
 {
-	return state->before.bytes + at_most(at, HEAD_LEN);
+	asm("%0 &= %1" : "+r"(at) : "i"(HEAD_LEN - 1));
+	return state->before.bytes + at;
 }
 
 static __always_inline bool asks_ports(const void *valid)
@@ -89,11 +93,12 @@ static __always_inline bool reaches(struct state *state, __u64 at, __u64 end)
 /* `at`: behind IP's headers, in front of `protocol`'s, which begins with ports if it is the first fragment. */
 static __always_inline int note_transport(struct state *state, __u64 at, __u64 end, __u32 protocol, bool is_first)
 {
-	const __u8 *here = bytes_at(state, at);
+	const __u8 *here;
 
 	note_protocol(state, protocol, KEY_PROTOCOL);
 	if (!asks_ports(state) || !is_first || !has_ports(protocol) || !reaches(state, at + 4, end))
 		return 0;
+	here = bytes_at(state, at);
 	if (is(state, FLAG_KEY_SOURCE_PORT))
 		state->key.source_port = number_at(here, 0);
 	if (is(state, FLAG_KEY_DESTINATION_PORT))
@@ -126,7 +131,7 @@ static __noinline int note_ipv6_rest(struct state *state, __u64 at, __u64 end, _
 	if (!state)
 		return 0;
 	for (int number = 0; number < MOST_EXTENSIONS; number++) {
-		const __u8 *here = bytes_at(state, at);
+		const __u8 *here;
 
 		if (protocol != PROTOCOL_HOP_BY_HOP && protocol != PROTOCOL_ROUTING && protocol != PROTOCOL_FRAGMENT &&
 		    protocol != PROTOCOL_AUTHENTICATION && protocol != PROTOCOL_DESTINATION)
@@ -134,6 +139,7 @@ static __noinline int note_ipv6_rest(struct state *state, __u64 at, __u64 end, _
 		/* Then it isn't known what comes behind them. */
 		if (!reaches(state, at + 8, end))
 			return 0;
+		here = bytes_at(state, at);
 		if (protocol == PROTOCOL_FRAGMENT) {
 			is_first = !(number_at(here, 2) & 0xfff8);
 			at += 8;

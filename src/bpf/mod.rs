@@ -169,25 +169,38 @@ fn tells(record: &Record, what: Tells) -> bool {
     u32::from(record.told) & what.0 != 0
 }
 
-/// Copies the states of all CPUs out of the value of the map that holds them.
-pub fn read_states(value: &[u8]) -> Vec<State> {
-    value.chunks_exact(size_of::<State>()).filter_map(copy).collect()
+/// Copies the states of all CPUs out of the value of the map that holds them, and so many cells behind each.
+pub fn read_states(value: &[u8], cells: usize) -> Vec<State> {
+    value.chunks_exact(state_len(cells)).filter_map(copy).collect()
 }
 
-/// Copies the cells of all CPUs out of the value of the map that holds them.
-pub fn read_cells(value: &[u8]) -> Vec<Cell> {
-    value.chunks_exact(size_of::<Cell>()).filter_map(copy).collect()
+/// Copies the cells behind them.
+pub fn read_cells(value: &[u8], cells: usize) -> Vec<Cell> {
+    let of_each = value.chunks_exact(state_len(cells)).map(|state| &state[size_of::<State>()..]);
+    of_each.flat_map(|cells| cells.chunks_exact(size_of::<Cell>())).filter_map(copy).collect()
 }
 
-/// The value of the map that holds the states of these CPUs, at the start.
-pub fn states(cpus: Range<u32>) -> Vec<u8> {
+/// What the table of keys holds.
+pub fn read_keys(table: &[u8]) -> Vec<(Key, Tallied)> {
+    let sets = table.chunks_exact(size_of::<KeySet>()).filter_map(copy::<KeySet>);
+    sets.flat_map(|set| set.keys).filter(|one| one.seen > 0).map(|one| (one.key, one.tally)).collect()
+}
+
+/// The value of the map that holds the states of these CPUs, each with so many cells, at the start.
+pub fn states(cpus: Range<u32>, cells: usize) -> Vec<u8> {
     let mut value = Vec::new();
     let run = u64::from(Run::RUN_NONE.0 | Run::RUN_ENDED.0);
     for state in cpus.map(|cpu| State { cpu, run, ..State::default() }) {
         // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).
         value.extend_from_slice(unsafe { plain::as_bytes(&state) });
+        value.resize(value.len() + cells * size_of::<Cell>(), 0);
     }
     value
+}
+
+/// A CPU's state with so many cells behind it, in bytes.
+fn state_len(cells: usize) -> usize {
+    size_of::<State>() + cells * size_of::<Cell>()
 }
 
 /// The bytes of a key of the map `devices`.
@@ -196,7 +209,8 @@ pub fn device_key(device: &ListedDevice) -> &[u8] {
     unsafe { plain::as_bytes(device) }
 }
 
-fn copy<T: Plain + Default>(bytes: &[u8]) -> Option<T> {
+/// A value out of its bytes; None where they are too few.
+pub(crate) fn copy<T: Plain + Default>(bytes: &[u8]) -> Option<T> {
     let mut value = T::default();
     plain::copy_from_bytes(&mut value, bytes).ok()?;
     Some(value)

@@ -245,7 +245,7 @@ struct key_set {
 /* Those of the shortest are looked up. */
 #define SHORT_LATENCIES 1024
 
-/* What one CPU has counted of a target's packets of one device and receive queue. */
+/* What one CPU has counted of a target's packets of one device and receive queue. They stand behind its state. */
 struct cell {
 	__u32 netns;		/* inode number; 0, with the index: what had no other place */
 	__u32 ifindex;

@@ -27,7 +27,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
- * Of this target, one a CPU: user space has it grow to a power of two, as many as there may be at least. A section of its
+ * Of this target, one a CPU, with its cells behind it where runs are counted: user space has it grow to a power of two, as many as there may be at least. A section of its
  * own is a map of its own, whose value is addressed without looking it up.
  */
 struct state states[1] SEC(".bss.states");
@@ -43,10 +43,11 @@ static __always_inline struct state *this_state(void)
 {
 	/* Of 64 bits, so that nothing is done to make them of 32. */
 	__u64 cpu = ((__u64 (*)(void))bpf_get_smp_processor_id)();
-	struct state *state;
+	void *state = states;
 
 	MASK(cpu, CPU_MASK);
-	state = &states[cpu];
+	MULTIPLY(cpu, STATE_SIZE);
+	state += cpu;
 	/* Keeps clang from concluding that cpu is 0. */
 	asm("" : "+r"(state));
 	return state;

@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use memmap2::MmapOptions;
+use plain::Plain;
 
 use super::settings::Settings;
 use super::{open, prepare};
-use crate::bpf::{self, Batch, Cell, KeySet, ListedDevice, OpenXdptraceSkel, State, Value};
+use crate::bpf::{
+    self, Batch, Cell, FailedOutcome, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel, State,
+    Tallied, Value,
+};
 use crate::plan::{By, Counting, Tracing};
 use crate::refusal;
 use crate::target;
@@ -118,24 +123,30 @@ impl Maps {
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn keys(&self) -> Result<Vec<(bpf::Key, bpf::Tallied)>> {
-        Ok(Vec::new())
+    pub fn keys(&self) -> Result<Vec<(Key, Tallied)>> {
+        let length = self.sizes.key_bytes();
+        let mapped = MmapOptions::new().len(length).map_raw_read_only(self.key_sets.as_fd().as_raw_fd());
+        let mapped = mapped.context("failed to map the table of keys")?;
+        // SAFETY: the map is an array of that length, mapped as long as this. It is copied from: a key that is counted meanwhile
+        // is read as it was or as it is.
+        let bytes = unsafe { std::slice::from_raw_parts(mapped.as_ptr(), mapped.len()) };
+        Ok(bpf::read_keys(bytes))
     }
 
     /// Verdicts that came to nothing.
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn failures(&self) -> Result<Vec<(bpf::FailedOutcome, u64)>> {
-        Ok(Vec::new())
+    pub fn failures(&self) -> Result<Vec<(FailedOutcome, u64)>> {
+        read_all(&self.failures)
     }
 
     /// What was sent on.
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn forwards(&self) -> Result<Vec<(bpf::ForwardPath, bpf::Forwarded)>> {
-        Ok(Vec::new())
+    pub fn forwards(&self) -> Result<Vec<(ForwardPath, Forwarded)>> {
+        read_all(&self.forwards)
     }
 
     /// Has the packets of these devices, each a network namespace's inode number and an index in it, let through where
@@ -169,6 +180,16 @@ impl Maps {
     }
 }
 
+/// What a hash holds; what comes or goes meanwhile may be in it.
+fn read_all<K: Plain + Default, V: Plain + Default>(map: &MapHandle) -> Result<Vec<(K, V)>> {
+    let mut all = Vec::new();
+    for key in map.keys() {
+        let value = map.lookup(&key, MapFlags::ANY).context("failed to read what became of verdicts")?;
+        all.extend(value.and_then(|value| Some((bpf::copy(&key)?, bpf::copy(&value)?))));
+    }
+    Ok(all)
+}
+
 /// How large the maps are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
@@ -195,20 +216,38 @@ impl Sizes {
         Ok(Self { cpus, cells, key_sets, key_seed: RandomState::new().build_hasher().finish() })
     }
 
+    /// Bytes of the table of keys.
+    fn key_bytes(&self) -> usize {
+        (states(self.cpus) * self.key_sets) as usize * size_of::<KeySet>()
+    }
+
+    /// Cells that a target has for each CPU.
+    pub(super) fn cells(&self) -> usize {
+        self.cells as usize
+    }
+
+    /// A CPU's state with its cells, in bytes.
+    fn state(&self) -> u32 {
+        size_of::<State>() as u32 + self.cells * size_of::<Cell>() as u32
+    }
+
+    /// Each CPU's state, and its cells, as they are at the start.
+    pub(super) fn states(&self) -> Vec<u8> {
+        bpf::states(0..states(self.cpus), self.cells as usize)
+    }
+
     /// Has the object's maps be as large.
     pub(super) fn set(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
         // They move when they grow.
         open.maps.bss_states_data = None;
         open.maps.bss_batches_data = None;
-        open.maps.bss_cells_data = None;
         let cpus = self.cpus;
         let size_all = |open: &mut OpenXdptraceSkel<'_>| {
             open.maps.events.set_max_entries(cpus)?;
             open.maps.second_batches.set_max_entries(cpus)?;
             open.maps.key_sets.set_max_entries(if self.key_sets == 1 { 1 } else { states(cpus) * self.key_sets })?;
             open.maps.bss_batches.set_value_size(states(cpus) * batch_size(cpus))?;
-            open.maps.bss_cells.set_value_size((states(cpus) * self.cells).max(1) * size_of::<Cell>() as u32)?;
-            open.maps.bss_states.set_value_size(states(cpus) * size_of::<State>() as u32)
+            open.maps.bss_states.set_value_size(states(cpus) * self.state())
         };
         size_all(open).context("failed to size the BPF maps")
     }
@@ -227,7 +266,7 @@ pub(super) fn settings_for(sizes: &Sizes) -> Settings {
     settings.set(Value::VALUE_BATCH_SIZE, batch_size(cpus).into());
     let fill = batch_size(cpus) - size_of::<Batch>() as u32 - bpf::RECORD_ROOM;
     settings.set(Value::VALUE_BATCH_FILL, fill.into());
-    settings.set(Value::VALUE_CELLS_SIZE, u64::from(sizes.cells) * size_of::<Cell>() as u64);
+    settings.set(Value::VALUE_STATE_SIZE, sizes.state().into());
     settings.set(Value::VALUE_CELL_MASK, u64::from(sizes.cells.saturating_sub(1)));
     settings.set(Value::VALUE_KEY_SETS, sizes.key_sets.into());
     settings.set(Value::VALUE_KEY_MASK, u64::from(sizes.key_sets - 1));

@@ -42,7 +42,7 @@ pub struct Loaded {
     tracepoints: Vec<(&'static CStr, OwnedFd)>,
     switch: MapHandle,
     states: MapHandle,
-    cells: MapHandle,
+    cells: usize,
     shown: String,
 }
 
@@ -56,7 +56,7 @@ pub struct Probe {
     untold: Vec<&'static CStr>,
     switch: MapHandle,
     states: MapHandle,
-    cells: MapHandle,
+    cells: usize,
 }
 
 impl Loaded {
@@ -88,8 +88,8 @@ impl Loaded {
             fexit: fexit.transpose()?,
             tracepoints: outcomes.map(|(name, program)| Ok((name, keep(program)?))).collect::<Result<_>>()?,
             switch: handle(&skeleton.maps.bss_switch)?,
-            states: number(handle(&skeleton.maps.bss_states)?)?,
-            cells: handle(&skeleton.maps.bss_cells)?,
+            states: begin_with(handle(&skeleton.maps.bss_states)?, &maps.sizes().states())?,
+            cells: maps.sizes().cells(),
             shown: aim.shown.clone(),
         })
     }
@@ -130,8 +130,7 @@ impl Probe {
     /// # Errors
     /// The map cannot be read.
     pub fn states(&self) -> Result<Vec<State>> {
-        let value = self.states.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
-        Ok(bpf::read_states(&value.unwrap_or_default()))
+        Ok(bpf::read_states(&self.read()?, self.cells))
     }
 
     /// What each CPU has counted, by device and queue; all that there is room for, also where nothing was counted yet.
@@ -139,8 +138,12 @@ impl Probe {
     /// # Errors
     /// The map cannot be read.
     pub fn cells(&self) -> Result<Vec<Cell>> {
-        let value = self.cells.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
-        Ok(bpf::read_cells(&value.unwrap_or_default()))
+        Ok(bpf::read_cells(&self.read()?, self.cells))
+    }
+
+    fn read(&self) -> Result<Vec<u8>> {
+        let value = self.states.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).context("failed to read the counters")?;
+        Ok(value.unwrap_or_default())
     }
 
     /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
@@ -262,11 +265,9 @@ fn prepare(open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
     }
 }
 
-/// Has each state tell whose it is.
-fn number(states: MapHandle) -> Result<MapHandle> {
-    let count = states.value_size() / size_of::<State>() as u32;
-    let value = bpf::states(0..count);
-    states.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY).context("failed to number the CPUs")?;
+/// Has the states be these at the start.
+fn begin_with(states: MapHandle, value: &[u8]) -> Result<MapHandle> {
+    states.update(&0u32.to_ne_bytes(), value, MapFlags::ANY).context("failed to number the CPUs")?;
     Ok(states)
 }
 

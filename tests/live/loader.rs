@@ -455,6 +455,11 @@ pub fn send(nic: &Nic, ports: impl IntoIterator<Item = u16>) {
 
 /// Sends a frame, of which every byte is the caller's, from the other end, a NIC itself.
 pub fn send_frame(other_end: &Nic, frame: &[u8]) {
+    send_frames(other_end, [frame]);
+}
+
+/// Sends frames in the same way.
+pub fn send_frames<F: AsRef<[u8]>>(other_end: &Nic, frames: impl IntoIterator<Item = F> + Send) {
     let to = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_ifindex: ifindex(other_end),
@@ -469,9 +474,12 @@ pub fn send_frame(other_end: &Nic, frame: &[u8]) {
         // SAFETY: as above.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
         let to = (&raw const to).cast();
-        // SAFETY: the kernel reads the frame and the address, no more than their lengths, which it is given.
-        let sent = unsafe { libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, to, length) };
-        assert_eq!(sent, frame.len() as isize, "{}", io::Error::last_os_error());
+        for frame in frames {
+            let frame = frame.as_ref();
+            // SAFETY: the kernel reads the frame and the address, no more than their lengths, which it is given.
+            let sent = unsafe { libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, to, length) };
+            assert_eq!(sent, frame.len() as isize, "{}", io::Error::last_os_error());
+        }
     });
 }
 

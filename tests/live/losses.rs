@@ -23,28 +23,28 @@ const SMALL_RINGS: [&str; 4] = ["-i", "veth0", "-B", "1"];
 const TOO_MANY: u64 = 2000;
 
 /// A NIC at which nothing arrives by itself: the neighbours are known, and there is no IPv6 at the other end.
-fn quiet_nic() -> Nic {
+pub fn quiet_nic() -> Nic {
     let nic = Nic::veth();
     inside(nic.peer_netns(), || fs::write("/proc/sys/net/ipv6/conf/veth1/disable_ipv6", "1").unwrap());
     nic
 }
 
 /// A program that counts its runs, loaded for this test alone.
-struct Counted {
-    programs: Programs,
-    runs: Runs,
-    called: String,
+pub struct Counted {
+    pub programs: Programs,
+    pub runs: Runs,
+    pub called: String,
 }
 
 impl Counted {
-    fn load(name: &str) -> Self {
+    pub fn load(name: &str) -> Self {
         let programs = Programs::load(COUNTED, &[name]);
         let known = programs.known(name);
         Self { programs, runs: known.runs(), called: known.called(name) }
     }
 
     /// One that drops, on the NIC.
-    fn drop_on(nic: &Nic) -> Self {
+    pub fn drop_on(nic: &Nic) -> Self {
         let counted = Self::load("counted_drop");
         counted.programs.attach(nic, Mode::Native, "counted_drop");
         counted

@@ -25,6 +25,7 @@ mod refusals;
 mod selecting;
 mod setups;
 mod showing;
+mod stats;
 mod targets;
 mod top;
 mod tracer;
