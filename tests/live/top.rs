@@ -53,8 +53,8 @@ impl Pane {
     }
 
     /// Starts it; what it says at its end stands alone on the screen then.
-    fn start_top(&self) {
-        self.enter(&format!("clear; {XDPTRACE} top -i veth0; echo status $?"));
+    fn start_top(&self, options: &str) {
+        self.enter(&format!("clear; {XDPTRACE} top -i veth0 {options}; echo status $?"));
         self.wait("a screen of top's", |screen| screen.contains("PACKETS/S") && screen.contains("target_drop"));
     }
 
@@ -98,8 +98,8 @@ fn rate(screen: &str) -> Option<f64> {
 fn a_terminal_shows_what_is_counted_and_is_left_as_it_was() {
     let nic = dropping();
     let pane = Pane::open(&nic, "shows");
-    pane.start_top();
-    let pings = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.2", &nic.address]);
+    pane.start_top("");
+    let pings = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.1", &nic.address]);
     let screen = pane.wait("packets", |screen| rate(screen).is_some_and(|rate| rate > 0.0));
     assert!(screen.lines().any(|line| line.trim_start_matches('>').starts_with("veth0 ")), "{screen}");
     pane.resize("45", "6");
@@ -113,6 +113,13 @@ fn a_terminal_shows_what_is_counted_and_is_left_as_it_was() {
     let dropped = format!("IP {} > {}: ICMP echo request", nic.peer, nic.address);
     let screen = pane.wait("a dropped packet", |screen| screen.contains(&dropped));
     assert!(screen.contains("XDP_DROP") && screen.contains("latency so far: p50 "), "{screen}");
+    // Also when more were dropped than are told of in a second.
+    let of_all = |screen: &str| {
+        let line = screen.lines().find(|line| line.starts_with(" all "))?;
+        line.split_whitespace().nth(5)?.parse::<u64>().ok()
+    };
+    let is_new = |screen: &str| [0, 1, 2].iter().any(|ago| screen.contains(&format!(" {ago}s ago IP ")));
+    pane.wait("a later one", |screen| of_all(screen).is_some_and(|all| all > 60) && is_new(screen));
     drop(pings);
     pane.press("q");
     pane.wait_for_the_end();
@@ -120,10 +127,24 @@ fn a_terminal_shows_what_is_counted_and_is_left_as_it_was() {
 }
 
 #[test]
+fn keys_of_packets_are_a_view_of_its_own() {
+    let nic = dropping();
+    let pane = Pane::open(&nic, "by");
+    pane.start_top("--by src,length icmp");
+    let _pings = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.2", &nic.address]);
+    pane.press("b");
+    let row = format!("{} 98 XDP_DROP ", nic.peer);
+    let one_blank = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    pane.wait("a sender", |screen| screen.lines().any(|line| one_blank(line).starts_with(&row)));
+    pane.press("q");
+    pane.wait_for_the_end();
+}
+
+#[test]
 fn signals_end_it_or_suspend_it_and_leave_the_terminal_as_it_was() {
     let nic = dropping();
     let pane = Pane::open(&nic, "signals");
-    pane.start_top();
+    pane.start_top("");
     pane.press("C-z");
     let screen = pane.wait("a stopped job", |screen| screen.contains("Stopped"));
     assert!(!screen.contains("PACKETS/S"), "{screen}");
@@ -132,7 +153,7 @@ fn signals_end_it_or_suspend_it_and_leave_the_terminal_as_it_was() {
     pane.press("C-c");
     pane.wait_for_the_end();
     for signal in ["TERM", "INT", "HUP"] {
-        pane.start_top();
+        pane.start_top("");
         output(&["kill", "-s", signal, &pane.pid()]);
         pane.wait_for_the_end();
     }

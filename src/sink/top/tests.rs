@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -219,10 +218,6 @@ fn one_reading_has_no_rates() {
         ..Default::default()
     });
     show("one-program-later", &model, 80, 8);
-    let programs = vec![program(12, "xdp_lb", "eth0", &[(PASS, 3)])];
-    let mut model = Model::new(PLAIN, Vec::new());
-    model.read(&Numbers { time_ns: START, took: Duration::from_secs(3), programs, ..Numbers::default() });
-    show("one-program-since-the-start", &model, 80, 8);
 }
 
 #[test]

@@ -231,23 +231,17 @@ fn grown(numbers: &Numbers) -> Vec<Branch> {
     names.iter().map(|name| Branch::device(name, numbers)).collect()
 }
 
-/// The tree of a reading, and what has come since the one before it, or the start.
+/// The tree of a reading, and what has come since the one before it.
 pub fn grow(now: &Numbers, before: Option<&Numbers>) -> Vec<Branch> {
     let mut branches = grown(now);
-    let seconds = seconds(now, before);
-    if seconds > 0.0 {
-        let totals = |id: &RowId| before.map_or_else(Totals::default, |before| totals(before, id));
-        branches.iter_mut().for_each(|branch| branch.compare(&totals, seconds));
-    }
+    // Programs were counted from when they were attached to, one after the other: how long before the first reading that
+    // was, nobody knows. And a clock may be set back.
+    let Some(before) = before.filter(|before| before.time_ns < now.time_ns) else {
+        return branches;
+    };
+    let seconds = (now.time_ns - before.time_ns) as f64 / 1e9;
+    branches.iter_mut().for_each(|branch| branch.compare(&|id| totals(before, id), seconds));
     branches
-}
-
-/// How long lies between; 0: not known, as where the clock was set back.
-fn seconds(now: &Numbers, before: Option<&Numbers>) -> f64 {
-    match before {
-        Some(before) => now.time_ns.saturating_sub(before.time_ns) as f64 / 1e9,
-        None => now.took.as_secs_f64(),
-    }
 }
 
 /// What was counted of a program, traced or not.
