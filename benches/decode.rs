@@ -82,7 +82,7 @@ fn decode(bencher: Bencher<'_, '_>) {
 /// … and on to the sink, as the tracer does.
 #[divan::bench]
 fn deliver(bencher: Bencher<'_, '_>) {
-    with_delivery(|deliver| time(bencher, &DELIVER, || RING.deliver(deliver))).expect("no clock");
+    with_delivery(|deliver| time(bencher, &DELIVER, || RING.deliver(1, deliver))).expect("no clock");
 }
 
 fn time(bencher: Bencher<'_, '_>, fastest: &AtomicU64, mut pass: impl FnMut()) {
@@ -130,8 +130,8 @@ fn judge() -> Result<bool> {
 /// … of a pass that isn't the first one: those would be for each event.
 fn allocations() -> Result<u64> {
     with_delivery(|deliver| {
-        RING.deliver(deliver);
-        allocation_counter::measure(|| RING.deliver(deliver)).count_total
+        RING.deliver(1, deliver);
+        allocation_counter::measure(|| RING.deliver(1, deliver)).count_total
     })
 }
 

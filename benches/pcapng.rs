@@ -37,6 +37,7 @@ const PERCENT_OF_CAT: f64 = 50.0;
 /// The fastest pass of each bench, in nanoseconds.
 static NULL: AtomicU64 = AtomicU64::new(u64::MAX);
 static FILE: AtomicU64 = AtomicU64::new(u64::MAX);
+static TWO_CPUS: AtomicU64 = AtomicU64::new(u64::MAX);
 static CAT: AtomicU64 = AtomicU64::new(u64::MAX);
 
 fn main() -> ExitCode {
@@ -58,17 +59,23 @@ fn main() -> ExitCode {
 
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn null(bencher: Bencher<'_, '_>) {
-    time(bencher, &NULL, || write(Path::new("/dev/null")));
+    time(bencher, &NULL, || write(Path::new("/dev/null"), 1));
 }
 
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn file(bencher: Bencher<'_, '_>) {
-    time(bencher, &FILE, || write(&written()));
+    time(bencher, &FILE, || write(&written(), 1));
+}
+
+/// What two CPUs tell is put in order.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn file_of_two_cpus(bencher: Bencher<'_, '_>) {
+    time(bencher, &TWO_CPUS, || write(&written(), 2));
 }
 
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn of_cat(bencher: Bencher<'_, '_>) {
-    write(&written()).expect("no room for a file");
+    write(&written(), 1).expect("no room for a file");
     time(bencher, &CAT, || {
         let done = Command::new("cat").arg(written()).stdout(File::create(copied())?).status()?;
         ensure!(done.success(), "cat: {done}");
@@ -98,8 +105,8 @@ fn copied() -> PathBuf {
     written().with_extension("copy")
 }
 
-/// A ring's worth of records to a file, as the tracer does it.
-fn write(path: &Path) -> Result<()> {
+/// A ring's worth of records, of one CPU or of several, to a file, as the tracer does it.
+fn write(path: &Path, cpus: usize) -> Result<()> {
     let capture = capture(path);
     let outlet = outlet::open(&capture, &Signals::default())?;
     let mut sink = sink::open_files(&capture, LONGEST_SNAP_LEN, Files::new(&outlet, &capture), None);
@@ -108,7 +115,7 @@ fn write(path: &Path) -> Result<()> {
     delivery.refresh(names())?;
     delivery.take_in_target(TARGET, &target());
     let delivery = RefCell::new(delivery);
-    RING.deliver(&mut |told| delivery.borrow_mut().record(told));
+    RING.deliver(cpus, &mut |told| delivery.borrow_mut().record(told));
     let mut delivery = delivery.into_inner();
     delivery.end()?;
     // What could not be written has been taken back.
@@ -120,13 +127,15 @@ fn write(path: &Path) -> Result<()> {
 /// Prints the figures with their bars; whether these hold. With BENCH_LINES, a file, they go there as well, for the table
 /// of tests/bench/run.
 fn judge() -> Result<bool> {
-    let [null, file, cat] = [&NULL, &FILE, &CAT].map(|fastest| fastest.load(Ordering::Relaxed));
-    if [null, file, cat].contains(&u64::MAX) {
+    let all = [&NULL, &FILE, &TWO_CPUS, &CAT].map(|fastest| fastest.load(Ordering::Relaxed));
+    let [null, file, two_cpus, cat] = all;
+    if all.contains(&u64::MAX) {
         eprintln!("pcapng: not all was measured, so nothing is compared");
         return Ok(true);
     }
     let bytes = fs::metadata(written())?.len();
     let million_packets = |ns: u64| packets() as f64 * 1e3 / ns as f64;
+    let percent = |ns: u64| cat as f64 * 100.0 / ns as f64;
     let speed = |ns: u64| format!("{:.0} MB/s", bytes as f64 * 1e3 / ns as f64);
     let unit = "files natively, recorded records of 98-byte packets";
     let line = |case: &str, figure: f64, bar: Option<Bar>| {
@@ -135,12 +144,13 @@ fn judge() -> Result<bool> {
     let lines = [
         line("million packets/s, ring to /dev/null", million_packets(null), Some(Bar::AtLeast(MILLION_PACKETS)))
             .with_note(speed(null)),
-        line(
-            "bytes/s, ring to file, percent of cat's",
-            cat as f64 * 100.0 / file as f64,
-            Some(Bar::AtLeast(PERCENT_OF_CAT)),
-        )
-        .with_note(format!("{} of {}", speed(file), speed(cat))),
+        line("bytes/s, ring to file, percent of cat's", percent(file), Some(Bar::AtLeast(PERCENT_OF_CAT)))
+            .with_note(format!("{} of {}", speed(file), speed(cat))),
+        line("bytes/s, two CPUs' rings to file, percent of cat's", percent(two_cpus), None).with_note(format!(
+            "{} of {}",
+            speed(two_cpus),
+            speed(cat)
+        )),
     ];
     let lines: Vec<String> = lines.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
     let lines = lines.join("\n") + "\n";

@@ -91,7 +91,7 @@ fn top(Top { tracing, palette }: &Top) -> Result<()> {
         ));
     }
     let signals = stop::on_signals(false)?;
-    let outlet = outlet::terminal(io::stdout().as_fd()).context("failed to open the terminal")?;
+    let outlet = sink::terminal(io::stdout().as_fd()).context("failed to open the terminal")?;
     let by = tracing.counting.as_ref().and_then(|counting| counting.by.as_ref());
     let parts: Vec<Part> = by.map_or_else(Vec::new, |by| by.parts.clone());
     let mut sink = sink::open_top(*palette, parts, &outlet, &signals).context("failed to set the signal handlers")?;

@@ -5,9 +5,9 @@ mod files;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, IsTerminal, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,9 @@ pub struct Outlet {
 struct State {
     /// None: not opened yet.
     out: Option<Rc<File>>,
-    /// A write to a file doesn't wait for a reader.
     is_file: bool,
+    /// See [`is_at_once`].
+    is_at_once: bool,
     /// Bytes that are gathered before they are written.
     gathered: usize,
     waiting: VecDeque<u8>,
@@ -67,20 +68,6 @@ pub struct Ended {
     pub target: u32,
     /// What the program returned, if it is known.
     pub verdict: Option<Verdict>,
-}
-
-/// An output to the terminal that `out` is: writing never waits, however much it has room for, if it can be opened anew.
-///
-/// # Errors
-/// As [`Outlet::new`].
-pub fn terminal(out: BorrowedFd<'_>) -> io::Result<Outlet> {
-    let path = format!("/proc/self/fd/{}", out.as_raw_fd());
-    // Opened anew, because others share the one there is, and would not wait either.
-    let own = File::options().write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path);
-    match own {
-        Ok(own) => Outlet::new(own.as_fd()),
-        Err(_) => Outlet::new(out),
-    }
 }
 
 /// A system call for each line would be most of the work.
@@ -106,6 +93,7 @@ impl Outlet {
         let state = State {
             out: None,
             is_file: true,
+            is_at_once: true,
             gathered,
             waiting: VecDeque::new(),
             written: 0,
@@ -119,23 +107,26 @@ impl Outlet {
     /// Writes to `out` from now on.
     fn switch(&self, out: File) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
-        state.is_file = out.metadata()?.is_file();
+        (state.is_file, state.is_at_once) = (out.metadata()?.is_file(), is_at_once(&out)?);
         state.out = Some(Rc::new(out));
         Ok(())
     }
 
-    /// What was written since the last time is this event.
+    /// What was written since the last time is one part: this event.
     pub fn end_event(&self, event: Ended) {
-        self.end_part(Some(event));
+        let mut state = self.state.borrow_mut();
+        let end = state.end();
+        state.ends.push_back((end, Some(event)));
+        state.forget_written();
     }
 
-    /// What was written since the last time is one part; with it ends this event.
-    pub fn end_part(&self, event: Option<Ended>) {
-        let mut state = self.state.borrow_mut();
-        // What can't be written any more never ends.
-        let end = if state.is_broken { u64::MAX } else { state.written + state.waiting.len() as u64 };
-        state.ends.push_back((end, event));
-        state.forget_written();
+    /// Writes parts that lie one behind the other: for each, its length and the event that ends with it. Many at once are
+    /// not gathered first.
+    ///
+    /// # Errors
+    /// As [`Outlet::push`].
+    pub fn write_parts(&self, bytes: &[u8], parts: impl Iterator<Item = (usize, Option<Ended>)>) -> io::Result<()> {
+        self.state.borrow_mut().write_parts(bytes, parts).map_err(|error| self.explain(error))
     }
 
     /// Whether more should be written for now: not where the rest waits.
@@ -208,7 +199,7 @@ impl Outlet {
                 moved = Instant::now();
             } else if let Some(out) = self.file() {
                 // A signal: a second one ends the process by itself.
-                let _ = poll(&mut [PollFd::new(out.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(50_u16));
+                let _ = is_ready(&out, PollTimeout::from(50_u16));
             }
         }
         Ok(())
@@ -249,31 +240,85 @@ impl<'run> Patience<'run> {
 }
 
 impl State {
-    fn push(&mut self) -> io::Result<()> {
-        let Some(out) = self.out.clone() else { return Ok(()) };
-        while !self.waiting.is_empty() && (self.is_file || is_ready(&out)) {
-            let (first, _) = self.waiting.as_slices();
-            let length = match (&*out).write(&first[..self.at_once(first.len())]) {
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => 0,
-                Err(error) => {
-                    self.break_off(&out);
-                    return Err(error);
-                }
-                Ok(length) => length,
-            };
-            self.waiting.drain(..length);
+    /// Where that ends which there is to write, counted in bytes. What can't be written any more never ends.
+    fn end(&self) -> u64 {
+        if self.is_broken { u64::MAX } else { self.written + self.waiting.len() as u64 }
+    }
+
+    fn write_parts(&mut self, bytes: &[u8], parts: impl Iterator<Item = (usize, Option<Ended>)>) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let is_enough = bytes.len() >= self.gathered;
+        let pushed = if is_enough { self.push() } else { Ok(()) };
+        let (end, before) = (self.end(), self.written);
+        let passed = if is_enough { self.pass(bytes) } else { Ok(()) };
+        let rest = &bytes[(self.written - before) as usize..];
+        if rest.is_empty() {
+            self.whole = self.written;
+            return Ok(());
+        }
+        self.expect(end, parts);
+        if passed.is_err() {
+            self.break_off();
+        } else if !self.is_broken {
+            self.waiting.extend(rest);
+        }
+        pushed.and(passed).and(self.push_if_enough())
+    }
+
+    /// Notes where parts end of which the first begins at `end`; some may be written already.
+    fn expect(&mut self, mut end: u64, parts: impl Iterator<Item = (usize, Option<Ended>)>) {
+        self.ends.extend(parts.map(|(length, event)| {
+            end = end.saturating_add(length as u64);
+            (end, event)
+        }));
+        self.forget_written();
+    }
+
+    /// Writes `bytes` past what is gathered, if nothing has to be waited for: a copy less.
+    fn pass(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let Some(out) = self.out.clone().filter(|_| self.is_at_once && !self.is_broken && self.waiting.is_empty())
+        else {
+            return Ok(());
+        };
+        while !bytes.is_empty() {
+            let Some(length) = write_some(&out, bytes)? else { break };
+            bytes = &bytes[length..];
             self.written += length as u64;
-            self.forget_written();
         }
         Ok(())
     }
 
-    /// How many of so many bytes to write at once. A pipe is ready while it has room for a page, so nothing longer may be;
-    /// and where whole parts fit, no half one.
+    fn push_if_enough(&mut self) -> io::Result<()> {
+        if self.waiting.len() >= self.gathered { self.push() } else { Ok(()) }
+    }
+
+    fn push(&mut self) -> io::Result<()> {
+        let Some(out) = self.out.clone() else { return Ok(()) };
+        while !self.waiting.is_empty() && (self.is_at_once || is_ready(&out, PollTimeout::ZERO).unwrap_or(false)) {
+            let (first, _) = self.waiting.as_slices();
+            match write_some(&out, &first[..self.at_once(first.len())]) {
+                Ok(Some(length)) => {
+                    self.waiting.drain(..length);
+                    self.written += length as u64;
+                    self.forget_written();
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.break_off();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of so many bytes to write at once: where whole parts fit, no half one.
     fn at_once(&self, length: usize) -> usize {
-        let most = length.min(libc::PIPE_BUF);
-        if self.is_file || most == self.waiting.len() {
-            return length.min(if self.is_file { usize::MAX } else { most });
+        let most = if self.is_at_once { length } else { length.min(AT_ONCE) };
+        if self.is_at_once || most == self.waiting.len() {
+            return most;
         }
         let fitting = self.ends.partition_point(|(end, _)| *end <= self.written + most as u64);
         let whole =
@@ -294,11 +339,12 @@ impl State {
     }
 
     /// Nothing is written any more. The half part at the end of a file goes, so that it stays one that can be read.
-    fn break_off(&mut self, out: &File) {
+    fn break_off(&mut self) {
         self.give_up();
         let half = self.written - self.whole;
+        let Some(out) = self.out.as_deref().filter(|_| self.is_file && half > 0) else { return };
         // Others may append to such a file (`>> log`): what stands behind the half part is theirs.
-        if !self.is_file || half == 0 || is_appended_to(out) {
+        if is_appended_to(out) {
             return;
         }
         let mut file = out;
@@ -314,24 +360,49 @@ fn is_appended_to(out: &File) -> bool {
     fcntl(out, FcntlArg::F_GETFL).is_ok_and(|flags| OFlag::from_bits_retain(flags).contains(OFlag::O_APPEND))
 }
 
-fn is_ready(out: &File) -> bool {
-    let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+/// Whether a write to `out` waits for no reader: it is a file, or /dev/null and the like.
+///
+/// # Errors
+/// It can't be looked at.
+pub fn is_at_once(out: &File) -> io::Result<bool> {
+    let kind = out.metadata()?.file_type();
+    Ok(kind.is_file() || (kind.is_char_device() && !out.is_terminal()))
+}
+
+/// What anything else takes at once when it is ready, which a pipe is while it has room for a page.
+pub const AT_ONCE: usize = libc::PIPE_BUF;
+
+/// Whether it is ready, or has been closed, before the time is over.
+///
+/// # Errors
+/// A signal.
+pub fn is_ready(out: &File, timeout: PollTimeout) -> nix::Result<bool> {
+    poll(&mut [PollFd::new(out.as_fd(), PollFlags::POLLOUT)], timeout).map(|ready| ready > 0)
+}
+
+/// Writes as much as it takes; None where that is nothing for now.
+fn write_some(mut out: &File, bytes: &[u8]) -> io::Result<Option<usize>> {
+    loop {
+        match out.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Ok(0) => return Ok(None),
+            written => return written.map(Some),
+        }
+    }
 }
 
 impl Write for &Outlet {
     /// Takes all of `bytes`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let is_enough = {
+        let pushed = {
             let mut state = self.state.borrow_mut();
             if !state.is_broken {
                 state.waiting.extend(bytes);
             }
-            state.waiting.len() >= state.gathered
+            state.push_if_enough()
         };
-        if is_enough {
-            self.push()?;
-        }
+        pushed.map_err(|error| self.explain(error))?;
         Ok(bytes.len())
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::bpf::Cell;
+use crate::bpf::{Cell, State};
 use crate::delivery::Delivery;
 use crate::event::{Counts, Delivered, Losses, Summary};
 use crate::follow::{Released, Traced};
@@ -107,22 +107,24 @@ impl Progress {
 
     fn counts(&self, now: &Now<'_>, delivery: &Delivery<'_>) -> Result<Counts> {
         let mut total = self.past.clone();
-        for released in now.released {
-            let delivered = delivered(released.cells.as_deref(), delivery.delivered(released.number));
-            total.add(&Counts::so_far(&released.states, delivered, released.recursion_misses));
+        for Released { number, states, cells, recursion_misses, .. } in now.released {
+            let delivered = delivery.delivered(*number);
+            total.add(&so_far(cells.as_deref(), states, delivered, *recursion_misses));
         }
         for traced in now.traced {
-            let delivered = delivered(traced.cells()?.as_deref(), delivery.delivered(traced.number));
-            total.add(&Counts::so_far(&traced.states()?, delivered, traced.recursion_misses()));
+            let (cells, delivered) = (traced.cells()?, delivery.delivered(traced.number));
+            total.add(&so_far(cells.as_deref(), &traced.states()?, delivered, traced.recursion_misses()));
         }
         total.lose(now.losses.sum().saturating_sub(self.past_losses));
         Ok(total)
     }
 }
 
-/// What came of a target's runs: what stands in its cells, where runs are counted, else what was handed on of them.
-pub fn delivered(cells: Option<&[Cell]>, handed_on: Delivered) -> Delivered {
-    cells.map_or(handed_on, |cells| Delivered { traced: numbers::tallied(cells), cut: 0 })
+fn so_far(cells: Option<&[Cell]>, states: &[State], delivered: Delivered, misses: Option<u64>) -> Counts {
+    match cells {
+        Some(cells) => Counts::counted(states, numbers::tallied(cells), misses),
+        None => Counts::so_far(states, delivered, misses),
+    }
 }
 
 /// What there is of a run at the moment.

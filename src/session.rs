@@ -17,12 +17,13 @@ use crate::event::{Account, Counts, Losses, Summary};
 use crate::failure::{self, Failure, Status};
 use crate::follow::{Follow, Released};
 use crate::kernel::{self, Kernel};
+use crate::numbers;
 use crate::outlet::{Outlet, Patience};
 use crate::passthrough::{self, Attached};
 use crate::plan::{Devices, Tracing};
 use crate::privileges;
 use crate::probe::{self, Filter, Maps};
-use crate::progress::{self, Now, Progress};
+use crate::progress::{Now, Progress};
 use crate::promiscuous::Promiscuous;
 use crate::reader::{self, Reader};
 use crate::refusal;
@@ -364,9 +365,13 @@ fn now<'run>(follow: &'run Follow<'_>, released: &'run [Released], losses: Losse
 }
 
 fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {
-    let delivered = progress::delivered(released.cells.as_deref(), delivery.let_go(released.number));
-    let counts = Counts::new(&released.states, delivered, released.recursion_misses);
-    Account { subject: released.target.subject(), counts }
+    let Released { target, number, states, cells, recursion_misses } = released;
+    let delivered = delivery.let_go(*number);
+    let counts = match cells {
+        Some(cells) => Counts::counted(states, numbers::tallied(cells), *recursion_misses),
+        None => Counts::new(states, delivered, *recursion_misses),
+    };
+    Account { subject: target.subject(), counts }
 }
 
 fn ring_bytes(plan: &Tracing) -> Result<usize> {

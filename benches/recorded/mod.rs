@@ -15,6 +15,8 @@ use xdptrace::target::{Function, Names, Place, Target};
 
 /// The recorded samples.
 const RECORDED: &[u8] = include_bytes!("samples.bin");
+/// Longer than it took to record them.
+const RECORDED_NS: u64 = 5_000_000_000;
 /// Bytes of a pass: the ring of one of two CPUs by default, through which the reader goes again and again.
 const PASS: usize = 32 << 20;
 /// Where they were recorded.
@@ -89,6 +91,8 @@ pub struct Ring {
     memory: Vec<u64>,
     /// Where each of them begins, and its length.
     samples: Vec<(usize, usize)>,
+    /// How many of them are recorded: then they begin anew.
+    recorded: usize,
     pub records: usize,
 }
 
@@ -108,7 +112,7 @@ impl Ring {
             }
         }
         let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")));
-        Self { memory: words.collect(), samples, records }
+        Self { memory: words.collect(), samples, recorded: recorded().count(), records }
     }
 
     pub fn samples(&self) -> impl Iterator<Item = &[u8]> {
@@ -123,10 +127,13 @@ impl Ring {
         self.samples.iter().map(|(_, length)| length).sum()
     }
 
-    /// What the reader does with what libbpf gives it.
-    pub fn deliver(&self, deliver: &mut dyn FnMut(&Told<'_>) -> bool) {
-        for records in self.samples().filter_map(Records::new) {
-            for told in records {
+    /// What the reader does with what libbpf gives it. The recorded samples come again and again, but their time goes on, as
+    /// it does where so many CPUs are read in turn: each of them tells of the same time, one behind the other.
+    pub fn deliver(&self, cpus: usize, deliver: &mut dyn FnMut(&Told<'_>) -> bool) {
+        for (number, records) in self.samples().filter_map(Records::new).enumerate() {
+            let later_ns = (number / self.recorded / cpus) as u64 * RECORDED_NS;
+            for mut told in records {
+                told.record.time_ns += later_ns;
                 assert!(deliver(&told));
             }
         }

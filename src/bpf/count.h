@@ -244,7 +244,7 @@ static __noinline int tally_lone(void *ctx, struct state *state)
  * The same in a straight line, for targets whose context's type the verifier knows, where each run of one device, or of one
  * network namespace, is asked for. What a run takes that is not like most is left to the function above, as if nothing had been done.
  */
-static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed)
+static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed, const bool by_key)
 {
 	const struct xdp_buff *xdp = context_of(ctx, state);
 	const struct xdp_rxq_info *rxq = xdp->rxq;
@@ -252,20 +252,26 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
 	struct tally *tally;
 	struct cell *cell;
-	__u64 now;
+	__u64 kind, length, now;
 
 	if (is_timed)
 		now = bpf_ktime_get_ns();
 	cell = cell_at(state, place_of(ifindex, queue));
+	/* Keeps clang from adding it up anew for each of its members. */
+	asm("" : "+r"(cell));
 	if (unlikely(cell->net != (__u64)dev->nd_net.net || cell->ifindex != ifindex || cell->queue != queue))
 		goto left;
 	if (is_fragmented(state, xdp))
 		goto left;
-	tally = &cell->tallies[kind_of(ctx, state)];
+	kind = kind_of(ctx, state);
+	tally = &cell->tallies[kind];
 	tally->packets++;
-	tally->bytes += (__u64)xdp->data_end - (__u64)xdp->data;
+	length = (__u64)xdp->data_end - (__u64)xdp->data;
+	tally->bytes += length;
 	if (is_timed)
 		count_latency(cell, now - since);
+	if (by_key)
+		count_key(state, kind, length);
 	return 0;
 left:
 	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);

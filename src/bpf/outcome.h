@@ -116,7 +116,8 @@ static __always_inline int take_outcome(void *ctx, struct outcome *outcome, cons
 	if (!tracing || !is_last_kept(state))
 		return 0;
 	identify_any(dev, &outcome->netns, &outcome->ifindex);
-	if (!is_wanted(state, outcome->netns, outcome->ifindex))
+	/* Of a devmap's program the kernel names the device to leave by. */
+	if (!is(state, FLAG_IN_DEVMAP) && !is_wanted(state, outcome->netns, outcome->ifindex))
 		return 0;
 	outcome->target = VALUE(TARGET);
 	outcome->told = TOLD_OUTCOME;

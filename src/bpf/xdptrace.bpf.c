@@ -212,29 +212,46 @@ static __always_inline int handle_exit_quickly(void *ctx)
 	return tell_quickly(ctx, state, since, BOTH);
 }
 
-/* As handle_entry_quickly, where each run is counted and timed. */
-static __always_inline int count_entry_quickly(void *ctx)
+/* As handle_entry_quickly, where each run is counted. */
+static __always_inline int count_entry_quickly(void *ctx, const bool by_key)
 {
 	struct state *state = this_state();
 
 	if (unlikely(!(state->run & RUN_ENDED)) && !end_unpaired(ctx, state))
 		return 0;
 	begin_note(state);
+	if (by_key)
+		note_key(ctx, state);
 	return end_note(ctx, state);
 }
 
 static __always_inline int count_exit_quickly(void *ctx)
 {
 	struct state *state = this_state();
-	__u64 since = 0;
+	__u64 since;
 
-	if (is_mostly(state, FLAG_HAS_ENTRY)) {
+	if (!is_mostly(state, FLAG_HAS_ENTRY))
+		return tally_quickly(ctx, state, 0, false, false);
+	if (!is_noted(ctx, state, &since))
+		return handle_unpaired(ctx, state);
+	state->run = RUN_ENDED;
+	return tally_quickly(ctx, state, since, true, false);
+}
+
+/* By what packets have in common, and untimed. */
+static __always_inline int count_exit_by_key(void *ctx)
+{
+	struct state *state = this_state();
+	__u64 since;
+
+	if (!is_mostly(state, FLAG_HAS_ENTRY)) {
+		note_key(ctx, state);
+	} else {
 		if (!is_noted(ctx, state, &since))
 			return handle_unpaired(ctx, state);
 		state->run = RUN_ENDED;
-		return tally_quickly(ctx, state, since, true);
 	}
-	return tally_quickly(ctx, state, 0, false);
+	return tally_quickly(ctx, state, 0, false, true);
 }
 
 /* User space chooses a pair, and loads of it what a target gets. */
@@ -266,11 +283,23 @@ int BPF_PROG(fexit_quick)
 SEC("?fentry/xdp")
 int BPF_PROG(fentry_count)
 {
-	return count_entry_quickly(ctx);
+	return count_entry_quickly(ctx, false);
 }
 
 SEC("?fexit/xdp")
 int BPF_PROG(fexit_count)
 {
 	return count_exit_quickly(ctx);
+}
+
+SEC("?fentry/xdp")
+int BPF_PROG(fentry_key)
+{
+	return count_entry_quickly(ctx, true);
+}
+
+SEC("?fexit/xdp")
+int BPF_PROG(fexit_key)
+{
+	return count_exit_by_key(ctx);
 }

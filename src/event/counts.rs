@@ -93,6 +93,15 @@ impl Counts {
         Self { lost, under_way: counts.lost - lost, ..counts }
     }
 
+    /// Those of one program whose runs are counted instead of being told of: `traced` of them stand in its cells. Records, of
+    /// which there may be some besides, are none of these.
+    pub fn counted(states: &[State], traced: u64, recursion_misses: Option<u64>) -> Self {
+        let sum = |of: fn(&Counted) -> u64| states.iter().map(|state| of(&state.counts)).sum::<u64>();
+        let (filtered, skipped) = (sum(|counts| counts.filtered), sum(|counts| counts.skipped));
+        let (seen, unpaired) = (filtered + skipped + traced, sum(|counts| counts.unpaired));
+        Self { seen, filtered, skipped, traced, unpaired, recursion_misses, ..Self::default() }
+    }
+
     /// So many that were under way are lost.
     pub fn lose(&mut self, records: u64) {
         let records = records.min(self.under_way);

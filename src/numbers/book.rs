@@ -8,7 +8,7 @@ use super::cells::ByQueue;
 use super::outcomes::{Failed, forward};
 use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, Tally, keys, tallied};
 use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, Key, State, Tallied};
-use crate::event::{Counts, Delivered, Subject};
+use crate::event::{Counts, Subject};
 use crate::plan::By;
 
 /// What was read of one target.
@@ -24,7 +24,7 @@ pub struct Reading {
     pub has_queue: bool,
     /// What all CPUs have counted by device and queue.
     pub cells: Vec<Cell>,
-    /// What each CPU is at, and has counted: read after the cells.
+    /// What each CPU is at, and has counted.
     pub states: Vec<State>,
     /// Runs that the kernel left out; None: it doesn't tell.
     pub recursion_misses: Option<u64>,
@@ -87,21 +87,17 @@ impl Book {
 
     /// What a target that is traced has counted so far.
     pub fn note(&mut self, reading: &Reading) {
-        let delivered = Delivered { traced: tallied(&reading.cells), cut: 0 };
-        let counts = Counts::so_far(&reading.states, delivered, reading.recursion_misses);
         let entry = self.entry(reading);
         entry.is_traced = true;
-        entry.present = Sums::new(reading, counts);
+        entry.present = Sums::new(reading);
     }
 
     /// All that a target has counted that was let go of.
     pub fn close(&mut self, reading: &Reading) {
-        let delivered = Delivered { traced: tallied(&reading.cells), cut: 0 };
-        let counts = Counts::new(&reading.states, delivered, reading.recursion_misses);
         let entry = self.entry(reading);
         entry.is_traced = false;
         entry.present = Sums::none();
-        entry.past.add(&Sums::new(reading, counts));
+        entry.past.add(&Sums::new(reading));
     }
 
     /// Where all runs went.
@@ -239,12 +235,10 @@ impl Sums {
         Self { counts: Counts::none(), traffic: ByQueue::default(), evicted: 0 }
     }
 
-    fn new(Reading { cells, states, has_queue, .. }: &Reading, counts: Counts) -> Self {
-        Self {
-            counts,
-            traffic: ByQueue::new(cells, *has_queue),
-            evicted: states.iter().map(|state| state.evicted).sum(),
-        }
+    fn new(Reading { cells, states, has_queue, recursion_misses, .. }: &Reading) -> Self {
+        let counts = Counts::counted(states, tallied(cells), *recursion_misses);
+        let evicted = states.iter().map(|state| state.evicted).sum();
+        Self { counts, traffic: ByQueue::new(cells, *has_queue), evicted }
     }
 
     fn add(&mut self, other: &Self) {

@@ -138,9 +138,10 @@ impl<'out> Files<'out> {
         self.outlet
     }
 
-    /// Whether the present file is as long as one may be. tcpdump looks before it writes a packet, too.
-    pub fn is_long(&self) -> bool {
-        self.capture.rotation.bytes.is_some_and(|bytes| self.size > bytes)
+    /// Whether the present file is as long as one may be, with so many bytes more. tcpdump looks before it writes a packet,
+    /// too.
+    pub fn is_long(&self, more: usize) -> bool {
+        self.capture.rotation.bytes.is_some_and(|bytes| self.size + more as u64 > bytes)
     }
 
     /// Whether the time of the present file is over.
@@ -196,19 +197,24 @@ impl<'out> Files<'out> {
         self.outlet.switch(file)
     }
 
-    /// What was written since the last time is one block; with it ends this event.
-    pub fn end_block(&mut self, event: Option<Ended>) {
-        self.outlet.end_part(event);
-    }
-}
-
-impl Write for Files<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes blocks that lie one behind the other: for each, its length and the event that ends with it.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn write_blocks(
+        &mut self,
+        bytes: &[u8],
+        blocks: impl Iterator<Item = (usize, Option<Ended>)>,
+    ) -> io::Result<()> {
         self.size += bytes.len() as u64;
-        self.outlet.write(bytes)
+        self.outlet.write_parts(bytes, blocks)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Writes what was gathered.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.outlet.push()
     }
 }

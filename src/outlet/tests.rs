@@ -1,7 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use std::fs;
 use std::io::Read;
+use std::iter;
 use std::os::fd::OwnedFd;
+
+use nix::fcntl::SealFlag;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::*;
 
@@ -90,12 +94,11 @@ fn broken_off(name: &str, open: &mut fs::OpenOptions, behind: &str) -> String {
     fs::write(&path, "").unwrap();
     let outlet = Outlet::new(open.open(&path).unwrap().as_fd()).unwrap();
     (&outlet).write_all(b"whole\n").unwrap();
-    outlet.end_part(None);
+    outlet.end_event(ended(1));
     (&outlet).write_all(b"ha").unwrap();
     outlet.push().unwrap();
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(behind.as_bytes()).unwrap();
-    let out = outlet.file().unwrap();
-    outlet.state.borrow_mut().break_off(&out);
+    outlet.state.borrow_mut().break_off();
     let left = fs::read_to_string(&path).unwrap();
     fs::remove_file(&path).unwrap();
     left
@@ -105,4 +108,24 @@ fn broken_off(name: &str, open: &mut fs::OpenOptions, behind: &str) -> String {
 fn half_a_part_is_cut_off_but_not_from_what_others_append_to() {
     assert_eq!(broken_off("own", File::options().write(true), ""), "whole\n");
     assert_eq!(broken_off("shared", File::options().append(true), "theirs\n"), "whole\nhatheirs\n");
+}
+
+#[test]
+fn parts_of_one_write_that_fails_are_known_by_what_was_written() {
+    let file = File::from(memfd_create(c"parts", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+    // It grows no more, as a disk that is full.
+    file.set_len(1_050_000).unwrap();
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+    let outlet = Outlet::new(file.as_fd()).unwrap();
+    let parts = |first| (first..first + 10).map(|target| (100_000, Some(ended(target))));
+    (&outlet).write_all(b"what is in front of them").unwrap();
+    outlet.end_event(ended(0));
+    outlet.write_parts(&[b'x'; 100_000], iter::once((100_000, Some(ended(1))))).unwrap();
+    assert!(!outlet.is_blocked(), "gathered");
+    assert_eq!(outlet.write_parts(&[b'x'; 1_000_000], parts(2)).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    outlet.write_parts(&[b'x'; 1_000_000], parts(12)).unwrap();
+    assert!(outlet.is_broken() && !outlet.is_blocked());
+    let unwritten: Vec<u32> = outlet.take_unwritten().iter().map(|event| event.target).collect();
+    assert_eq!(unwritten, (11..22).collect::<Vec<u32>>());
+    assert_eq!(file.metadata().unwrap().len(), 24 + 10 * 100_000);
 }

@@ -63,7 +63,9 @@ pub(super) enum Pair {
     /// Each run is told of.
     Quick,
     /// Each run is counted.
-    Counting,
+    Count,
+    /// … by what packets have in common.
+    Key,
 }
 
 /// The packets of which devices are asked for.
@@ -118,7 +120,8 @@ impl Aim<'_> {
         let (fentry, fexit) = match self.pair() {
             Pair::Any => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
             Pair::Quick => (&mut progs.fentry_quick, &mut progs.fexit_quick),
-            Pair::Counting => (&mut progs.fentry_count, &mut progs.fexit_count),
+            Pair::Count => (&mut progs.fentry_count, &mut progs.fexit_count),
+            Pair::Key => (&mut progs.fentry_key, &mut progs.fexit_key),
         };
         let fentry = (self.probes != Probes::Exit).then_some(fentry);
         let fexit = (self.probes != Probes::Entry).then_some(fexit);
@@ -160,8 +163,14 @@ impl Aim<'_> {
         match self.counting {
             _ if !is_each || !is_known => Pair::Any,
             None => Pair::Quick,
-            Some(counting) if counting.by.is_none() && counting.drops_a_second.is_none() => Pair::Counting,
-            Some(_) => Pair::Any,
+            Some(counting) if counting.drops_a_second.is_some() => Pair::Any,
+            Some(counting) => {
+                if counting.by.is_some() {
+                    Pair::Key
+                } else {
+                    Pair::Count
+                }
+            }
         }
     }
 

@@ -72,7 +72,8 @@ impl Loaded {
         let (fentry, fexit) = match aim.pair() {
             Pair::Any => (&progs.fentry_xdp, &progs.fexit_xdp),
             Pair::Quick => (&progs.fentry_quick, &progs.fexit_quick),
-            Pair::Counting => (&progs.fentry_count, &progs.fexit_count),
+            Pair::Count => (&progs.fentry_count, &progs.fexit_count),
+            Pair::Key => (&progs.fentry_key, &progs.fexit_key),
         };
         let fentry = (aim.probes != Probes::Exit).then(|| keep(fentry.as_fd()));
         let fexit = (aim.probes != Probes::Entry).then(|| keep(fexit.as_fd()));

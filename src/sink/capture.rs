@@ -2,9 +2,10 @@
 
 mod order;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
+use std::iter;
 
-use self::order::Order;
+use self::order::{Order, Waiting};
 use super::{Notice, Sink, tell};
 use crate::event::{Event, Frame, Summary};
 use crate::outlet::{Due, Ended, Files, now};
@@ -115,7 +116,7 @@ impl<'out, F: Format> Capture<'out, F> {
 
     /// Begins the next file if it is time for it in front of so many bytes.
     fn turn_if_due(&mut self, length: usize) -> io::Result<()> {
-        if self.files.outlet().is_broken() || !(self.is_due || self.files.is_long()) {
+        if self.files.outlet().is_broken() || !(self.is_due || self.files.is_long(0)) {
             return Ok(());
         }
         if self.open > 0 && self.held < MOST_HELD {
@@ -150,7 +151,7 @@ impl<'out, F: Format> Capture<'out, F> {
         }
         self.begin()?;
         let mut order = std::mem::take(&mut self.order);
-        let hand = |packet: &[u8], waiting: &order::Waiting| self.hand(packet, waiting);
+        let hand = |bytes: &[u8], packets: &[Waiting]| self.hand(bytes, packets);
         let released = match until_ns {
             Some(until_ns) => order.release(until_ns, hand),
             None => order.release_most(hand),
@@ -159,16 +160,31 @@ impl<'out, F: Format> Capture<'out, F> {
         released
     }
 
-    fn hand(&mut self, packet: &[u8], waiting: &order::Waiting) -> io::Result<()> {
-        let result = self.turn_if_due(packet.len());
-        self.open += usize::from(waiting.begins);
-        self.format.describe(&mut self.scratch, waiting.interface);
-        let result = result.and(write_block(&mut self.files, &mut self.scratch));
-        let written = self.files.write_all(packet);
+    /// Writes packets that lie one behind the other in `bytes`: in one piece, but for where something else comes between.
+    fn hand(&mut self, bytes: &[u8], packets: &[Waiting]) -> io::Result<()> {
+        let mut result = Ok(());
+        let mut piece = Piece { bytes, packets, length: 0, count: 0 };
+        for packet in packets {
+            if self.is_due || self.files.is_long(piece.length) {
+                result = result.and(self.write_piece(&mut piece)).and(self.turn_if_due(packet.length));
+            }
+            self.format.describe(&mut self.scratch, packet.interface);
+            if !self.scratch.is_empty() {
+                result = result.and(self.write_piece(&mut piece)).and(write_block(&mut self.files, &mut self.scratch));
+            }
+            piece.length += packet.length;
+            piece.count += 1;
+            self.open = (self.open + usize::from(packet.begins)).saturating_sub(packet.closes.into());
+        }
+        result.and(self.write_piece(&mut piece))
+    }
+
+    /// Writes what there is of `piece`, of which the rest is left.
+    fn write_piece(&mut self, piece: &mut Piece<'_>) -> io::Result<()> {
+        let ((bytes, packets), rest) = piece.split();
+        *piece = rest;
         // Also where it isn't written: that is how it is known to be lost.
-        self.files.end_block(waiting.ended);
-        self.open = self.open.saturating_sub(usize::from(waiting.closes));
-        result.and(written)
+        self.files.write_blocks(bytes, packets.iter().map(|one| (one.length, one.ended)))
     }
 
     fn add(&mut self, event: &Event<'_>, end: End, frame: Frame<'_>, time_ns: u64) {
@@ -178,13 +194,26 @@ impl<'out, F: Format> Capture<'out, F> {
 }
 
 fn write_block(files: &mut Files<'_>, block: &mut Vec<u8>) -> io::Result<()> {
-    if block.is_empty() {
-        return Ok(());
-    }
-    let written = files.write_all(block);
-    files.end_block(None);
+    let written = files.write_blocks(block, iter::once((block.len(), None)));
     block.clear();
     written
+}
+
+/// Packets that are to be written together: the first `count` of `packets`, the first `length` of `bytes`.
+struct Piece<'a> {
+    bytes: &'a [u8],
+    packets: &'a [Waiting],
+    length: usize,
+    count: usize,
+}
+
+impl<'a> Piece<'a> {
+    /// What there is of it, and one that begins behind that.
+    fn split(&self) -> ((&'a [u8], &'a [Waiting]), Self) {
+        let (written, bytes) = self.bytes.split_at(self.length);
+        let (these, packets) = self.packets.split_at(self.count);
+        ((written, these), Self { bytes, packets, length: 0, count: 0 })
+    }
 }
 
 impl<F: Format> Sink for Capture<'_, F> {

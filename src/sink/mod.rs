@@ -19,6 +19,7 @@ use std::os::fd::BorrowedFd;
 
 pub use localtime::LocalTime;
 pub use notice::Notice;
+pub use top::outlet as terminal;
 
 pub(crate) use notice::tell;
 

@@ -1,25 +1,36 @@
 //! Packets that wait for earlier ones: CPUs are read one after the other, and a file is to be in the order of time.
 
 use std::io;
-use std::mem;
 
 use crate::outlet::Ended;
 
 /// Bytes that wait, at most.
 const MOST: usize = 8 << 20;
 
+/// Bytes that are put in order at a time: few enough to stay in the processor's cache until they are written.
+const PIECE: usize = 256 << 10;
+
 /// Packets, each already as it stands in the file.
 #[derive(Debug, Default)]
 pub struct Order {
     bytes: Vec<u8>,
+    /// As they lie in `bytes`.
     waiting: Vec<Waiting>,
-    /// Takes over what waits on, so that neither grows.
-    spare: Vec<u8>,
+    /// The order in which they go: of each, the time and its place in `waiting`.
+    turns: Vec<(u64, usize)>,
+    /// Where they are put in that order, as far as they aren't.
+    piece: Piece,
     /// The time of the last one handed on.
     last_ns: u64,
     late: u64,
     /// Where those of the present event begin.
     event: usize,
+}
+
+#[derive(Debug, Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    packets: Vec<Waiting>,
 }
 
 /// A packet that waits.
@@ -28,7 +39,8 @@ pub struct Waiting {
     /// Nanoseconds since the Unix epoch.
     time_ns: u64,
     start: usize,
-    length: usize,
+    /// Its bytes in the file.
+    pub length: usize,
     /// Its interface, by its number.
     pub interface: u32,
     /// Another packet of its event comes behind it.
@@ -81,42 +93,85 @@ impl Order {
     /// Hands on most of those that wait, the first: a quarter is as much as CPUs lie apart that are read in turn.
     ///
     /// # Errors
-    /// The first one that `hand` answers with; all are handed to it nevertheless.
-    pub fn release_most(&mut self, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
-        self.waiting.sort_by_key(|one| one.time_ns);
-        self.release_first(self.waiting.len() - self.waiting.len() / 4, hand)
+    /// The first one that `hand` answers with; all are handed to it nevertheless, many at a time.
+    pub fn release_most(&mut self, hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>) -> io::Result<()> {
+        self.line_up();
+        self.release_first(self.turns.len() - self.turns.len() / 4, hand)
     }
 
     /// Hands on, in the order of time, those up to `until_ns`.
     ///
     /// # Errors
     /// As [`Order::release_most`].
-    pub fn release(&mut self, until_ns: u64, hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>) -> io::Result<()> {
+    pub fn release(&mut self, until_ns: u64, hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>) -> io::Result<()> {
+        self.line_up();
+        self.release_first(self.turns.partition_point(|(time_ns, _)| *time_ns <= until_ns), hand)
+    }
+
+    fn line_up(&mut self) {
+        self.turns.clear();
+        self.turns.extend(self.waiting.iter().enumerate().map(|(place, one)| (one.time_ns, place)));
         // Those of one CPU are in order nearly, which this sort makes good use of.
-        self.waiting.sort_by_key(|one| one.time_ns);
-        self.release_first(self.waiting.partition_point(|one| one.time_ns <= until_ns), hand)
+        self.turns.sort_by_key(|(time_ns, _)| *time_ns);
     }
 
     fn release_first(
         &mut self,
         count: usize,
-        mut hand: impl FnMut(&[u8], &Waiting) -> io::Result<()>,
+        mut hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut result = Ok(());
-        for one in self.waiting.drain(..count) {
-            self.late += u64::from(one.time_ns < self.last_ns);
-            self.last_ns = self.last_ns.max(one.time_ns);
-            let handed = hand(&self.bytes[one.start..one.start + one.length], &one);
-            result = result.and(handed);
+        let turns = &self.turns[..count];
+        let Some(last) = turns.last().copied() else { return Ok(()) };
+        self.late += turns.partition_point(|(time_ns, _)| *time_ns < self.last_ns) as u64;
+        self.last_ns = self.last_ns.max(last.0);
+        // Where one CPU alone has something to tell, they mostly lie as they are to go.
+        let handed = match last.1 + 1 == count && turns.is_sorted_by_key(|(_, place)| *place) {
+            true => hand(&self.bytes[..self.waiting[last.1].end()], &self.waiting[..count]),
+            false => self.hand_in_pieces(count, hand),
+        };
+        self.forget_until(last);
+        handed
+    }
+
+    fn hand_in_pieces(
+        &mut self,
+        count: usize,
+        mut hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (mut result, Piece { bytes, packets }) = (Ok(()), &mut self.piece);
+        for (turn, (_, place)) in (1..).zip(&self.turns[..count]) {
+            let one = self.waiting[*place];
+            bytes.extend_from_slice(&self.bytes[one.start..one.end()]);
+            packets.push(one);
+            if bytes.len() >= PIECE || turn == count {
+                result = result.and(hand(bytes, packets));
+                bytes.clear();
+                packets.clear();
+            }
         }
-        self.spare.clear();
-        for one in &mut self.waiting {
-            let start = self.spare.len();
-            self.spare.extend(&self.bytes[one.start..one.start + one.length]);
-            one.start = start;
-        }
-        mem::swap(&mut self.bytes, &mut self.spare);
         result
+    }
+
+    /// Leaves those that come behind `last`, without gaps between them.
+    fn forget_until(&mut self, last: (u64, usize)) {
+        let (mut place, mut end) = (0, 0);
+        self.waiting.retain_mut(|one| {
+            let stays = (one.time_ns, place) > last;
+            if stays {
+                self.bytes.copy_within(one.start..one.end(), end);
+                one.start = end;
+                end = one.end();
+            }
+            place += 1;
+            stays
+        });
+        self.bytes.truncate(end);
+    }
+}
+
+impl Waiting {
+    fn end(&self) -> usize {
+        self.start + self.length
     }
 }
 
@@ -134,9 +189,9 @@ mod tests {
 
     fn release(order: &mut Order, until_ns: u64) -> (Vec<u8>, Vec<u32>) {
         let (mut bytes, mut targets) = (Vec::new(), Vec::new());
-        let handed = order.release(until_ns, |packet, waiting| {
-            bytes.extend(packet);
-            targets.extend(waiting.ended.map(|event| event.target));
+        let handed = order.release(until_ns, |packets, waiting| {
+            bytes.extend(packets);
+            targets.extend(waiting.iter().filter_map(|one| one.ended).map(|event| event.target));
             Ok(())
         });
         handed.unwrap();
@@ -172,9 +227,9 @@ mod tests {
             });
         }
         assert!(order.is_full());
-        let mut handed = Vec::new();
-        let failed = order.release_most(|packet, _| {
-            handed.push(packet[0]);
+        let mut handed: Vec<u8> = Vec::new();
+        let failed = order.release_most(|packets, _| {
+            handed.extend(packets.iter().step_by(MOST / 8));
             Err(io::Error::other("full"))
         });
         assert!(failed.is_err() && !order.is_full());

@@ -24,6 +24,8 @@ mod words;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+pub use terminal::outlet;
+
 use model::{Model, Wish};
 use terminal::{Input, Screen};
 

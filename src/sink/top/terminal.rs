@@ -1,12 +1,15 @@
 //! The terminal, taken and given back: raw mode, and the screen that programs have to themselves.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Pid, getppid, getsid, read};
 use ratatui::Terminal;
@@ -22,6 +25,20 @@ use super::keys::{Key, keys};
 use super::model::Model;
 use crate::outlet::Outlet;
 use crate::stop::Signals;
+
+/// An output to the terminal that `out` is: writing never waits, however much it has room for, if it can be opened anew.
+///
+/// # Errors
+/// As [`Outlet::new`].
+pub fn outlet(out: BorrowedFd<'_>) -> io::Result<Outlet> {
+    let path = format!("/proc/self/fd/{}", out.as_raw_fd());
+    // Opened anew, because others share the one there is, and would not wait either.
+    let own = File::options().write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path);
+    match own {
+        Ok(own) => Outlet::new(own.as_fd()),
+        Err(_) => Outlet::new(out),
+    }
+}
 
 /// Whether the process has taken its terminal, and not given it back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
