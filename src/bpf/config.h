@@ -62,7 +62,7 @@ enum flag {
 	FLAG_SHORT,		/* … less than what is read of a packet */
 	FLAG_COUNTS,		/* runs are counted, and not told of */
 	FLAG_TELLS_DROPS,	/* … but for those that drop their packets, as far as the rate goes */
-	FLAG_UNTIMED,		/* no latency is asked for: no run is within another, and records are none */
+	FLAG_UNTIMED,		/* … and not timed */
 	FLAG_BY_KEY,		/* they are counted by what packets have in common, too */
 	FLAG_KEY_SOURCE,	/* … by these */
 	FLAG_KEY_DESTINATION,

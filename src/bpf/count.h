@@ -92,22 +92,23 @@ static __always_inline void count_latency(struct cell *cell, __u64 ns)
 		cell->latency_max_ns = ns;
 }
 
-/* Mixes a word into a hash that nobody who sends packets can know: the seed is another one each time. */
+/* Mixes a word into a hash that nobody who sends packets can know: the seed is another one each time. Its upper bits are the good ones. */
 static __always_inline __u64 mix(__u64 hash, __u64 word)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 32;
+	return (hash ^ word) * 0x9e3779b97f4a7c15ULL;
 }
 
 static __always_inline __u64 hash_of(const void *valid, const __u64 *words)
 {
 	__u64 hash = mix(mix(VALUE(KEY_SEED), words[0]), words[1]);
 
+	/* What multiplying has moved up is to count at the bottom, too. */
+	hash ^= hash >> 32;
 	if (is(valid, FLAG_KEY_SOURCE))
 		hash = mix(mix(hash, words[2]), words[3]);
 	if (is(valid, FLAG_KEY_DESTINATION))
-		hash = mix(mix(hash, words[4]), words[5]);
-	return hash;
+		hash = mix(mix(hash ^ hash >> 32, words[4]), words[5]);
+	return hash >> 32;
 }
 
 static __always_inline bool is_key(const __u64 *one, const __u64 *other)
@@ -252,7 +253,8 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
 	struct tally *tally;
 	struct cell *cell;
-	__u64 kind, length, now;
+	struct extent extent;
+	__u64 kind, now;
 
 	if (is_timed)
 		now = bpf_ktime_get_ns();
@@ -266,12 +268,18 @@ static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 s
 	kind = kind_of(ctx, state);
 	tally = &cell->tallies[kind];
 	tally->packets++;
-	length = (__u64)xdp->data_end - (__u64)xdp->data;
-	tally->bytes += length;
+	extent.data = (__u64)xdp->data;
+	extent.data_end = (__u64)xdp->data_end;
+	extent.fragments = 0;
+	extent.flaws = 0;
+	tally->bytes += linear_length(&extent);
 	if (is_timed)
 		count_latency(cell, now - since);
-	if (by_key)
-		count_key(state, kind, length);
+	if (by_key) {
+		if (!is_mostly(state, FLAG_HAS_ENTRY))
+			note_key_of(state, &extent);
+		count_key(state, kind, linear_length(&extent));
+	}
 	return 0;
 left:
 	return is_timed ? tally_noted(ctx, state, since) : tally_lone(ctx, state);

@@ -39,10 +39,7 @@ static __always_inline __u32 number_at(const __u8 *bytes, __u64 offset)
 	return __builtin_bswap16(*(const __u16 *)(bytes + offset));
 }
 
-/*
- * What stands there, if that has been read. Behind the last bytes there is more of the state, so nothing is read from beyond it. By
- * a mask, because 6.1's verifier, which also follows ways that can't be taken, may have derived bounds of `at` that exclude each other.
- */
+/* What stands there, if that has been read. Behind the last bytes there is more of the state, so nothing is read from beyond it. */
 static __always_inline const __u8 *bytes_at(const struct state *state, __u64 at)
 {
 	asm("%0 &= %1" : "+r"(at) : "i"(HEAD_LEN - 1));
@@ -61,69 +58,78 @@ static __always_inline bool has_ports(__u32 protocol)
 	       protocol == PROTOCOL_UDP_LITE;
 }
 
-static __always_inline void note_protocol(struct state *state, __u32 protocol, const __u32 kind)
+static __always_inline bool is_extension(__u32 protocol)
+{
+	return protocol == PROTOCOL_HOP_BY_HOP || protocol == PROTOCOL_ROUTING || protocol == PROTOCOL_FRAGMENT ||
+	       protocol == PROTOCOL_AUTHENTICATION || protocol == PROTOCOL_DESTINATION;
+}
+
+static __always_inline bool is_tag(__u32 type)
+{
+	return type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ || type == ETHERTYPE_QINQ_OLD;
+}
+
+static __always_inline __u32 note_protocol(struct state *state, __u32 protocol, const __u32 kind)
 {
 	if (!is(state, FLAG_KEY_PROTOCOL))
-		return;
+		return 0;
 	state->key.protocol = protocol;
-	state->key.known |= kind;
+	return kind;
 }
 
 /* Reads the rest of what can be looked at; returns how much that is then. */
-static __noinline __u64 read_rest(struct state *state)
+static __noinline __u64 read_rest(struct state *state, __u64 data, __u64 linear)
 {
-	__u64 end;
+	__u64 end = at_most(linear, HEAD_LEN);
 
 	/* Keeps the verifier of 5.10 happy, which doesn't know what a function is given. */
-	if (!state)
+	if (!state || end <= KEY_LOOK_LEN)
 		return 0;
-	end = at_most(linear_length(&state->before.extent), HEAD_LEN);
-	if (end <= KEY_LOOK_LEN || !read_bytes(state, state->before.bytes, state->before.extent.data, KEY_LOOK_LEN,
-					       at_most(end - KEY_LOOK_LEN, HEAD_LEN - KEY_LOOK_LEN)))
-		return 0;
-	return end;
+	end = at_most(end - KEY_LOOK_LEN, HEAD_LEN - KEY_LOOK_LEN);
+	return read_bytes(state, state->before.bytes, data, KEY_LOOK_LEN, end) ? KEY_LOOK_LEN + end : 0;
 }
 
 /* Whether the packet has bytes up to there: most have, within what is looked at of each. */
-static __always_inline bool reaches(struct state *state, __u64 at, __u64 end)
+static __always_inline bool reaches(struct state *state, __u64 at, __u64 data, __u64 linear)
 {
-	return likely(at <= end) || at <= read_rest(state);
+	return likely(at <= at_most(linear, KEY_LOOK_LEN)) || at <= read_rest(state, data, linear);
 }
 
-/* `at`: behind IP's headers, in front of `protocol`'s, which begins with ports if it is the first fragment. */
-static __always_inline int note_transport(struct state *state, __u64 at, __u64 end, __u32 protocol, bool is_first)
+/*
+ * `at`: behind IP's headers, in front of `protocol`'s, which begins with ports if it is the first fragment. `data`, here and below, is
+ * the packet's address, and `linear` how long it is there. Returns what is known then.
+ */
+static __always_inline __u32 note_transport(struct state *state, __u64 at, __u32 protocol, bool is_first, __u64 data, __u64 linear)
 {
+	__u32 known = note_protocol(state, protocol, KEY_PROTOCOL);
 	const __u8 *here;
 
-	note_protocol(state, protocol, KEY_PROTOCOL);
-	if (!asks_ports(state) || !is_first || !has_ports(protocol) || !reaches(state, at + 4, end))
-		return 0;
+	if (!asks_ports(state) || !is_first || !has_ports(protocol) || !reaches(state, at + 4, data, linear))
+		return known;
 	here = bytes_at(state, at);
 	if (is(state, FLAG_KEY_SOURCE_PORT))
 		state->key.source_port = number_at(here, 0);
 	if (is(state, FLAG_KEY_DESTINATION_PORT))
 		state->key.destination_port = number_at(here, 2);
-	state->key.known |= KEY_PORTS;
-	return 0;
+	return known | KEY_PORTS;
 }
 
-static __always_inline int note_ipv4(struct state *state, __u64 at, __u64 end)
+static __always_inline __u32 note_ipv4(struct state *state, __u64 at, __u64 data, __u64 linear)
 {
 	const __u8 *here = bytes_at(state, at);
-	__u32 protocol = here[9];
 
-	if (at + IPV4_LEN > end)
+	if (!reaches(state, at + IPV4_LEN, data, linear))
 		return 0;
-	state->key.known |= KEY_IPV4;
 	if (is(state, FLAG_KEY_SOURCE))
 		state->key.source[0] = *(const __u32 *)(here + 12) & VALUE(PREFIX4);
 	if (is(state, FLAG_KEY_DESTINATION))
 		state->key.destination[0] = *(const __u32 *)(here + 16) & VALUE(PREFIX4);
-	return note_transport(state, at + (here[0] & 15) * 4, end, protocol, !(number_at(here, 6) & 0x1fff));
+	at += (here[0] & 15) * 4;
+	return KEY_IPV4 | note_transport(state, at, here[9], !(number_at(here, 6) & 0x1fff), data, linear);
 }
 
 /* Behind IPv6's headers; `protocol` is the first one's that follows. */
-static __noinline int note_ipv6_rest(struct state *state, __u64 at, __u64 end, __u32 protocol)
+static __noinline int note_extensions(struct state *state, __u64 at, __u32 protocol, __u64 data, __u64 linear)
 {
 	bool is_first = true;
 
@@ -131,13 +137,18 @@ static __noinline int note_ipv6_rest(struct state *state, __u64 at, __u64 end, _
 	if (!state)
 		return 0;
 	for (int number = 0; number < MOST_EXTENSIONS; number++) {
+		/*
+		 * Has 6.1's verifier forget what it has concluded of `at`: it also follows ways that can't be taken, on which it derives bounds
+		 * that exclude each other, and then takes a pointer for a number.
+		 */
+		volatile __u16 fresh = at;
 		const __u8 *here;
 
-		if (protocol != PROTOCOL_HOP_BY_HOP && protocol != PROTOCOL_ROUTING && protocol != PROTOCOL_FRAGMENT &&
-		    protocol != PROTOCOL_AUTHENTICATION && protocol != PROTOCOL_DESTINATION)
-			return note_transport(state, at, end, protocol, is_first);
+		at = fresh;
+		if (!is_extension(protocol))
+			return note_transport(state, at, protocol, is_first, data, linear);
 		/* Then it isn't known what comes behind them. */
-		if (!reaches(state, at + 8, end))
+		if (!reaches(state, at + 8, data, linear))
 			return 0;
 		here = bytes_at(state, at);
 		if (protocol == PROTOCOL_FRAGMENT) {
@@ -151,14 +162,13 @@ static __noinline int note_ipv6_rest(struct state *state, __u64 at, __u64 end, _
 	return 0;
 }
 
-static __always_inline int note_ipv6(struct state *state, __u64 at, __u64 end)
+static __always_inline __u32 note_ipv6(struct state *state, __u64 at, __u64 data, __u64 linear)
 {
 	const __u8 *here = bytes_at(state, at);
 	struct key *key = &state->key;
 
-	if (at + IPV6_LEN > end)
+	if (!reaches(state, at + IPV6_LEN, data, linear))
 		return 0;
-	key->known |= KEY_IPV6;
 	if (is(state, FLAG_KEY_SOURCE)) {
 		key->source[0] = *(const __u64 *)(here + 8) & VALUE(PREFIX6_HIGH);
 		key->source[1] = *(const __u64 *)(here + 16) & VALUE(PREFIX6_LOW);
@@ -167,61 +177,81 @@ static __always_inline int note_ipv6(struct state *state, __u64 at, __u64 end)
 		key->destination[0] = *(const __u64 *)(here + 24) & VALUE(PREFIX6_HIGH);
 		key->destination[1] = *(const __u64 *)(here + 32) & VALUE(PREFIX6_LOW);
 	}
-	return note_ipv6_rest(state, at + IPV6_LEN, end, here[6]);
+	at += IPV6_LEN;
+	if (unlikely(is_extension(here[6])))
+		return KEY_IPV6 | note_extensions(state, at, here[6], data, linear);
+	return KEY_IPV6 | note_transport(state, at, here[6], true, data, linear);
 }
 
-/* From the Ethernet header on, of which `end` bytes could be read. */
-static __always_inline int note_layers(struct state *state, __u64 end)
+/* From behind the EtherType on. */
+static __always_inline __u32 note_network(struct state *state, __u64 at, __u32 type, __u64 data, __u64 linear)
 {
-	const __u8 *here = state->before.bytes;
-	__u32 type = number_at(here, ETHERTYPE_AT);
-	__u64 at = ETHERNET_LEN;
-
-	if (end < ETHERNET_LEN)
-		return 0;
-#pragma unroll
-	for (int tag = 0; tag < 2; tag++) {
-		if (likely(type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ && type != ETHERTYPE_QINQ_OLD) || at + VLAN_LEN > end)
-			break;
-		if (!tag && is(state, FLAG_KEY_VLAN)) {
-			state->key.vlan = number_at(here, at) & 0xfff;
-			state->key.known |= KEY_VLAN;
-		}
-		type = number_at(here, at + 2);
-		at += VLAN_LEN;
-	}
-	if (type == ETHERTYPE_IPV4)
-		return note_ipv4(state, at, end);
+	if (likely(type == ETHERTYPE_IPV4))
+		return note_ipv4(state, at, data, linear);
 	if (type == ETHERTYPE_IPV6)
-		return note_ipv6(state, at, end);
-	note_protocol(state, type, KEY_ETHERTYPE);
-	return 0;
+		return note_ipv6(state, at, data, linear);
+	return note_protocol(state, type, KEY_ETHERTYPE);
+}
+
+/* Behind a VLAN's tag; there may be another one. */
+static __noinline int note_tagged(struct state *state, __u64 data, __u64 linear)
+{
+	__u64 at = ETHERNET_LEN + VLAN_LEN;
+	__u32 known = 0, type;
+	const __u8 *here;
+
+	if (!state || at > linear)
+		return 0;
+	here = state->before.bytes;
+	if (is(state, FLAG_KEY_VLAN)) {
+		state->key.vlan = number_at(here, ETHERNET_LEN) & 0xfff;
+		known = KEY_VLAN;
+	}
+	type = number_at(here, at - 2);
+	if (is_tag(type) && at + VLAN_LEN <= linear) {
+		at += VLAN_LEN;
+		type = number_at(here, at - 2);
+	}
+	return known | note_network(state, at, type, data, linear);
+}
+
+/* From the Ethernet header on. */
+static __always_inline __u32 note_layers(struct state *state, __u64 data, __u64 linear)
+{
+	__u32 type = number_at(state->before.bytes, ETHERTYPE_AT);
+
+	if (unlikely(linear < ETHERNET_LEN))
+		return 0;
+	return unlikely(is_tag(type)) ? note_tagged(state, data, linear) : note_network(state, ETHERNET_LEN, type, data, linear);
+}
+
+/* Notes what a packet is counted by that lies there. */
+static __always_inline void note_key_of(struct state *state, const struct extent *extent)
+{
+	__u64 linear = linear_length(extent);
+	struct key *key = &state->key;
+	__u32 known = KEY_READ;
+
+	*key = (struct key){ .target = VALUE(TARGET) };
+	if (unlikely(!read_bytes(state, state->before.bytes, extent->data, 0, at_most(linear, KEY_LOOK_LEN))))
+		return;
+	if (is(state, FLAG_KEY_LENGTH) && !(extent->flaws & TOLD_FRAGMENTS)) {
+		key->length = at_most(whole_length(extent), 0xffff);
+		known |= KEY_LENGTH;
+	}
+	key->known = known | note_layers(state, extent->data, linear);
 }
 
 /* Notes what the packet is counted by. */
 static __noinline int note_key(void *ctx, struct state *state)
 {
-	const struct xdp_buff *xdp;
-	struct extent *extent;
-	struct key *key;
-	__u64 end;
+	struct extent extent;
 
 	if (!state)
 		return 0;
-	xdp = context_of(ctx, state);
-	key = &state->key;
-	*key = (struct key){ .target = VALUE(TARGET) };
-	extent = &state->before.extent;
-	*extent = measure(state, xdp);
-	end = at_most(linear_length(extent), KEY_LOOK_LEN);
-	if (unlikely(!read_bytes(state, state->before.bytes, extent->data, 0, end)))
-		return 0;
-	key->known = KEY_READ;
-	if (is(state, FLAG_KEY_LENGTH) && !(extent->flaws & TOLD_FRAGMENTS)) {
-		key->length = at_most(whole_length(extent), 0xffff);
-		key->known |= KEY_LENGTH;
-	}
-	return note_layers(state, end);
+	extent = measure(state, context_of(ctx, state));
+	note_key_of(state, &extent);
+	return 0;
 }
 
 #endif

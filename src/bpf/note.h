@@ -39,7 +39,7 @@ static __always_inline int end_note(void *ctx, struct state *state)
 	__u64 now;
 
 	*(volatile __u64 *)&state->run = (__u64)context_of(ctx, state);
-	if (is(state, FLAG_UNTIMED))
+	if (is(state, FLAG_UNTIMED) && !is(state, FLAG_NESTS))
 		return 0;
 	/* Last, so that what fentry itself costs is not in the latency. */
 	now = bpf_ktime_get_ns();

@@ -244,13 +244,11 @@ static __always_inline int count_exit_by_key(void *ctx)
 	struct state *state = this_state();
 	__u64 since;
 
-	if (!is_mostly(state, FLAG_HAS_ENTRY)) {
-		note_key(ctx, state);
-	} else {
-		if (!is_noted(ctx, state, &since))
-			return handle_unpaired(ctx, state);
-		state->run = RUN_ENDED;
-	}
+	if (!is_mostly(state, FLAG_HAS_ENTRY))
+		return tally_quickly(ctx, state, 0, false, true);
+	if (!is_noted(ctx, state, &since))
+		return handle_unpaired(ctx, state);
+	state->run = RUN_ENDED;
 	return tally_quickly(ctx, state, 0, false, true);
 }
 

@@ -98,7 +98,7 @@ impl Aim<'_> {
         settings.flag(Flag::FLAG_HAS_FRAGMENTS, layout::has_fragments()?);
         self.set_target(&mut settings);
         self.set_selection(&mut settings);
-        self.set_counting(&mut settings, nests);
+        self.set_counting(&mut settings);
         self.set_filter(&mut settings);
         self.set_devices(&mut settings);
         for program in self.chosen(open) {
@@ -223,7 +223,7 @@ impl Aim<'_> {
         settings.set(Value::VALUE_READ_LEN, read.into());
     }
 
-    fn set_counting(&self, settings: &mut Settings, nests: bool) {
+    fn set_counting(&self, settings: &mut Settings) {
         let Some(counting) = self.counting else { return };
         settings.flag(Flag::FLAG_COUNTS, true);
         // The rate is then that of the packets told of, which are taken twice.
@@ -232,8 +232,7 @@ impl Aim<'_> {
         settings.flag(Flag::FLAG_TELLS_DROPS, drops.is_some());
         settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, drops);
         let Some(by) = &counting.by else { return };
-        // What takes no time is not to be timed; but that keeps a run from another one's note, where it may be within it.
-        settings.flag(Flag::FLAG_UNTIMED, !nests && self.selection.slower.is_none());
+        settings.flag(Flag::FLAG_UNTIMED, self.selection.slower.is_none());
         settings.flag(Flag::FLAG_BY_KEY, true);
         for (part, flag) in KEY_PARTS {
             settings.flag(flag, by.asks(part));

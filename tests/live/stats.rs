@@ -110,7 +110,7 @@ fn only_what_is_asked_for_is_counted() {
         (&["--verdict", "drop", "--filter-at", "exit", "udp", "dst", "port", "20001"], 8, true),
         (&["--slower", "1h"], 0, true),
         (&["--probe", "exit"], 20, false),
-        (&["--probe", "exit", "udp", "dst", "port", "20001"], 8, false),
+        (&["--probe", "exit", "--filter-at", "exit", "udp", "dst", "port", "20001"], 8, false),
     ];
     let tracers = start(&nic, &words.map(|(words, ..)| words));
     send(&nic, &vec![frame(SOURCE, 20_000, 100); 12]);

@@ -16,8 +16,8 @@ pub(super) fn rate(count: u64, took: Duration) -> String {
         return format!("{rate:.*}", if is_whole { 0 } else { 1 });
     }
     let steps = SUFFIXES.iter().enumerate().skip(1);
-    let scaled = steps.map(|(power, suffix)| (rate / 1000_f64.powi(power as i32), suffix));
-    let fitting = scaled.clone().find(|(value, _)| *value < 999.5).or(scaled.last());
+    let mut scaled = steps.map(|(power, suffix)| (rate / 1000_f64.powi(power as i32), suffix));
+    let fitting = scaled.clone().find(|(value, _)| *value < 999.5).or_else(|| scaled.next_back());
     fitting.map_or_else(String::new, |(value, suffix)| format!("{}{suffix}", three_digits(value)))
 }
 

@@ -168,6 +168,6 @@ fn what_is_let_go_of_is_shown_once_more_and_in_the_total() {
 #[test]
 fn nothing_traced_is_no_table() {
     let nothing = Numbers { programs: vec![], forwards: vec![], ..numbers(1) };
-    assert_eq!(shown(false, None, &[nothing.clone()]), "");
+    assert_eq!(shown(false, None, std::slice::from_ref(&nothing)), "");
     assert_eq!(shown(false, Some(by()), &[nothing]), "");
 }
