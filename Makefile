@@ -8,7 +8,7 @@
 #                LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
-#   make picture the README's picture of a terminal, from a real run in a VM
+#   make picture the README's pictures of a terminal, from real runs in a VM
 #   make build   the release binary: target/release/xdptrace
 #   make clean
 
@@ -24,7 +24,7 @@ BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-conf
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
 CHECK_PACKAGES := jq tcpdump
-TEST_PACKAGES := bpftool ethtool procps tcpdump tshark xdp-tools
+TEST_PACKAGES := bpftool ethtool procps tcpdump tmux tshark xdp-tools
 BENCH_PACKAGES := tcpdump tshark util-linux xdp-tools
 
 build: deps
@@ -65,12 +65,15 @@ fuzz: deps
 	        -max_total_time=$(TIME) -print_final_stats=1 || exit 1; \
 	done
 
-# The README's picture, made anew by a real run.
-picture: build vm-deps
+# The README's pictures, made anew by real runs.
+picture: build vm-deps test-deps
 	cargo build --release --locked --features live
-	object=$$(ls -t target/release/build/*/out/balancer.bpf.o | head -1) && \
-	tests/vm/run -- tests/picture/run $(BINARY) $$object | tests/picture/svg >tests/picture/text.svg.new
+	programs=$$(dirname "$$(ls -t target/release/build/*/out/balancer.bpf.o | head -1)") && \
+	tests/vm/run -- tests/picture/run $(BINARY) $$programs/balancer.bpf.o | tests/picture/svg >tests/picture/text.svg.new && \
+	tests/vm/run -- tests/picture/top $(BINARY) $$programs/balancer.bpf.o $$programs/components.bpf.o | \
+	    tests/picture/svg 110 >tests/picture/top.svg.new
 	mv tests/picture/text.svg.new tests/picture/text.svg
+	mv tests/picture/top.svg.new tests/picture/top.svg
 
 fresh: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"

@@ -9,6 +9,7 @@ mod files;
 mod letters;
 mod show;
 mod stats;
+mod top;
 mod xdpdump;
 
 pub use export::Export;
@@ -16,6 +17,7 @@ pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
 pub use stats::{Counted, Outcome, Stats};
+pub use top::Top;
 pub use xdpdump::{LoadMode, Xdpdump};
 
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
@@ -27,6 +29,7 @@ pub use xdpdump::{LoadMode, Xdpdump};
                             xdptrace list [-i DEV] [--all] [--json]\n       \
                             xdptrace check [-i DEV | -p PROG] [--json]\n       \
                             xdptrace stats -i DEV [--by KEYS] [options] [FILTER]\n       \
+                            xdptrace top [-i DEV] [--by KEYS] [options] [FILTER]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
                             xdptrace export [--listen ADDR:PORT] [-i DEV] [FILTER]\n       \
                             xdptrace schema")]
@@ -59,6 +62,8 @@ pub enum Command {
     Stats(Box<Stats>),
     /// Numbers of XDP programs, for Prometheus
     Export(Box<Export>),
+    /// Packets, verdicts, latency and failures of each program, live on the terminal
+    Top(Box<Top>),
     /// The JSON schema of what --output json prints
     Schema,
     /// Put features of a NIC back once the standard input ends (how --passthrough cleans up, however it ends)

@@ -24,7 +24,7 @@
 //!            numbers      … or, where runs are counted instead: the kernel side's counters → Numbers
 //!            delivery     … with the names that its numbers stand for, handed on to the sink
 //!            packet       an Event's bytes → headers, tcpdump's words, what the program changed
-//!            sink         Event → line, or block of a file
+//!            sink         Event → line, or block of a file; Numbers → tables, or a screen
 //!            outlet       line, block → standard output, which may block; or files, one after the other
 //!            export       … or text → whoever asks for it by HTTP
 //! file       recorded     a file of packets → Event, from where on it goes the same way

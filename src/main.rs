@@ -10,7 +10,7 @@ use xdptrace::export::Listener;
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Stats, Tracing};
+use xdptrace::plan::{Export, Filter, Listing, Part, Plan, Reading, Stats, Top, Tracing};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::sink::Prometheus;
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 fn run(plan: Plan) -> Result<()> {
     match plan {
         Plan::Trace(tracing) => trace(&tracing),
+        Plan::Top(plan) => top(&plan),
         Plan::Read(reading) => read(&reading),
         Plan::Stats(stats) => show_numbers(&stats),
         Plan::Export(plan) => export(&plan),
@@ -92,6 +93,21 @@ fn export(export: &Export) -> Result<()> {
     let signals = stop::on_signals(false)?;
     let mut sink = Prometheus::new(listener, export.interval, export.per_queue);
     session::trace(&export.tracing, &mut sink, &[], &signals)
+}
+
+fn top(Top { tracing, palette }: &Top) -> Result<()> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "top takes a terminal as its standard input and output: xdptrace stats prints the same numbers in lines",
+        ));
+    }
+    let signals = stop::on_signals(false)?;
+    let outlet = sink::terminal(io::stdout().as_fd()).context("failed to open the terminal")?;
+    let by = tracing.counting.as_ref().and_then(|counting| counting.by.as_ref());
+    let parts: Vec<Part> = by.map_or_else(Vec::new, |by| by.parts.clone());
+    let mut sink = sink::open_top(*palette, parts, &outlet, &signals).context("failed to set the signal handlers")?;
+    // What a terminal is too slow for is left out, and nothing waits for it.
+    session::trace(tracing, sink.as_mut(), &[], &signals)
 }
 
 fn read(reading: &Reading) -> Result<()> {

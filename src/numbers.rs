@@ -33,6 +33,8 @@ pub struct Numbers {
 pub struct Program {
     /// Which.
     pub subject: Subject,
+    /// What hands packets on to it; None: it is a device's own, or that isn't known.
+    pub behind: Option<Behind>,
     /// Whether it is traced; else it has been let go of, and nothing is added any more.
     pub is_traced: bool,
     /// Where its runs went; `traced` are those in `traffic`.
@@ -43,6 +45,15 @@ pub struct Program {
     pub failures: Vec<Failures>,
     /// By what was asked for (`--by`), the most packets first; None: by nothing.
     pub keys: Option<Keys>,
+}
+
+/// How a program comes to see packets that another one has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// The other's id; its own of a function within it.
+    pub program_id: u32,
+    /// By what it gets them: `component 0`.
+    pub role: String,
 }
 
 /// A device, by what is known of it.

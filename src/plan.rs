@@ -21,6 +21,7 @@ mod passthrough;
 mod reading;
 mod selection;
 mod stats;
+mod top;
 
 pub use capture::{Capture, Format, Rotation};
 pub use counting::{By, Counting, Part};
@@ -32,12 +33,15 @@ pub use reading::Reading;
 use selection::parse_duration;
 pub use selection::{Filter, Outcomes, Probes, Selection, Side};
 pub use stats::Stats;
+pub use top::{Palette, Top};
 
 /// What a run of the program is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Trace packets.
     Trace(Box<Tracing>),
+    /// Show numbers on the terminal.
+    Top(Box<Top>),
     /// Read packets of a file.
     Read(Reading),
     /// Show numbers.
@@ -221,6 +225,7 @@ impl Plan {
             }
             Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
             Some(Command::Stats(stats)) => Stats::new(*stats).map(Box::new).map(Self::Stats),
+            Some(Command::Top(top)) => Top::new(*top).map(Box::new).map(Self::Top),
             Some(Command::Schema) => Ok(Self::Schema),
             Some(Command::RestoreFeatures(restore)) => Self::restore_features(restore),
         }

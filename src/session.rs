@@ -351,7 +351,8 @@ impl<'plan> Run<'plan> {
             }
             self.ticked = Instant::now();
         }
-        if self.plan.selection.rate.is_some() && self.second.elapsed() >= SECOND {
+        let tells_drops = self.plan.counting.as_ref().is_some_and(|counting| counting.drops_a_second.is_some());
+        if (self.plan.selection.rate.is_some() || tells_drops) && self.second.elapsed() >= SECOND {
             self.follow.maps().release_brake()?;
             self.second = Instant::now();
         }

@@ -4,8 +4,8 @@
 use std::mem::MaybeUninit;
 use std::process;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -22,12 +22,19 @@ pub struct Signals {
     summary: Arc<AtomicBool>,
     flush: Arc<AtomicBool>,
     reopen: Arc<AtomicBool>,
+    last_act: Arc<OnceLock<fn()>>,
 }
 
 impl Signals {
     /// Whether to end: SIGINT, SIGTERM or SIGHUP has come.
     pub fn stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What is still to be done where a second signal ends the process: by a thread of its own.
+    pub fn set_last_act(&self, act: fn()) {
+        // Who was first keeps it: a process has one terminal.
+        let _ = self.last_act.set(act);
     }
 
     /// Ends the run, as a signal does.
@@ -60,12 +67,13 @@ impl Signals {
 /// A handler is set already, or no thread could be started for it.
 pub fn on_signals(reopens: bool) -> Result<Signals> {
     let signals = Signals::default();
-    let flag = Arc::clone(&signals.stop);
+    let (flag, last_act) = (Arc::clone(&signals.stop), Arc::clone(&signals.last_act));
     let mut first: Option<Instant> = None;
     let hangup_is_ignored = is_ignored(libc::SIGHUP);
     ctrlc::set_handler(move || {
         flag.store(true, Ordering::Relaxed);
         if first.get_or_insert_with(Instant::now).elapsed() > SAME_WISH {
+            last_act.get().inspect(|act| act());
             process::exit(130);
         }
     })

@@ -20,7 +20,9 @@ fn help_and_version_are_data() {
 
 #[test]
 fn wrong_usage_is_one_line_and_status_2() {
-    for words in [&["--nonsense"][..], &["-i"], &["-i", "lo", "-o", "xml"], &["-i", "lo", "tcp and and"], &["demo"]] {
+    for words in
+        [&["--nonsense"][..], &["-i"], &["-i", "lo", "-o", "xml"], &["-i", "lo", "tcp and and"], &["demo"], &["top"]]
+    {
         let done = xdptrace(words);
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(2), "{words:?}: {stderr}");

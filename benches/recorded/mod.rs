@@ -79,6 +79,7 @@ pub fn target() -> Target {
         probes: Probes::Both,
         place: Place::Device,
         loaded_ns: 0,
+        behind: None,
         root: None,
         is_devices_own: true,
         program_name: FUNCTION.to_owned(),

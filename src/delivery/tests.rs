@@ -46,6 +46,7 @@ fn target() -> Target {
         devices: Vec::new(),
         probes: Probes::Both,
         place: Place::Device,
+        behind: None,
         loaded_ns: 0,
         root: None,
         is_devices_own: true,

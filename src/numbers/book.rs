@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::cells::ByQueue;
 use super::outcomes::{Failed, forward};
-use super::{Keys, Numbers, Port, Program, Returned, Row, Tally, keys, tallied};
+use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, Tally, keys, tallied};
 use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, Key, State, Tallied};
 use crate::event::{Counts, Subject};
 use crate::plan::By;
@@ -18,6 +18,8 @@ pub struct Reading {
     pub number: u32,
     /// Which function of which program it is.
     pub subject: Subject,
+    /// What hands packets on to it.
+    pub behind: Option<Behind>,
     /// Whether its packets' receive queue is known.
     pub has_queue: bool,
     /// What all CPUs have counted by device and queue.
@@ -52,6 +54,7 @@ pub struct Book {
 #[derive(Debug)]
 struct Entry {
     subject: Subject,
+    behind: Option<Behind>,
     /// The numbers of the targets that it was.
     numbers: Vec<u32>,
     is_traced: bool,
@@ -126,6 +129,7 @@ impl Book {
             let keys = rows.map(|rows| keys_of(rows, traffic.total(), evicted));
             let mut program = Program {
                 subject: entry.subject.clone(),
+                behind: entry.behind.clone(),
                 is_traced: entry.is_traced,
                 counts,
                 traffic: traffic.into_parts().collect(),
@@ -140,7 +144,7 @@ impl Book {
         Numbers { programs, forwards, ..Numbers::default() }
     }
 
-    fn entry(&mut self, Reading { number, subject, .. }: &Reading) -> &mut Entry {
+    fn entry(&mut self, Reading { number, subject, behind, .. }: &Reading) -> &mut Entry {
         let is_it = |entry: &Entry| {
             (entry.subject.program_id, &entry.subject.function) == (subject.program_id, &subject.function)
         };
@@ -150,6 +154,7 @@ impl Book {
         });
         let entry = &mut self.entries[place];
         entry.subject = subject.clone();
+        entry.behind = behind.clone();
         if !entry.numbers.contains(number) {
             entry.numbers.push(*number);
         }
@@ -208,6 +213,7 @@ impl Entry {
         let (past_failed, failed) = Default::default();
         Self {
             subject,
+            behind: None,
             numbers: vec![],
             is_traced: false,
             past: Sums::none(),

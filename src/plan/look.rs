@@ -107,7 +107,7 @@ impl Dump {
 }
 
 /// Whether the standard output is a terminal whose user hasn't said no: no-color.org.
-fn is_colorful() -> bool {
+pub(super) fn is_colorful() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

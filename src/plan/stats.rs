@@ -76,13 +76,21 @@ impl By {
                 None => Ok(None),
             };
         };
+        Self::new(words, stats.prefix.as_deref(), stats.rows.unwrap_or(Self::ROWS)).map(Some)
+    }
+
+    /// By these words; so many rows are shown.
+    ///
+    /// # Errors
+    /// They mean nothing.
+    pub(super) fn new(words: &str, prefix: Option<&str>, rows: u32) -> Result<Self> {
         let parts = parse_parts(words)?;
         let has_addresses = parts.contains(&Part::Source) || parts.contains(&Part::Destination);
-        if stats.prefix.is_some() && !has_addresses {
+        if prefix.is_some() && !has_addresses {
             return Err(Failure::usage("--prefix is for addresses: say --by src, or dst, or flow"));
         }
-        let (prefix4, prefix6) = stats.prefix.as_deref().map_or(Ok((32, 128)), parse_prefix)?;
-        Ok(Some(Self { parts, prefix4, prefix6, rows: stats.rows.unwrap_or(Self::ROWS) as usize }))
+        let (prefix4, prefix6) = prefix.map_or(Ok((32, 128)), parse_prefix)?;
+        Ok(Self { parts, prefix4, prefix6, rows: rows as usize })
     }
 }
 

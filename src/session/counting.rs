@@ -102,7 +102,8 @@ impl<'plan> Counting<'plan> {
 }
 
 fn of(target: &Target, number: u32) -> Reading {
-    Reading { number, subject: target.subject(), has_queue: target.place == Place::Device, ..Reading::default() }
+    let (subject, behind) = (target.subject(), target.behind.clone());
+    Reading { number, subject, behind, has_queue: target.place == Place::Device, ..Reading::default() }
 }
 
 impl Run<'_> {

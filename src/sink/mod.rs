@@ -13,6 +13,7 @@ mod prometheus;
 mod stamp;
 mod stats;
 mod text;
+mod top;
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
@@ -20,6 +21,7 @@ use std::os::fd::BorrowedFd;
 pub use localtime::LocalTime;
 pub use notice::Notice;
 pub use prometheus::{Prometheus, names as metrics};
+pub use top::outlet as terminal;
 
 pub(crate) use notice::tell;
 
@@ -27,11 +29,13 @@ use both::Both;
 use capture::Capture;
 use pcap::Pcap;
 use pcapng::Pcapng;
+use top::Top;
 
 use crate::event::Event;
 use crate::numbers::Numbers;
-use crate::outlet::{Ended, Files};
-use crate::plan::{self, Format, Output, Side};
+use crate::outlet::{Ended, Files, Outlet};
+use crate::plan::{self, Format, Output, Palette, Part, Side};
+use crate::stop::Signals;
 
 /// The JSON schema of what `--output json` prints.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -113,6 +117,19 @@ pub fn open_stats<'out>(stats: &plan::Stats, out: impl Write + 'out) -> Box<dyn 
         true => Box::new(json::Json::of_numbers(out, stats.tracing.selection.filtered_at(), by)),
         false => Box::new(stats::Tables::new(stats, out)),
     }
+}
+
+/// The sink for numbers on a terminal, by `parts` as well; writing to `out`, which is that terminal.
+///
+/// # Errors
+/// A signal handler cannot be set.
+pub fn open_top<'out>(
+    palette: Palette,
+    parts: Vec<Part>,
+    out: &'out Outlet,
+    signals: &Signals,
+) -> io::Result<Box<dyn Sink + 'out>> {
+    Ok(Box::new(Top::new(palette, parts, out, signals)?))
 }
 
 /// The sink for `files`, and for `lines` beside them; `snap_len` is how many bytes of a packet its events hold, at most.

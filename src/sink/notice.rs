@@ -58,7 +58,7 @@ pub enum Notice {
 /// Says on stderr what a user whose standard output holds data must know.
 pub(crate) fn tell(notice: &Notice) {
     let is_terminal = io::stderr().is_terminal();
-    let words = Words(notice).to_string();
+    let words = words(notice);
     // Whoever closed stderr doesn't want to know.
     let _ = match (notice, is_terminal) {
         _ if words.is_empty() => Ok(()),
@@ -69,10 +69,14 @@ pub(crate) fn tell(notice: &Notice) {
     };
 }
 
+/// A notice's words; none where it isn't for people, or says nothing new.
+pub(super) fn words(notice: &Notice) -> String {
+    Words(notice).to_string()
+}
+
 /// From the cursor to the end of its line (ECMA-48, EL).
 const ERASE_LINE: &str = "\x1b[K";
 
-/// A notice's words; none where it isn't for people, or says nothing new.
 struct Words<'notice>(&'notice Notice);
 
 impl Display for Words<'_> {

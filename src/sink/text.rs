@@ -30,6 +30,13 @@ impl<W: Write> Text<W> {
         Self { out, look, stamp, printer, line: Vec::new(), count: 0 }
     }
 
+    /// What a line says of the packet itself: tcpdump's words, and what the program changed.
+    pub fn body(&mut self, event: &Event<'_>) -> &[u8] {
+        self.line.clear();
+        self.write_body(event);
+        &self.line
+    }
+
     /// What stands in front of the packet.
     fn write_head(&mut self, event: &Event<'_>) {
         let line = &mut self.line;
@@ -52,6 +59,22 @@ impl<W: Write> Text<W> {
             line.extend(b"ns");
         });
         line.push(b' ');
+    }
+
+    /// The packet, and what the program changed in it; the length of the link-layer header.
+    fn write_body(&mut self, event: &Event<'_>) -> usize {
+        let header = match event.packet() {
+            Some(frame) if !frame.bytes.is_empty() => self.write_packet(frame),
+            // Nothing was kept of it, or could be read.
+            _ => {
+                self.line.push(b'?');
+                0
+            }
+        };
+        if let Some(change) = Change::of(event) {
+            brackets::write(&mut self.line, &change, bytes(event.before), bytes(event.after));
+        }
+        header
     }
 
     /// tcpdump's words, in one line unless -v asks for more than fits; the length of the link-layer header.
@@ -111,19 +134,8 @@ impl<W: Write> Sink for Text<W> {
         self.line.clear();
         self.count += 1;
         self.write_head(event);
-        let frame = event.packet();
-        let header = match frame {
-            Some(frame) if !frame.bytes.is_empty() => self.write_packet(frame),
-            // Nothing was kept of it, or could be read.
-            _ => {
-                self.line.push(b'?');
-                0
-            }
-        };
-        if let Some(change) = Change::of(event) {
-            brackets::write(&mut self.line, &change, bytes(event.before), bytes(event.after));
-        }
-        if let Some(frame) = frame {
+        let header = self.write_body(event);
+        if let Some(frame) = event.packet() {
             self.write_dump(frame, header);
         }
         self.line.push(b'\n');

@@ -9,11 +9,13 @@
 //! dispatcher  libxdp's: its components
 //! maps        the programs in maps
 //! tree        all of that, as the tree of programs behind a device
+//! behind      … what hands packets on to one of them
 //! select      trees → targets, and why others are refused (obstacle, hazard)
 //! watch       … again and again
 //! ```
 
 mod attachments;
+mod behind;
 mod device;
 mod dispatcher;
 mod ethtool;

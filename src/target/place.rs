@@ -40,7 +40,7 @@ pub(super) fn root(tree: &Tree, node: &Node) -> u32 {
 }
 
 /// The nodes from the device's own program to `wanted`, both included.
-fn way_to<'tree>(tree: &'tree Tree, wanted: &Node) -> Vec<&'tree Node> {
+pub(super) fn way_to<'tree>(tree: &'tree Tree, wanted: &Node) -> Vec<&'tree Node> {
     fn search<'tree>(nodes: &'tree [Node], wanted: &Node, way: &mut Vec<&'tree Node>) -> bool {
         nodes.iter().any(|node| {
             way.push(node);

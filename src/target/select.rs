@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::behind::behind;
 use super::function::Function;
 use super::hazard::{Fixed, Hazard};
 use super::object;
@@ -17,6 +18,7 @@ use super::tree::{Node, Role, Tree};
 use crate::event::Subject;
 use crate::failure::Failure;
 use crate::kernel::Kernel;
+use crate::numbers::Behind;
 use crate::plan::{self, Narrowing, Probes, Selector};
 
 /// A function of a program, to be traced.
@@ -34,6 +36,8 @@ pub struct Target {
     pub probes: Probes,
     /// Where the kernel runs it.
     pub place: Place,
+    /// What hands packets on to it; None: it is a device's own, or that isn't known.
+    pub behind: Option<Behind>,
     /// When the program was loaded: nanoseconds of CLOCK_BOOTTIME.
     pub loaded_ns: u64,
     /// Id of the program that the kernel runs: this one, or the one that it is a part of. None: the function is not its program's
@@ -215,6 +219,7 @@ impl Selection {
                 devices: tree.device.iter().map(|device| device.name.clone()).collect(),
                 probes,
                 place: Place::of(tree, node),
+                behind: behind(tree, node, is_entry),
                 root: is_entry.then(|| place::root(tree, node)),
                 loaded_ns: node.program.loaded_ns,
                 is_devices_own: matches!(node.role, Role::Device(_)),

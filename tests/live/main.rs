@@ -32,6 +32,7 @@ mod setups;
 mod showing;
 mod stats;
 mod targets;
+mod top;
 mod tracer;
 mod verdicts;
 mod xdpdump;

@@ -30,6 +30,7 @@ fn reading(number: u32, program_id: u32, packets: u64) -> Reading {
     Reading {
         number,
         subject: subject(program_id),
+        behind: None,
         has_queue: true,
         cells: vec![cell(2, 0, &[(DROP, packets, packets * 60)])],
         states: vec![state(packets, 0)],

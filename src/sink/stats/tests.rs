@@ -57,6 +57,7 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
     let rows = vec![row("192.0.2.1", Some("53"), 900_000 * seconds), row("2001:db8::/64", None, 50_000 * seconds)];
     let balancer = Program {
         subject: subject(12, "xdp_lb"),
+        behind: None,
         is_traced: true,
         counts: Counts { seen: 1_200_000 * seconds, traced: 1_200_000 * seconds, ..Counts::none() },
         traffic: vec![traffic("eth0", 0, &drops, 24), traffic("eth0", 1, &[(action(2), 3 * seconds)], 40)],

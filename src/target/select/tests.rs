@@ -72,8 +72,21 @@ fn a_single_component_stands_for_the_dispatcher_that_it_holds() {
     assert_eq!(ids(&select(&[tree.clone()], &[], &Guards::default())), [12]);
     let all = select_words(&[tree], "all", &Guards::default());
     assert_eq!(ids(&all), [12]);
+    assert_eq!(all.targets[0].behind, None);
     let expected = "xdp_dispatcher#11 on eth0: xdp_dispatcher is held by EXT program 12";
     assert_eq!(all.refused[0].to_string(), expected);
+}
+
+#[test]
+fn components_are_behind_their_dispatcher_and_functions_behind_their_program() {
+    let behind = |words| {
+        let targets = select_words(&[dispatcher()], words, &Guards::default()).targets;
+        let behind = targets.into_iter().map(|target| target.behind.map(|it| (it.program_id, it.role)));
+        behind.collect::<Vec<_>>()
+    };
+    let component = |position| Some((11, format!("component {position}")));
+    assert_eq!(behind("all"), [None, component(0), component(1)]);
+    assert_eq!(behind("12:parse"), [Some((12, "function".into()))]);
 }
 
 #[test]
