@@ -295,20 +295,25 @@ impl Programs {
         self.set("cpus", cpu, &[64_u32.to_ne_bytes(), (self.fd(program) as u32).to_ne_bytes()].concat());
     }
 
-    /// Puts a NIC into a map of devices: in its namespace, by whose numbers the kernel goes.
+    /// Puts a device into a map of devices: in the device's namespace, by whose numbers the kernel goes.
     pub fn set_device(&self, map: &str, key: u32, nic: &Nic) {
-        let value = (ifindex(nic) as u32).to_ne_bytes();
-        let map = self.0.maps().find(|found| found.name() == map).unwrap();
-        let map = MapHandle::try_from(&map).unwrap();
-        inside(nic.netns.as_deref(), || map.update(&key.to_ne_bytes(), &value, MapFlags::ANY).unwrap());
+        self.set_inside(nic, map, key, &ifindex(nic).to_ne_bytes());
     }
 
-    /// Puts a device and its program into `devices`: in the device's namespace, by whose numbers the kernel goes.
+    /// The same, with a program.
+    pub fn set_device_and_program(&self, map: &str, key: u32, nic: &Nic, program: &str) {
+        self.set_inside(nic, map, key, &[ifindex(nic).to_ne_bytes(), self.fd(program).to_ne_bytes()].concat());
+    }
+
+    /// … into `devices`.
     pub fn redirect_to_device(&self, nic: &Nic, key: u32, program: &str) {
-        let value = [(ifindex(nic) as u32).to_ne_bytes(), self.fd(program).to_ne_bytes()].concat();
-        let map = self.0.maps().find(|map| map.name() == "devices").unwrap();
+        self.set_device_and_program("devices", key, nic, program);
+    }
+
+    fn set_inside(&self, nic: &Nic, map: &str, key: u32, value: &[u8]) {
+        let map = self.0.maps().find(|found| found.name() == map).unwrap();
         let map = MapHandle::try_from(&map).unwrap();
-        inside(nic.netns.as_deref(), || map.update(&key.to_ne_bytes(), &value, MapFlags::ANY).unwrap());
+        inside(nic.netns.as_deref(), || map.update(&key.to_ne_bytes(), value, MapFlags::ANY).unwrap());
     }
 
     /// Attaches a program by netlink, in the place of what is there.

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::kernel_events::{KernelEvent, KernelEvents};
 use crate::lab::{LIMIT, Nic, TARGETS, kernel};
-use crate::loader::{FIRST_PORT, Mode, ifindex, send_frame};
+use crate::loader::{FIRST_PORT, Mode, ifindex, send, send_frame};
 use crate::packets::frame;
 use crate::scenes::{
-    BARE, BARE_AND_DOWN, BOUND, Bond, By, DOWN, GONE, LONG_QUEUE, Lab, NO_DEVICE, NOTHING, PAIRS, QUEUE_OF_ONE, Scene,
-    UNBOUND, UP,
+    BARE, BARE_AND_DOWN, BOUND, Bond, By, DOWN, Entry, GONE, LONG_QUEUE, Lab, NO_DEVICE, NOTHING, PAIRS, QUEUE_OF_ONE,
+    Scene, UNBOUND, UP,
 };
 use crate::tracer::{Ended, Tracer};
 
@@ -198,26 +198,28 @@ fn map(by: By) -> Option<&'static str> {
 
 /// Whose events are ours: those of a program, of devices, of a cpumap.
 struct Ours {
-    program: u32,
+    programs: Vec<u32>,
     devices: Vec<u32>,
     cpus: u32,
 }
 
 impl Ours {
     fn of(lab: &Lab) -> Self {
-        Self { program: lab.program.id, devices: vec![lab.number], cpus: lab.programs.map_id("cpus") }
+        Self { programs: vec![lab.program.id], devices: vec![lab.number], cpus: lab.programs.map_id("cpus") }
     }
 }
 
 /// The fields of an event that the table speaks of; None: it is not one of ours.
 fn said(ours: &Ours, event: &KernelEvent) -> Option<String> {
     let is = |field: &str, number: &u32| event.number(field) == Some(i64::from(*number));
-    let is_device = |field: &str| ours.devices.iter().any(|device| is(field, device));
+    let is_any = |field: &str, numbers: &[u32]| numbers.iter().any(|number| is(field, number));
     let (is_ours, fields): (bool, &[&str]) = match event.name.as_str() {
-        "redirect" | "redirect_err" => (is("prog_id", &ours.program), &["to_ifindex", "err", "map_id", "map_index"]),
-        "exception" => (is("prog_id", &ours.program), &["action"]),
-        "devmap_xmit" => (is_device("from_ifindex"), &["to_ifindex", "sent", "drops", "err"]),
-        "bulk_tx" => (is_device("ifindex"), &["sent", "drops", "err"]),
+        "redirect" | "redirect_err" => {
+            (is_any("prog_id", &ours.programs), &["to_ifindex", "err", "map_id", "map_index"])
+        }
+        "exception" => (is_any("prog_id", &ours.programs), &["action"]),
+        "devmap_xmit" => (is_any("from_ifindex", &ours.devices), &["to_ifindex", "sent", "drops", "err"]),
+        "bulk_tx" => (is_any("ifindex", &ours.devices), &["sent", "drops", "err"]),
         "cpumap_enqueue" => (is("map_id", &ours.cpus), &["processed", "drops", "to_cpu"]),
         "cpumap_kthread" => (is("map_id", &ours.cpus), &["processed", "drops", "cpu"]),
         _ => (false, &[]),
@@ -298,10 +300,13 @@ fn the_kernel_says_what_the_table_says() {
             is_said(&events, &ours, &mut before, &format!("{mode:?} {}", scene.name), should_be);
         }
     }
+    drop(lab);
     let bond = Bond::new();
     if bond_takes_it(&bond) {
         members_receive_one_each(&bond, &events);
     }
+    drop(events);
+    an_entry_receives_one(&Entry::new(), &KernelEvents::record());
 }
 
 /// Whether a bond takes a program, which must be as its kernel's line has it.
@@ -314,7 +319,7 @@ fn bond_takes_it(bond: &Bond) -> bool {
 /// Both send it back. What came by the member that doesn't send goes out by the other one, which is a redirect.
 fn members_receive_one_each(bond: &Bond, events: &KernelEvents) {
     let [active, backup] = [&bond.members[0], &bond.members[1]].map(|member| ifindex(member) as u32);
-    let ours = Ours { program: bond.programs.id("outcomes"), devices: vec![active, backup], cpus: 0 };
+    let ours = Ours { programs: vec![bond.programs.id("outcomes")], devices: vec![active, backup], cpus: 0 };
     let nowhere = i32::MAX;
     let should_be: [&[String]; 2] = [
         &["bulk_tx sent=1 drops=0 err=0".into()],
@@ -328,6 +333,22 @@ fn members_receive_one_each(bond: &Bond, events: &KernelEvents) {
         send_frame(&bond.nic.other_end(peer), &frame(LENGTH));
         is_said(events, &ours, &mut before, peer, should_be.to_vec());
     }
+}
+
+/// The first program's redirect is accepted, and then the second one's verdict can't be followed.
+fn an_entry_receives_one(entry: &Entry, events: &KernelEvents) {
+    let [to_entry, back_at_exit] = ["to_entry", "back_at_exit"].map(|name| entry.programs.id(name));
+    let out = ifindex(&entry.out);
+    let ours = Ours { programs: vec![to_entry, back_at_exit], devices: vec![ifindex(&entry.nic) as u32], cpus: 0 };
+    let map = entry.programs.map_id("entries");
+    let mut should_be =
+        vec![format!("redirect to_ifindex={out} err=0 map_id={map} map_index=0"), "exception action=TX".into()];
+    // Of what is dropped by the program, later kernels tell as if the device had dropped it.
+    if kernel() >= (5, 15) {
+        should_be.push(format!("devmap_xmit to_ifindex={out} sent=0 drops=1 err=0"));
+    }
+    send(&entry.nic, [FIRST_PORT]);
+    is_said(events, &ours, &mut 0, "entry", should_be);
 }
 
 /// That of a frame that `send` would send.
@@ -422,10 +443,14 @@ fn told_in_json(lines: &[String]) -> Told<(String, Value)> {
 
 /// The verdict's fields of the datagrams among lines of text, between the program and the latency.
 fn told_in_text(lines: &[String]) -> Told<String> {
+    told_of("outcomes", lines)
+}
+
+fn told_of(program: &str, lines: &[String]) -> Told<String> {
     let one = |line: &String| {
         let (start, rest) = line.split_once(" IP 192.0.2.2.")?;
         let port = rest.split_once(": UDP, length 8")?.0.rsplit_once('.')?.1.parse().ok()?;
-        let verdict = start.split_once("outcomes#")?.1.split_once(' ')?.1.rsplit_once(' ')?.0;
+        let verdict = start.split_once(&format!(" {program}#"))?.1.split_once(' ')?.1.rsplit_once(' ')?.0;
         Some((port, verdict.to_owned()))
     };
     lines.iter().filter_map(one).collect()
@@ -470,6 +495,7 @@ fn should_be_forwarded(lab: &Lab, mode: Mode) -> Forwarded {
                 Batch::Tx(sent, dropped, error) => ("veth0 -> veth0".into(), sent, dropped, error),
                 Batch::Enqueue(processed, dropped) => (queue("into"), processed, dropped, 0),
                 Batch::Dequeue(processed) => (queue("out of"), processed, 0, 0),
+                // That program's own, and not of many.
             };
             let path = forwarded.entry(path).or_default();
             (path.0, path.1) = (path.0 + u64::from(sent), path.1 + u64::from(dropped));
@@ -554,13 +580,28 @@ fn a_bond_redirects_what_its_member_sends_back() {
     assert_eq!(told_in_text(&in_text), told.map(|verdict| (FIRST_PORT, verdict.to_owned())));
 }
 
+/// XDP_TX of a program at a device that is about to send.
+#[test]
+fn what_cannot_be_sent_back_has_failed() {
+    let entry = Entry::new();
+    let words: [&[&str]; 2] = [&["-o", "json"], &["-o", "text"]];
+    let mut tracers = words
+        .map(|words| Tracer::spawn(&entry.nic, &[&["-i", "veth0", "-p", "back_at_exit"], words, &["udp"]].concat()));
+    tracers.iter_mut().for_each(Tracer::wait_until_it_listens);
+    an_entry_receives_one(&entry, &KernelEvents::record());
+    let [in_json, in_text] = tracers.map(|tracer| tracer.end("INT").stdout);
+    let exception = json!({"status": "exception"});
+    assert_eq!(told_in_json(&in_json), [(FIRST_PORT, ("XDP_TX".to_owned(), exception))]);
+    assert_eq!(told_of("back_at_exit", &in_text), [(FIRST_PORT, "XDP_TX -> failed".to_owned())]);
+}
+
 /// The driver can, and the kernel says nothing of it.
 #[test]
 fn virtio_tx_comes_to_nothing_else() {
     let nic = Nic::virtio();
     nic.attach("xdpdrv", TARGETS, "target_tx");
     let events = KernelEvents::record();
-    let ours = Ours { program: nic.program_id() as u32, devices: vec![ifindex(&nic) as u32], cpus: 0 };
+    let ours = Ours { programs: vec![nic.program_id() as u32], devices: vec![ifindex(&nic) as u32], cpus: 0 };
     let mut tracer = Tracer::start(&nic, &["-i", "eth0", "-o", "json", "--outcome", "all", "icmp"]);
     nic.ping(1);
     tracer.wait_for_lines(1, "\"XDP_TX\"");

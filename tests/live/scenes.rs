@@ -167,3 +167,24 @@ impl Bond {
         Ok(())
     }
 }
+
+/// veth0, with a program that redirects datagrams to v-up, and there one that wants to send them back.
+pub struct Entry {
+    pub nic: Nic,
+    pub out: Nic,
+    pub programs: Programs,
+    _others: Programs,
+}
+
+impl Entry {
+    pub fn new() -> Self {
+        let nic = Nic::veth();
+        let out = nic.pairs(&["v-up"]).remove(0);
+        let others = Programs::load(COMPONENTS, &["component_one"]);
+        others.attach(&nic.other_end("v-up-peer"), Mode::Native, "component_one");
+        let programs = Programs::load(OUTCOMES, &["to_entry", "back_at_exit"]);
+        programs.set_device_and_program("entries", 0, &out, "back_at_exit");
+        programs.attach(&nic, Mode::Native, "to_entry");
+        Self { nic, out, programs, _others: others }
+    }
+}

@@ -83,3 +83,31 @@ int outcomes(struct xdp_md *ctx)
 		return scene->key;
 	}
 }
+
+/* A devmap whose entries have programs. Apart, because 5.10 takes no generic program that has one. */
+
+/* struct bpf_devmap_val: a device, and a program that runs before it sends. */
+struct entry {
+	__u32 device;
+	__u32 program;
+};
+
+struct {
+	__uint(type, DEVMAP);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, struct entry);
+} entries SEC(".maps");
+
+SEC("xdp")
+int to_entry(struct xdp_md *ctx)
+{
+	return protocol_of(ctx) == UDP ? bpf_redirect_map(&entries, 0, 0) : XDP_PASS;
+}
+
+/* A verdict that a device which is about to send cannot follow: the kernel throws the packet away. */
+SEC("xdp/devmap")
+int back_at_exit(struct xdp_md *ctx)
+{
+	return XDP_TX;
+}
