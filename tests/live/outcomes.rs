@@ -217,7 +217,7 @@ fn said(ours: &Ours, event: &KernelEvent) -> Option<String> {
         "redirect" | "redirect_err" => {
             (is_any("prog_id", &ours.programs), &["to_ifindex", "err", "map_id", "map_index"])
         }
-        "exception" => (is_any("prog_id", &ours.programs), &["action"]),
+        "exception" => (is_any("prog_id", &ours.programs), &["action", "ifindex"]),
         "devmap_xmit" => (is_any("from_ifindex", &ours.devices), &["to_ifindex", "sent", "drops", "err"]),
         "bulk_tx" => (is_any("ifindex", &ours.devices), &["sent", "drops", "err"]),
         "cpumap_enqueue" => (is("map_id", &ours.cpus), &["processed", "drops", "to_cpu"]),
@@ -235,8 +235,11 @@ fn should_be_said(lab: &Lab, scene: &Scene, expected: &Expected) -> Vec<String> 
         Said::Accepted => Some(format!("redirect {}", redirect_fields(lab, scene, 0))),
         Said::Failed(error) => Some(format!("redirect_err {}", redirect_fields(lab, scene, -error))),
         Said::Exception => Some(match expected.verdict.strip_prefix("XDP_") {
-            Some(action) => format!("exception action={action}"),
-            None => format!("exception action={:#x}", expected.verdict.parse::<u32>().unwrap()),
+            Some(action) => format!("exception action={action} ifindex={}", lab.number),
+            None => {
+                let number: u32 = expected.verdict.parse().unwrap();
+                format!("exception action={number:#x} ifindex={}", lab.number)
+            }
         }),
     };
     let batch = |batch: &Batch| match *batch {
@@ -335,14 +338,17 @@ fn members_receive_one_each(bond: &Bond, events: &KernelEvents) {
     }
 }
 
-/// The first program's redirect is accepted, and then the second one's verdict can't be followed.
+/// The first program's redirect is accepted, and then the second one's verdict can't be followed; of that the kernel
+/// names the device that was to send.
 fn an_entry_receives_one(entry: &Entry, events: &KernelEvents) {
     let [to_entry, back_at_exit] = ["to_entry", "back_at_exit"].map(|name| entry.programs.id(name));
     let out = ifindex(&entry.out);
     let ours = Ours { programs: vec![to_entry, back_at_exit], devices: vec![ifindex(&entry.nic) as u32], cpus: 0 };
     let map = entry.programs.map_id("entries");
-    let mut should_be =
-        vec![format!("redirect to_ifindex={out} err=0 map_id={map} map_index=0"), "exception action=TX".into()];
+    let mut should_be = vec![
+        format!("redirect to_ifindex={out} err=0 map_id={map} map_index=0"),
+        format!("exception action=TX ifindex={out}"),
+    ];
     // Of what is dropped by the program, later kernels tell as if the device had dropped it.
     if kernel() >= (5, 15) {
         should_be.push(format!("devmap_xmit to_ifindex={out} sent=0 drops=1 err=0"));
@@ -427,8 +433,14 @@ impl Expected {
     }
 }
 
-/// A datagram in the tracer's output: its destination port, and what is said of its verdict.
+/// Datagrams in the tracer's output, by their destination ports, and what is said of the verdict on each. The tracer's own
+/// order is that of each CPU.
 type Told<T> = Vec<(u16, T)>;
+
+fn in_order<T>(mut told: Told<T>) -> Told<T> {
+    told.sort_by_key(|(port, _)| *port);
+    told
+}
 
 /// Verdicts and outcomes of the datagrams among lines of JSON.
 fn told_in_json(lines: &[String]) -> Told<(String, Value)> {
@@ -438,7 +450,7 @@ fn told_in_json(lines: &[String]) -> Told<(String, Value)> {
         let port = layers.iter().find(|layer| layer["layer"] == "udp")?["dport"].as_u64()?;
         Some((port as u16, (record["verdict"].as_str()?.to_owned(), record["outcome"].clone())))
     };
-    lines.iter().filter_map(one).collect()
+    in_order(lines.iter().filter_map(one).collect())
 }
 
 /// The verdict's fields of the datagrams among lines of text, between the program and the latency.
@@ -453,7 +465,7 @@ fn told_of(program: &str, lines: &[String]) -> Told<String> {
         let verdict = start.split_once(&format!(" {program}#"))?.1.split_once(' ')?.1.rsplit_once(' ')?.0;
         Some((port, verdict.to_owned()))
     };
-    lines.iter().filter_map(one).collect()
+    in_order(lines.iter().filter_map(one).collect())
 }
 
 /// What of the played scenes' datagrams should be told, by their ports.
