@@ -183,20 +183,33 @@ impl Nic {
         nic
     }
 
+    /// More pairs between the same two namespaces, NAME and NAME-peer, all of them up and without addresses.
+    pub fn pairs(&self, names: &[&str]) -> Vec<Self> {
+        let (here, there) = (self.netns.clone().unwrap(), self.peer_netns.clone().unwrap());
+        let pair =
+            |name: &str| format!("link add {name} type veth peer name {name}-peer netns {there}\nlink set {name} up\n");
+        batch(&["ip", "-n", &here], &names.iter().map(|name| pair(name)).collect::<String>());
+        let up = names.iter().map(|name| format!("link set {name}-peer up\n"));
+        batch(&["ip", "-n", &there], &up.collect::<String>());
+        let named = |name: &&str| Self {
+            netns: Some(here.clone()),
+            name: (*name).into(),
+            peer: String::new(),
+            address: String::new(),
+            peer_netns: Some(there.clone()),
+            part_of_another: true,
+        };
+        names.iter().map(named).collect()
+    }
+
     /// A bond over one member, a pair as `another` makes it: bond0 with the address 203.0.113.1; it ends with this NIC.
     pub fn bond(&self, member: &str) -> Self {
         let pair = self.another(member);
-        let (here, there) = (self.netns.clone().unwrap(), self.peer_netns.clone().unwrap());
-        batch(
-            &["ip", "-n", &here],
-            &format!(
-                "link set {member} down
-                link add bond0 type bond mode active-backup miimon 100
-                link set {member} master bond0
-                address add 203.0.113.1/24 dev bond0
-                link set bond0 up
-                neighbour replace 203.0.113.2 lladdr 02:00:00:00:01:02 dev bond0"
-            ),
+        let there = self.peer_netns.clone().unwrap();
+        self.enslave(&[member]);
+        self.change(
+            "address add 203.0.113.1/24 dev bond0
+            neighbour replace 203.0.113.2 lladdr 02:00:00:00:01:02 dev bond0",
         );
         batch(
             &["ip", "-n", &there],
@@ -205,11 +218,32 @@ impl Nic {
                 neighbour replace 203.0.113.1 lladdr 02:00:00:00:01:01 dev {member}-peer"
             ),
         );
-        let up = ["-o", "link", "show", "dev", "bond0"];
-        wait_for("carrier on bond0", || self.ip(&up).contains("LOWER_UP").then_some(()));
         let mut bond = pair;
         (bond.name, bond.peer, bond.address) = ("bond0".into(), "203.0.113.2".into(), "203.0.113.1".into());
         bond
+    }
+
+    /// A bond over pairs as `pairs` makes them, of which the first one sends: bond0, without an address.
+    pub fn bond_of(&self, members: &[&str]) -> Self {
+        self.enslave(members);
+        let mut bond = self.other_end("bond0");
+        (bond.netns, bond.peer_netns) = (self.netns.clone(), self.peer_netns.clone());
+        bond
+    }
+
+    /// Makes bond0 of these members, and waits until it can send by the first one.
+    fn enslave(&self, members: &[&str]) {
+        let primary = members[0];
+        let each = |words: &str| -> String {
+            members.iter().map(|member| format!("link set dev {member} {words}\n")).collect()
+        };
+        self.change(&format!(
+            "{}link add bond0 type bond mode active-backup miimon 100 primary {primary}\n{}link set bond0 up",
+            each("down"),
+            each("master bond0"),
+        ));
+        let up = ["-o", "link", "show", "dev", "bond0"];
+        wait_for("carrier on bond0", || self.ip(&up).contains("LOWER_UP").then_some(()));
     }
 
     /// The other end of a pair of this name, as a NIC.
@@ -228,6 +262,12 @@ impl Nic {
     pub fn ip(&self, words: &[&str]) -> String {
         let netns = self.netns.iter().flat_map(|netns| ["-n", netns]);
         output(&["ip"].into_iter().chain(netns).chain(words.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// Commands to `ip` in the NIC's namespace, one a line.
+    pub fn change(&self, commands: &str) {
+        let netns = self.netns.iter().flat_map(|netns| ["-n", netns]);
+        batch(&["ip"].into_iter().chain(netns).collect::<Vec<_>>(), commands);
     }
 
     /// Attaches a program of tests/progs as an administrator would: `mode` is xdpdrv or xdpgeneric.
@@ -259,9 +299,21 @@ impl Nic {
 
     /// Has the peer send by its second queue only, so that packets arrive at the NIC's second one.
     pub fn use_second_queue(&self) {
-        let script = "cd /sys/class/net/veth1/queues; n=$(nproc); echo 0 >tx-0/xps_cpus
-            printf %x $(((1 << (n < 32 ? n : 32)) - 1)) >tx-1/xps_cpus";
-        let done = self.there(&["bash", "-ec", script]);
+        self.use_queue(1);
+    }
+
+    /// The same with the first one.
+    pub fn use_first_queue(&self) {
+        self.use_queue(0);
+    }
+
+    fn use_queue(&self, queue: u32) {
+        let script = format!(
+            "cd /sys/class/net/veth1/queues; n=$(nproc); echo 0 >tx-{}/xps_cpus
+            printf %x $(((1 << (n < 32 ? n : 32)) - 1)) >tx-{queue}/xps_cpus",
+            1 - queue
+        );
+        let done = self.there(&["bash", "-ec", &script]);
         assert!(done.status.success(), "{done:?}");
     }
 

@@ -25,6 +25,8 @@ pub const CHAINS: &str = concat!(env!("OUT_DIR"), "/chains.bpf.o");
 pub const PACKETS: &str = concat!(env!("OUT_DIR"), "/packets.bpf.o");
 /// The programs of tests/progs/counted.bpf.c.
 pub const COUNTED: &str = concat!(env!("OUT_DIR"), "/counted.bpf.o");
+/// The program of tests/progs/outcomes.bpf.c.
+pub const OUTCOMES: &str = concat!(env!("OUT_DIR"), "/outcomes.bpf.o");
 
 /// FIRST_PORT and PORTS of tests/progs/ports.h.
 pub const FIRST_PORT: u16 = 20_000;
@@ -277,7 +279,8 @@ impl Programs {
         map.info().unwrap().info.id
     }
 
-    fn set(&self, map: &str, key: u32, value: &[u8]) {
+    /// Puts a value into a map whose keys are numbers.
+    pub fn set(&self, map: &str, key: u32, value: &[u8]) {
         let map = self.0.maps().find(|found| found.name() == map).unwrap();
         map.update(&key.to_ne_bytes(), value, MapFlags::ANY).unwrap();
     }
@@ -292,12 +295,25 @@ impl Programs {
         self.set("cpus", cpu, &[64_u32.to_ne_bytes(), (self.fd(program) as u32).to_ne_bytes()].concat());
     }
 
-    /// Puts a device and its program into `devices`: in the device's namespace, by whose numbers the kernel goes.
+    /// Puts a device into a map of devices: in the device's namespace, by whose numbers the kernel goes.
+    pub fn set_device(&self, map: &str, key: u32, nic: &Nic) {
+        self.set_inside(nic, map, key, &ifindex(nic).to_ne_bytes());
+    }
+
+    /// The same, with a program.
+    pub fn set_device_and_program(&self, map: &str, key: u32, nic: &Nic, program: &str) {
+        self.set_inside(nic, map, key, &[ifindex(nic).to_ne_bytes(), self.fd(program).to_ne_bytes()].concat());
+    }
+
+    /// … into `devices`.
     pub fn redirect_to_device(&self, nic: &Nic, key: u32, program: &str) {
-        let value = [(ifindex(nic) as u32).to_ne_bytes(), self.fd(program).to_ne_bytes()].concat();
-        let map = self.0.maps().find(|map| map.name() == "devices").unwrap();
+        self.set_device_and_program("devices", key, nic, program);
+    }
+
+    fn set_inside(&self, nic: &Nic, map: &str, key: u32, value: &[u8]) {
+        let map = self.0.maps().find(|found| found.name() == map).unwrap();
         let map = MapHandle::try_from(&map).unwrap();
-        inside(nic.netns.as_deref(), || map.update(&key.to_ne_bytes(), &value, MapFlags::ANY).unwrap());
+        inside(nic.netns.as_deref(), || map.update(&key.to_ne_bytes(), value, MapFlags::ANY).unwrap());
     }
 
     /// Attaches a program by netlink, in the place of what is there.

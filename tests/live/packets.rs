@@ -20,7 +20,7 @@ fn file(name: &str) -> String {
 }
 
 /// A datagram to FIRST_PORT from the peer of Nic::veth, in a frame of `length` bytes, no two neighbours of its load alike.
-fn frame(length: usize) -> Vec<u8> {
+pub fn frame(length: usize) -> Vec<u8> {
     let sixteen = |number: usize| (number as u16).to_be_bytes();
     let mut frame = [&[2, 0, 0, 0, 0, 1], &[2, 0, 0, 0, 0, 2], &[8, 0][..]].concat();
     frame.extend([&[0x45, 0], &sixteen(length - 14)[..], &[0, 0, 0, 0, 64, 17, 0, 0]].concat());
