@@ -231,8 +231,11 @@ impl Aim<'_> {
         let drops = counting.drops_a_second.map(|drops| 2 * drops);
         settings.flag(Flag::FLAG_TELLS_DROPS, drops.is_some());
         settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, drops);
+        // Who asked for fexit alone gets fentry only for a filter.
+        let is_timed = counting.by.is_none() && self.selection.shown == Probes::Both;
+        settings.flag(Flag::FLAG_UNTIMED, !is_timed && self.selection.slower.is_none());
         let Some(by) = &counting.by else { return };
-        settings.flag(Flag::FLAG_UNTIMED, self.selection.slower.is_none());
+
         settings.flag(Flag::FLAG_BY_KEY, true);
         for (part, flag) in KEY_PARTS {
             settings.flag(flag, by.asks(part));
