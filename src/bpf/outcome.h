@@ -237,12 +237,18 @@ int on_bulk_tx(void *ctx)
 	return count_forward(&forward, (__u32)ARGUMENT(1), (__u32)ARGUMENT(2));
 }
 
+/* What is dropped has been processed, too. */
+static __always_inline int count_processed(const struct forward *forward, __u32 processed, __u32 dropped)
+{
+	return count_forward(forward, processed - dropped, dropped);
+}
+
 SEC("?raw_tp/xdp_cpumap_enqueue")
 int on_cpumap_enqueue(void *ctx)
 {
 	struct forward forward = { .kind = BATCH_CPUMAP_ENQUEUE, .to = ARGUMENT(0), .cpu = ARGUMENT(3) };
 
-	return count_forward(&forward, (__u32)ARGUMENT(1), (__u32)ARGUMENT(2));
+	return count_processed(&forward, ARGUMENT(1), ARGUMENT(2));
 }
 
 SEC("?raw_tp/xdp_cpumap_kthread")
@@ -250,7 +256,7 @@ int on_cpumap_kthread(void *ctx)
 {
 	struct forward forward = { .kind = BATCH_CPUMAP_KTHREAD, .to = ARGUMENT(0), .cpu = bpf_get_smp_processor_id() };
 
-	return count_forward(&forward, (__u32)ARGUMENT(1), (__u32)ARGUMENT(2));
+	return count_processed(&forward, ARGUMENT(1), ARGUMENT(2));
 }
 
 #endif

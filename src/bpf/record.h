@@ -287,7 +287,7 @@ struct forward {
 };
 
 struct forwarded {
-	__u64 sent;		/* of cpumaps: processed */
+	__u64 sent;		/* of cpumaps: handed on */
 	__u64 dropped;
 };
 

@@ -41,6 +41,7 @@ fn program(program_id: u32, is_traced: bool) -> Program {
     };
     Program {
         subject: subject(program_id, &["eth0"]),
+        behind: None,
         is_traced,
         counts: Counts { seen: 5, filtered: 1, traced: 3, lost: 1, unpaired: 2, ..Counts::none() },
         traffic: vec![
