@@ -163,14 +163,11 @@ impl Aim<'_> {
         match self.counting {
             _ if !is_each || !is_known => Pair::Any,
             None => Pair::Quick,
+            // They know a network namespace by its address, which is that of another one once it is gone: so of ours only.
+            Some(_) if self.devices == Wanted::All => Pair::Any,
             Some(counting) if counting.drops_a_second.is_some() => Pair::Any,
-            Some(counting) => {
-                if counting.by.is_some() {
-                    Pair::Key
-                } else {
-                    Pair::Count
-                }
-            }
+            Some(counting) if counting.by.is_some() => Pair::Key,
+            Some(_) => Pair::Count,
         }
     }
 
