@@ -13,9 +13,10 @@ pub struct Counted {
     /// How often the kernel's counters are read: 1s, 500ms
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     pub interval: String,
-    /// both: fentry and fexit; exit: fexit alone, which costs less and knows no latency
-    #[arg(long, value_name = "PROBE", default_value = "both")]
-    pub probe: Probe,
+    /// both: fentry and fexit; exit: fexit alone, which costs less, knows no latency, and packets only as the program left them
+    /// [default: both; with --by: exit]
+    #[arg(long, value_name = "PROBE")]
+    pub probe: Option<Probe>,
     /// What became of verdicts: nothing; failures; also what the kernel sent on, which costs more
     #[arg(long, value_name = "WHICH", default_value = "failed")]
     pub outcome: Outcome,

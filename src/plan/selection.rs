@@ -201,11 +201,16 @@ impl Selection {
     /// # Errors
     /// As [`Self::new`].
     pub fn counted(counted: &cli::Counted) -> Result<Self> {
-        if counted.probe == cli::Probe::Entry {
+        if counted.probe == Some(cli::Probe::Entry) {
             return Err(Failure::usage("--probe entry knows no verdict, by which packets are counted: both, or exit"));
         }
         let outcomes = counted.outcome.into();
-        Self { shown: counted.probe.into(), outcomes, ..Self::of_packets(&counted.packets)? }.checked()
+        Self {
+            shown: counted.probe.map_or(Probes::Both, Probes::from),
+            outcomes,
+            ..Self::of_packets(&counted.packets)?
+        }
+        .checked()
     }
 
     fn checked(self) -> Result<Self> {

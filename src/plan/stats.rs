@@ -27,8 +27,9 @@ impl Stats {
     ///
     /// # Errors
     /// A value means nothing, or nothing here.
-    pub(super) fn new(stats: cli::Stats) -> Result<Self> {
+    pub(super) fn new(mut stats: cli::Stats) -> Result<Self> {
         let by = By::of(&stats)?;
+        stats.counted.probe_for(by.as_ref());
         let duration = stats.duration.as_deref().map(|words| parse_duration("--duration", words)).transpose()?;
         let tracing = Tracing::counted(stats.counted)?;
         let counting = tracing.counting.map(|counting| Counting { times: stats.count, by, ..counting });
@@ -60,6 +61,13 @@ impl Tracing {
             counting: Some(Counting { interval, times: None, by: None, drops_a_second: None }),
             ..Self::default()
         })
+    }
+}
+
+impl cli::Counted {
+    /// What packets have in common is looked at where that costs least, unless somebody asks for more.
+    pub(super) fn probe_for(&mut self, by: Option<&By>) {
+        self.probe = self.probe.or(by.map(|_| cli::Probe::Exit));
     }
 }
 

@@ -37,6 +37,7 @@ impl Top {
     /// A value means nothing, or nothing here.
     pub(super) fn new(mut top: cli::Top) -> Result<Self> {
         let by = top.by.as_deref().map(|words| By::new(words, top.prefix.as_deref(), ROWS)).transpose()?;
+        top.counted.probe_for(by.as_ref());
         let cli::Scope { place, prog } = &mut top.counted.targets.scope;
         // What isn't said is everything: NICs with a program, and the programs on their path.
         if prog.is_empty() {
