@@ -31,7 +31,8 @@ static __always_inline struct xdp_buff *context_of(void *ctx, const void *valid)
 	return (struct xdp_buff *)ARGUMENT(0);
 }
 
-static __always_inline __u32 verdict_of(void *ctx, struct state *state)
+/* The register that it returned in: what is above its lower half means nothing. */
+static __always_inline __u64 returned_by(void *ctx, const void *state)
 {
 	if (is(state, FLAG_PARAMETERS_2))
 		return ARGUMENT(2);
@@ -42,6 +43,11 @@ static __always_inline __u32 verdict_of(void *ctx, struct state *state)
 	if (is(state, FLAG_PARAMETERS_5))
 		return ARGUMENT(5);
 	return ARGUMENT(1);
+}
+
+static __always_inline __u32 verdict_of(void *ctx, const void *state)
+{
+	return returned_by(ctx, state);
 }
 
 #endif

@@ -25,7 +25,13 @@ static __always_inline struct cell *cell_at(struct state *state, __u64 number)
 	return (struct cell *)(state + 1) + number;
 }
 
-/* Where the cell should be. */
+/* The first of them, which most runs of this CPU are of. */
+static __always_inline struct cell *first_cell(struct state *state)
+{
+	return (struct cell *)(state + 1);
+}
+
+/* Where another one should be. */
 static __always_inline __u64 place_of(__u64 ifindex, __u64 queue)
 {
 	return (ifindex << 3) + queue;
@@ -36,6 +42,16 @@ static __always_inline bool is_of(const struct cell *cell, const struct origin *
 	return cell->ifindex == origin->ifindex && cell->queue == origin->queue && cell->netns == origin->netns;
 }
 
+static __always_inline struct cell *begin_cell(struct cell *cell, const struct origin *origin, __u64 net)
+{
+	cell->netns = origin->netns;
+	cell->ifindex = origin->ifindex;
+	cell->queue = origin->queue;
+	cell->net = net;
+	cell->is_used = true;
+	return cell;
+}
+
 /* Where it should be there is another one, or none: the next one that is free, or, where there is none, the last one of all. */
 static __noinline struct cell *find_cell(struct state *state, const struct origin *origin, __u64 net)
 {
@@ -44,18 +60,15 @@ static __noinline struct cell *find_cell(struct state *state, const struct origi
 	/* Keeps the verifier of 5.10 happy, which doesn't know what a function is given. */
 	if (!state || !origin)
 		return NULL;
+	cell = first_cell(state);
+	if (!cell->is_used)
+		return begin_cell(cell, origin, net);
 	for (__u32 probe = 0; probe < PROBES; probe++) {
 		cell = cell_at(state, place_of(origin->ifindex, origin->queue) + probe);
 		if (cell == cell_at(state, -1ULL))
 			continue;
-		if (!cell->is_used) {
-			cell->netns = origin->netns;
-			cell->ifindex = origin->ifindex;
-			cell->queue = origin->queue;
-			cell->net = net;
-			cell->is_used = true;
-			return cell;
-		}
+		if (!cell->is_used)
+			return begin_cell(cell, origin, net);
 		if (is_of(cell, origin))
 			return cell;
 	}
@@ -82,14 +95,34 @@ static __noinline __u64 step_of(__u64 ns)
 	return (octave - 1) * 4 + (ns >> ((octave - 2) & 63) & 3);
 }
 
-static __always_inline void count_latency(struct cell *cell, __u64 ns)
+static __always_inline void count_step(struct cell *cell, __u64 ns, __u64 step)
 {
-	__u64 step = likely(ns < SHORT_LATENCIES) ? short_steps[ns] : step_of(ns);
-
-	cell->latencies[at_most(step, LATENCIES - 1)]++;
 	cell->latency_sum_ns += ns;
 	if (ns > cell->latency_max_ns)
 		cell->latency_max_ns = ns;
+	cell->latencies[step]++;
+}
+
+static __noinline int count_long(struct cell *cell, __u64 ns)
+{
+	/* Keeps the verifier of 5.10 happy, which doesn't know what a function is given. */
+	if (!cell)
+		return 0;
+	count_step(cell, ns, at_most(step_of(ns), LATENCIES - 1));
+	return 0;
+}
+
+static __always_inline int count_latency(struct cell *cell, __u64 ns)
+{
+	__u64 step;
+
+	if (unlikely(ns >= SHORT_LATENCIES))
+		return count_long(cell, ns);
+	step = short_steps[ns];
+	/* As it is, which the verifier doesn't know. */
+	asm("%0 &= %1" : "+r"(step) : "i"(LATENCIES - 1));
+	count_step(cell, ns, step);
+	return 0;
 }
 
 /* Mixes a word into a hash that nobody who sends packets can know: the seed is another one each time. Its upper bits are the good ones. */
@@ -208,7 +241,9 @@ static __always_inline int tally(void *ctx, struct state *state, __u64 since, co
 	}
 	if (!find_origin(state, xdp, &origin))
 		return is(state, FLAG_BY_QUEUE) ? pass_by(state, FATE_FILTERED) : count(state, FATE_FILTERED);
-	cell = cell_at(state, place_of(origin.ifindex, origin.queue));
+	cell = first_cell(state);
+	if (!is_of(cell, &origin))
+		cell = cell_at(state, place_of(origin.ifindex, origin.queue));
 	if (unlikely(!is_of(cell, &origin)))
 		cell = find_cell(state, &origin, is_mostly(state, FLAG_TYPED) ? (__u64)xdp->rxq->dev->nd_net.net : 0);
 	if (!cell)
@@ -241,48 +276,78 @@ static __noinline int tally_lone(void *ctx, struct state *state)
 	return tally(ctx, state, 0, false, !is_mostly(state, FLAG_HAS_ENTRY));
 }
 
+static __always_inline struct state *this_state(void);
+
+/*
+ * What a run takes that is not like most. Finds the state itself, and tells the time itself, so that nothing of that has to be
+ * kept for it where it isn't needed.
+ */
+static __noinline int tally_slowly(void *ctx, __u64 ns)
+{
+	struct state *state = this_state();
+
+	return tally_noted(ctx, state, is(state, FLAG_UNTIMED) ? 0 : bpf_ktime_get_ns() - ns);
+}
+
+static __noinline int tally_lone_slowly(void *ctx)
+{
+	return tally_lone(ctx, this_state());
+}
+
+static __always_inline bool is_in(const struct cell *cell, __u64 net, __u32 ifindex, __u32 queue)
+{
+	return cell->net == net && cell->ifindex == ifindex && cell->queue == queue;
+}
+
 /*
  * The same in a straight line, for targets whose context's type the verifier knows, where each run of one device, or of one
- * network namespace, is asked for. What a run takes that is not like most is left to the function above, as if nothing had been done.
+ * network namespace, is asked for. What a run takes that is not like most is left to the functions above, as if nothing had been
+ * done. `ns`: how long it took.
  */
-static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 since, const bool is_timed, const bool by_key)
+static __always_inline int tally_quickly(void *ctx, struct state *state, __u64 ns, const bool is_timed, const bool by_key)
 {
 	const struct xdp_buff *xdp = context_of(ctx, state);
 	const struct xdp_rxq_info *rxq = xdp->rxq;
 	const struct net_device *dev = rxq->dev;
 	__u32 ifindex = dev->ifindex, queue = rxq->queue_index;
+	__u64 net = (__u64)dev->nd_net.net, kind;
+	/* The cell stands behind it: so its members are addressed by constants. */
+	struct state *before = state;
 	struct tally *tally;
-	struct cell *cell;
 	struct extent extent;
-	__u64 kind, now;
 
-	if (is_timed)
-		now = bpf_ktime_get_ns();
-	cell = cell_at(state, place_of(ifindex, queue));
-	/* Keeps clang from adding it up anew for each of its members. */
-	asm("" : "+r"(cell));
-	if (unlikely(cell->net != (__u64)dev->nd_net.net || cell->ifindex != ifindex || cell->queue != queue))
-		goto left;
+	if (unlikely(!is_in(first_cell(before), net, ifindex, queue))) {
+		before = (struct state *)(cell_at(state, place_of(ifindex, queue))) - 1;
+		asm("" : "+r"(before));
+		if (!is_in(first_cell(before), net, ifindex, queue))
+			goto left;
+	}
+	asm("" : "+r"(before));
 	if (is_fragmented(state, xdp))
 		goto left;
-	kind = kind_of(ctx, state);
-	tally = &cell->tallies[kind];
+	if (is_mostly(state, FLAG_RETURNS)) {
+		kind = returned_by(ctx, state);
+		if (unlikely(kind > VERDICT_OTHER))
+			goto left;
+	} else {
+		/* Keeps clang from doing it for those as well that return something. */
+		asm volatile("%0 = %1" : "=r"(kind) : "i"(VERDICT_NONE));
+	}
+	tally = &first_cell(before)->tallies[kind];
 	tally->packets++;
 	extent.data = (__u64)xdp->data;
 	extent.data_end = (__u64)xdp->data_end;
 	extent.fragments = 0;
 	extent.flaws = 0;
 	tally->bytes += linear_length(&extent);
-	if (is_timed)
-		count_latency(cell, now - since);
 	if (by_key) {
 		if (!is_mostly(state, FLAG_HAS_ENTRY))
 			note_key_of(state, &extent);
 		count_key(state, kind, linear_length(&extent));
 	}
-	return 0;
+	return is_timed ? count_latency(first_cell(before), ns) : 0;
 left:
-	return is_timed || (by_key && is_mostly(state, FLAG_HAS_ENTRY)) ? tally_noted(ctx, state, since) : tally_lone(ctx, state);
+	return is_timed || (by_key && is_mostly(state, FLAG_HAS_ENTRY)) ? tally_slowly(ctx, ns) : tally_lone_slowly(ctx);
 }
 
 #endif

@@ -7,9 +7,10 @@
 #ifndef XDPTRACE_QUICK_H
 #define XDPTRACE_QUICK_H
 
+/* Whether it may have more buffers than the first: the kernel's other flags say something of those, too. */
 static __always_inline bool is_fragmented(struct state *state, const struct xdp_buff *xdp)
 {
-	return is_mostly(state, FLAG_HAS_FRAGMENTS) && unlikely(xdp->flags & XDP_FLAGS_HAS_FRAGS);
+	return is_mostly(state, FLAG_HAS_FRAGMENTS) && unlikely(xdp->flags);
 }
 
 static __always_inline int note_quickly(void *ctx, struct state *state)

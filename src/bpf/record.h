@@ -176,6 +176,7 @@ enum run {
 	RUN_ENDED = 2,		/* fexit has seen it, or there is none */
 	RUN_NONE = 4,		/* fentry hasn't run on this CPU since the start: set by user space, beside RUN_ENDED */
 	RUN_PASSED = 8,		/* beside RUN_ENDED: the last run was not kept */
+	RUN_BITS = 15,		/* all of them: what is more has an address */
 };
 
 /* A state's `time_ns` where it is no time. */

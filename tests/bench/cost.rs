@@ -88,7 +88,7 @@ impl Case {
                 let expected = if self.frame == Kind::Udp { 0 } else { 2 * runs };
                 (summary.count(" traced")?, expected, summary.count(" lost")?)
             }
-            Tool::Xdptrace(_) => (summary.count(" seen")?, runs, summary.count(" lost")?),
+            Tool::Xdptrace(_) | Tool::Stats(_) => (summary.count(" seen")?, runs, summary.count(" lost")?),
         };
         ensure!(lost == 0, "{lost} lost: {:?}", summary.0);
         ensure!(seen == expected, "{seen} seen of {expected}: {:?}", summary.0);

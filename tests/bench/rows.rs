@@ -2,7 +2,7 @@
 
 use crate::frame::Kind::{self, Icmp, Udp, Whole};
 use crate::nic::DEV;
-use Tool::{Article, Probes, Session, XdpDump, Xdptrace};
+use Tool::{Article, Probes, Session, Stats, XdpDump, Xdptrace};
 
 /// A row.
 pub struct Case {
@@ -35,6 +35,8 @@ pub enum Tool {
     XdpDump(&'static [&'static str]),
     /// This tree's
     Xdptrace(&'static [&'static str]),
+    /// … that counts runs instead of telling of each
+    Stats(&'static [&'static str]),
 }
 
 impl Tool {
@@ -47,7 +49,8 @@ impl Tool {
             Probes(words) | Session(words) => (vec![&this, "attach"], words),
             Article => (vec![&this, "article"], &[][..]),
             XdpDump(words) => (vec!["xdpdump", "-i", DEV, "-w", FILE], words),
-            Xdptrace(words) => (vec![env!("CARGO_BIN_EXE_xdptrace"), "-i", DEV], words),
+            Xdptrace(words) => (vec![THIS_TREE, "-i", DEV], words),
+            Stats(words) => (vec![THIS_TREE, "stats", "-i", DEV], words),
         };
         let words = command.iter().chain(more);
         words.map(|word| if *word == FILE { file.clone() } else { (*word).to_owned() }).collect()
@@ -62,6 +65,7 @@ impl Tool {
 /// In a tool's words: the path of the file that it writes.
 pub const FILE: &str = "FILE";
 
+const THIS_TREE: &str = env!("CARGO_BIN_EXE_xdptrace");
 const PASS: &str = "bench_pass";
 const REWRITE: &str = "bench_rewrite";
 
@@ -79,6 +83,11 @@ const fn ours(
     minimal: &'static str,
 ) -> Case {
     Case { bar: Some(bar), peers, minimal: Some(minimal), ..of(name, Xdptrace(words), Icmp) }
+}
+
+/// A row of the counting one's.
+const fn counts(name: &'static str, words: &'static [&'static str], frame: Kind) -> Case {
+    of(name, Stats(words), frame)
 }
 
 /// In the order of the table; peers and minimal programs before those that name them.
@@ -108,6 +117,8 @@ pub const ROWS: &[Case] = &[
     of(LEAST_FILTER, Probes(&["least_filter", "least_reject"]), Udp),
     of(LEAST_VERDICT, Probes(&["least_verdict"]), Icmp),
     of(LEAST_SAMPLE, Probes(&["least_sample", "least_reject"]), Icmp),
+    of(LEAST_COUNT, Probes(&["least_count"]), Icmp),
+    of(LEAST_TIMED, Probes(&["least_begin", "least_timed"]), Icmp),
     ours("--probe exit -s 64", &["--probe", "exit", "-s", "64"], 540, &["xdpdump exit"], LEAST_EXIT),
     ours("both, unchanged", &[], 850, BOTH, LEAST_BOTH),
     Case { target: REWRITE, ..ours("both, destination MAC and TTL rewritten", &[], 1050, BOTH, LEAST_CHANGED) },
@@ -115,6 +126,16 @@ pub const ROWS: &[Case] = &[
     Case { frame: Udp, ..ours("udp port 9, a datagram to port 7", &["udp", "port", "9"], 460, REJECTS, LEAST_FILTER) },
     ours("--probe exit --verdict drop, passed", &["--probe", "exit", "--verdict", "drop"], 200, &[], LEAST_VERDICT),
     ours("--sample 1000, both", &["--sample", "1000"], 310, &[], LEAST_SAMPLE),
+    Case {
+        bar: Some(240),
+        minimal: Some(LEAST_COUNT),
+        ..counts("stats --probe exit: device, queue, verdict", &["--probe", "exit"], Icmp)
+    },
+    Case { bar: Some(460), minimal: Some(LEAST_TIMED), ..counts("stats: latency, too", &[], Icmp) },
+    Case { bar: Some(600), ..counts("stats --probe exit --by src", &["--probe", "exit", "--by", "src"], Udp) },
+    Case { bar: Some(600), ..counts("stats --probe exit --by flow", &["--probe", "exit", "--by", "flow"], Udp) },
+    counts("stats --by src, both", &["--by", "src"], Udp),
+    counts("stats --by flow, both", &["--by", "flow"], Udp),
 ];
 
 const LEAST_EXIT: &str = "minimal program: exit, 64 bytes";
@@ -124,6 +145,8 @@ const LEAST_WHOLE: &str = "minimal program: both, 1514-byte frame";
 const LEAST_FILTER: &str = "minimal program: udp port 9 rejects";
 const LEAST_VERDICT: &str = "minimal program: verdict rejects at exit";
 const LEAST_SAMPLE: &str = "minimal program: left out by sampling";
+const LEAST_COUNT: &str = "minimal program: counted";
+const LEAST_TIMED: &str = "minimal program: counted and timed";
 const WHOLE: &[&str] = &["xdpdump entry,exit, 1514-byte frame"];
 const REJECTS: &[&str] = &["article's demo, rejected UDP"];
 const BOTH: &[&str] = &["xdpdump entry,exit", "article's demo, traced ICMP (two events)"];
