@@ -122,11 +122,11 @@ impl<'run> Delivery<'run> {
     }
 
     fn release(&mut self, kept: Vec<Kept>) {
-        for one in kept {
+        for one in &kept {
             let (told, outcome) = one.told();
             self.hand_on(&told, outcome);
-            self.held.reuse(one);
         }
+        self.held.reuse(kept);
     }
 
     /// Hands on those whose outcome would have come: `flushed_ns`, by CLOCK_MONOTONIC, is when CPUs sent what they had, and those

@@ -13,8 +13,9 @@ pub struct Held {
     /// By the CPU.
     waiting: Vec<Vec<Kept>>,
     count: usize,
-    /// Buffers that were used before.
+    /// Buffers that were used before, and a list.
     spare: Vec<Vec<u8>>,
+    list: Vec<Kept>,
 }
 
 /// A record that waits, out of the ring.
@@ -84,7 +85,8 @@ impl Held {
 
     /// Takes out those of this CPU.
     pub fn take(&mut self, cpu: u32) -> Vec<Kept> {
-        let taken = std::mem::take(self.of(cpu));
+        let list = std::mem::take(&mut self.list);
+        let taken = std::mem::replace(self.of(cpu), list);
         self.count -= taken.len();
         taken
     }
@@ -102,12 +104,12 @@ impl Held {
     }
 
     /// Takes back what was taken out, for its memory.
-    pub fn reuse(&mut self, kept: Kept) {
+    pub fn reuse(&mut self, mut kept: Vec<Kept>) {
         /// As many as CPUs are likely to wait at a time.
         const MOST: usize = 64;
-        if self.spare.len() < MOST {
-            self.spare.push(kept.bytes);
-        }
+        let room = MOST.saturating_sub(self.spare.len());
+        self.spare.extend(kept.drain(..).take(room).map(|one| one.bytes));
+        self.list = kept;
     }
 
     fn of(&mut self, cpu: u32) -> &mut Vec<Kept> {
