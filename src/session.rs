@@ -227,7 +227,7 @@ impl<'plan> Run<'plan> {
             ended = self.keep_up(&reader, &delivery)?;
         }
         let programs = self.follow.end()?;
-        self.close(&programs);
+        self.close(&programs)?;
         self.drain_all(&reader, &delivery)?;
         let mut patience = Patience::new(self.outputs);
         while self.more && !self.signals.stop() && patience.lasts() && self.wait(&reader, &delivery)? {

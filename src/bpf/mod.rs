@@ -226,6 +226,12 @@ fn state_len(cells: usize) -> usize {
     size_of::<State>() + cells * size_of::<Cell>()
 }
 
+/// The bytes of a key of the map `failures`.
+pub fn failure_key(outcome: &FailedOutcome) -> &[u8] {
+    // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).
+    unsafe { plain::as_bytes(outcome) }
+}
+
 /// The bytes of a key of the map `devices`.
 pub fn device_key(device: &ListedDevice) -> &[u8] {
     // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).

@@ -121,9 +121,11 @@ static __always_inline int take_outcome(void *ctx, struct outcome *outcome, cons
 		return 0;
 	outcome->target = VALUE(TARGET);
 	outcome->told = TOLD_OUTCOME;
+	if (!is(state, FLAG_COUNTS))
+		return tell_outcome(ctx, state, outcome);
 	if (outcome->source != SOURCE_REDIRECT)
 		count_failure(outcome);
-	return is(state, FLAG_COUNTS) ? 0 : tell_outcome(ctx, state, outcome);
+	return 0;
 }
 
 /* Whether it is about the target's packet. */

@@ -62,7 +62,7 @@ struct Entry {
     past: Sums,
     /// Of the one that is traced.
     present: Sums,
-    /// Of targets whose number is forgotten.
+    /// Of targets that were let go of.
     past_failed: Failed,
     /// Of all, when the table was read last.
     failed: Failed,
@@ -92,12 +92,13 @@ impl Book {
         entry.present = Sums::new(reading);
     }
 
-    /// All that a target has counted that was let go of.
-    pub fn close(&mut self, reading: &Reading) {
+    /// All that a target has counted that was let go of, and what of its verdicts came to nothing.
+    pub fn close(&mut self, reading: &Reading, failures: &[(FailedOutcome, u64)]) {
         let entry = self.entry(reading);
         entry.is_traced = false;
         entry.present = Sums::none();
         entry.past.add(&Sums::new(reading));
+        failures.iter().for_each(|(outcome, count)| entry.past_failed.note(outcome, *count));
     }
 
     /// Where all runs went.

@@ -155,6 +155,19 @@ impl Maps {
         read_all(&self.failures)
     }
 
+    /// Those of a target that was let go of, which make room for others.
+    ///
+    /// # Errors
+    /// The map cannot be read, or written.
+    pub fn take_failures(&self, target: u32) -> Result<Vec<(FailedOutcome, u64)>> {
+        let mut taken = self.failures()?;
+        taken.retain(|(outcome, _)| outcome.target == target);
+        for (outcome, _) in &taken {
+            self.failures.delete(bpf::failure_key(outcome)).context("failed to forget what became of verdicts")?;
+        }
+        Ok(taken)
+    }
+
     /// What was sent on.
     ///
     /// # Errors

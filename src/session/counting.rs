@@ -11,6 +11,7 @@ use crate::event::Verdict;
 use crate::follow::{Follow, Released, Traced};
 use crate::numbers::{Book, Numbers, Reading, Returned, Shared};
 use crate::plan;
+use crate::probe::Maps;
 use crate::target::{Names, Place, Target};
 
 /// When numbers are read, and what has been counted.
@@ -43,10 +44,15 @@ impl<'plan> Counting<'plan> {
     }
 
     /// What was let go of has counted this, and no more.
-    pub(super) fn close(&mut self, released: &Released) {
+    ///
+    /// # Errors
+    /// The kernel's maps cannot be read.
+    pub(super) fn close(&mut self, released: &Released, maps: &Maps) -> Result<()> {
         let Released { target, number, states, cells, recursion_misses } = released;
         let (states, cells) = (states.clone(), cells.clone().unwrap_or_default());
-        self.book.close(&Reading { states, cells, recursion_misses: *recursion_misses, ..of(target, *number) });
+        let reading = Reading { states, cells, recursion_misses: *recursion_misses, ..of(target, *number) };
+        self.book.close(&reading, &maps.take_failures(*number)?);
+        Ok(())
     }
 
     /// Reads what there is, at an interval's end.
@@ -131,10 +137,9 @@ impl Run<'_> {
     }
 
     /// These were let go of: their numbers stay.
-    pub(super) fn close(&mut self, released: &[Released]) {
-        if let Some(counting) = &mut self.counting {
-            released.iter().for_each(|released| counting.close(released));
-        }
+    pub(super) fn close(&mut self, released: &[Released]) -> Result<()> {
+        let Some(counting) = &mut self.counting else { return Ok(()) };
+        released.iter().try_for_each(|released| counting.close(released, self.follow.maps()))
     }
 
     /// How many runs had which verdict, and how many another one.

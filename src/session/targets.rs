@@ -132,7 +132,7 @@ impl Run<'_> {
             self.tell_untold(&mut delivery.borrow_mut());
         }
         self.tell(&step, delivery);
-        self.close(&step.detached);
+        self.close(&step.detached)?;
         self.released.extend(step.detached);
         self.settle(reader, delivery)?;
         self.unfinished = step.more.then_some(view);

@@ -80,7 +80,7 @@ fn cpus_are_added_up_by_device_and_queue() {
 fn what_was_let_go_of_stays_and_goes_on_where_it_was() {
     let mut book = Book::new(None);
     book.note(&reading(0, 12, 5));
-    book.close(&reading(0, 12, 7));
+    book.close(&reading(0, 12, 7), &[]);
     book.note(&reading(1, 13, 2));
     book.note(&reading(2, 12, 1));
     let numbers = book.numbers(&Shared::default(), eth);
@@ -96,10 +96,9 @@ fn old_programs_are_merged_and_none_is_forgotten() {
     let failure = |target| {
         (FailedOutcome { target, netns: 7, ifindex: 2, action: 4, error: -100, ..FailedOutcome::default() }, 1)
     };
-    let mut shared = Shared::default();
+    let shared = Shared::default();
     for number in 0..200 {
-        book.close(&reading(number, number + 1, 3));
-        shared.failures.push(failure(number));
+        book.close(&reading(number, number + 1, 3), &[failure(number)]);
         assert!(book.numbers(&shared, eth).programs.len() <= PAST);
     }
     let programs = book.numbers(&shared, eth).programs;
