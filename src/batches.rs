@@ -54,7 +54,7 @@ impl Batches {
     /// The kernel refuses to run the flushing program.
     pub fn flush_waiting(&mut self, flush: BorrowedFd<'_>) -> Result<()> {
         for cpu in 0..self.cpus {
-            let now = (self.records(cpu) > 0).then(|| self.sends(cpu));
+            let now = (!self.is_empty(cpu)).then(|| self.sends(cpu));
             if now.is_some() && self.seen[cpu as usize] == now {
                 run_on(flush, cpu)?;
             }
@@ -68,7 +68,7 @@ impl Batches {
     /// # Errors
     /// As [`Batches::flush_waiting`].
     pub fn flush_all(&mut self, flush: BorrowedFd<'_>) -> Result<()> {
-        for cpu in (0..self.cpus).filter(|cpu| self.records(*cpu) > 0) {
+        for cpu in (0..self.cpus).filter(|cpu| !self.is_empty(*cpu)) {
             // Whoever is at it is done in an instant, and sends it then; trying again makes sure that it was.
             let mut tries = 0..TRIES;
             while run_on(flush, cpu)? && tries.next().is_some() {}
@@ -88,8 +88,14 @@ impl Batches {
         }
     }
 
-    fn records(&self, cpu: u32) -> u32 {
-        self.read(cpu, offset_of!(Batch, sample) + offset_of!(Sample, records))
+    /// Whether a CPU gathers nothing.
+    pub fn is_empty(&self, cpu: u32) -> bool {
+        self.read::<u32>(cpu, offset_of!(Batch, sample) + offset_of!(Sample, used)) == 0
+    }
+
+    /// The CPUs that gather something.
+    pub fn gathering(&self) -> Vec<u32> {
+        (0..self.cpus).filter(|cpu| !self.is_empty(*cpu)).collect()
     }
 
     fn sends(&self, cpu: u32) -> u32 {

@@ -16,6 +16,7 @@ pub struct Choice {
     changed: bool,
     slower_ns: Option<u64>,
     queue: Option<u32>,
+    only_failed: bool,
 }
 
 impl Choice {
@@ -32,6 +33,7 @@ impl Choice {
             changed: selection.changed,
             slower_ns: selection.slower.map(|slower| u64::try_from(slower.as_nanos()).unwrap_or(u64::MAX)),
             queue: selection.queue,
+            only_failed: selection.only_failed,
         })
     }
 
@@ -42,6 +44,7 @@ impl Choice {
             && self.queue.is_none_or(|queue| event.queue == Some(queue))
             && self.slower_ns.is_none_or(|least| event.latency_ns.is_some_and(|latency| latency >= least))
             && (!self.changed || event.changed == Some(true))
+            && (!self.only_failed || event.outcome.is_some_and(|outcome| outcome.is_failure()))
             && self.filter.as_ref().is_none_or(|filter| accepts(filter, self.seen(event)))
     }
 

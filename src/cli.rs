@@ -87,6 +87,9 @@ pub struct Trace {
     /// Which runs, and how they are written
     #[command(flatten)]
     pub shown: Shown,
+    /// What became of verdicts: nothing; failures; also successes, which costs more
+    #[arg(long, value_name = "WHICH", default_value = "failed")]
+    pub outcome: Outcome,
     /// One in so many runs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: u32,
@@ -133,7 +136,7 @@ pub struct Trace {
 }
 
 /// What has no meaning for packets that were recorded.
-const NOT_OF_FILES: [&str; 28] = [
+const NOT_OF_FILES: [&str; 29] = [
     "device",
     "netns",
     "prog",
@@ -141,6 +144,7 @@ const NOT_OF_FILES: [&str; 28] = [
     "wait",
     "no_follow",
     "probe",
+    "outcome",
     "sample",
     "rate",
     "duration",
@@ -225,6 +229,9 @@ pub struct Shown {
     /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
     #[arg(long)]
     pub changed: bool,
+    /// Only runs whose verdict came to nothing: failed redirects, XDP_ABORTED; no more than 512 bytes of each packet
+    #[arg(long)]
+    pub only_failed: bool,
     /// Stop after so many
     #[arg(short = 'c', id = "stop-after", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,

@@ -1,5 +1,7 @@
 //! From a record to the sink: what its numbers stand for, and what became of it.
 
+mod held;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -7,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::bpf::Told;
-use crate::event::{Delivered, Event, Origin, Verdict};
+use crate::bpf::{self, Source, Told};
+use crate::event::{Delivered, Device, Event, Origin, Outcome, Reason, Status, Verdict, Way};
 use crate::follow::Traced;
 use crate::numbers::Numbers;
 use crate::outlet::{Ended, Outlet};
 use crate::reader;
 use crate::sink::{self, Notice, Sink};
 use crate::target::{Names, Place, Target};
+
+use held::{Held, Kept};
 
 /// How long a clock that was set may go unnoticed.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
@@ -43,6 +47,10 @@ pub struct Delivery<'run> {
     others: BTreeMap<Verdict, u64>,
     /// The first write that failed; nothing is written after it.
     broken: Option<io::Error>,
+    /// Records that wait for what became of their verdicts.
+    held: Held,
+    /// Whether the kernel is asked what becomes of verdicts.
+    has_outcomes: bool,
 }
 
 /// A target, and what has been delivered of it.
@@ -75,26 +83,77 @@ impl<'run> Delivery<'run> {
             actions: Default::default(),
             others: BTreeMap::new(),
             broken: None,
+            held: Held::default(),
+            has_outcomes: false,
         })
     }
 
-    /// Hands on one record, unless there have been enough, or a write has failed before. False if the output takes no more
-    /// for now.
+    /// Has records of verdicts wait for what the kernel tells of them.
+    pub fn with_outcomes(self) -> Self {
+        Self { has_outcomes: true, ..self }
+    }
+
+    /// Hands on one record, unless there have been enough, or a write has failed before; or has it wait for what became of its
+    /// verdict. False if the output takes no more for now.
+    #[inline]
     pub fn record(&mut self, told: &Told<'_>) -> bool {
+        if !self.has_outcomes || (self.held.is_empty() && !told.may_have_outcome()) {
+            self.hand_on(told, None);
+        } else {
+            self.join(told);
+        }
+        self.has_room()
+    }
+
+    /// Keeps the order of each CPU.
+    fn join(&mut self, told: &Told<'_>) {
+        if let Some(outcome) = told.outcome() {
+            return self.held.note(told.cpu, outcome);
+        }
+        if self.held.is_over(told) {
+            let over = self.held.take(told.cpu);
+            self.release(over);
+        }
+        if told.may_have_outcome() {
+            self.held.hold(told);
+        } else {
+            self.hand_on(told, None);
+        }
+    }
+
+    fn release(&mut self, kept: Vec<Kept>) {
+        for one in kept {
+            let (told, outcome) = one.told();
+            self.hand_on(&told, outcome);
+            self.held.reuse(one);
+        }
+    }
+
+    /// Hands on those whose outcome would have come: `flushed_ns`, by CLOCK_MONOTONIC, is when CPUs sent what they had, and those
+    /// that `is_settled` names have had nothing more.
+    pub fn release_settled(&mut self, flushed_ns: u64, is_settled: impl Fn(u32) -> bool) {
+        if !self.held.is_empty() {
+            let settled = self.held.take_settled(flushed_ns, is_settled);
+            self.release(settled);
+        }
+    }
+
+    fn hand_on(&mut self, told: &Told<'_>, outcome: Option<&bpf::Outcome>) {
         let number = told.record.target;
         // A record of no target is a defect; it counts as lost, because it is handed on to nobody.
         let Some(target) = self.targets.get_mut(&number).filter(|_| self.broken.is_none()) else {
-            return true;
+            return;
         };
         if self.handed >= self.limit || self.sink.is_over() {
             target.delivered.cut += 1;
-            return true;
+            return;
         }
         let Recipient { function, program_id, program_name, has_queue, .. } = &*target;
         let origin = Origin { function, program_id: *program_id, program_name, has_queue: *has_queue };
-        let name = |netns, ifindex| self.names.of(netns, ifindex);
-        let event = Event::new(told, origin, name, self.handed + 1, self.boot_ns);
-        self.broken = self.sink.packet(&event).err();
+        let names = &self.names;
+        let event = Event::new(told, origin, |netns, ifindex| names.of(netns, ifindex), self.handed + 1, self.boot_ns);
+        let outcome = outcome.map(|outcome| outcome_of(outcome, event.verdict, names));
+        self.broken = self.sink.packet(&Event { outcome, ..event }).err();
         let verdict = event.verdict;
         // Also where that failed: what isn't written in the end is taken back.
         self.handed += 1;
@@ -108,7 +167,6 @@ impl<'run> Delivery<'run> {
         {
             output.end_event(ended);
         }
-        self.has_room()
     }
 
     /// How many had this verdict.
@@ -137,6 +195,7 @@ impl<'run> Delivery<'run> {
 
     /// Writes all that has been handed on, in whatever order.
     pub fn write_out(&mut self) {
+        self.release_settled(u64::MAX, |_| true);
         self.attempt(|sink| sink.settle(u64::MAX));
         self.flush();
     }
@@ -261,6 +320,7 @@ impl<'run> Delivery<'run> {
     /// # Errors
     /// A write has failed; that nobody reads any more is no error.
     pub fn end(&mut self) -> io::Result<()> {
+        self.release_settled(u64::MAX, |_| true);
         // Also where a write has failed: the sink then says what it has kept until now.
         let settled = self.sink.settle(u64::MAX);
         self.attempt(|_| settled);
@@ -285,6 +345,33 @@ impl<'run> Delivery<'run> {
             *self.with(verdict) -= 1;
         }
     }
+}
+
+/// What the kernel has told of a verdict.
+fn outcome_of<'a>(outcome: &bpf::Outcome, verdict: Option<Verdict>, names: &'a Names) -> Outcome<'a> {
+    let is_redirect = outcome.source != Source::SOURCE_EXCEPTION.0;
+    let status = match Source(outcome.source) {
+        Source::SOURCE_REDIRECT if verdict == Some(Verdict::TX) => Status::Redirected,
+        Source::SOURCE_REDIRECT => Status::Accepted,
+        Source::SOURCE_REDIRECT_ERR => Status::Failed,
+        _ => Status::Exception,
+    };
+    let to = match status {
+        Status::Redirected => names.master_of(outcome.netns, outcome.ifindex).map(Way::Words),
+        _ if is_redirect => way_of(outcome, names),
+        _ => None,
+    };
+    let error = (outcome.error != 0).then_some(Reason::Errno(outcome.error.wrapping_neg()));
+    Outcome { status, to, error }
+}
+
+fn way_of<'a>(outcome: &bpf::Outcome, names: &'a Names) -> Option<Way<'a>> {
+    let bpf::Outcome { map_type, map_id, map_index, to_netns, to_ifindex, .. } = *outcome;
+    if to_ifindex != 0 {
+        let name = names.of(to_netns, to_ifindex);
+        return Some(Way::Device(Device { netns: to_netns, ifindex: to_ifindex, name }));
+    }
+    Some(Way::Map { kind: bpf::map_kind(map_type)?, id: map_id, index: map_index })
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! What the program is about: one run of an XDP program on one packet, and the counts that account for all of them.
 
 mod counts;
+mod forward;
+mod outcome;
 
 use std::fmt::{self, Display, Formatter};
 
 pub use counts::{Account, Counts, Delivered, Losses, Subject, Summary};
+pub use forward::{Forward, Path, Port};
+pub use outcome::{Outcome, Reason, Status, Way, error_name};
 
 use crate::bpf::{Record, Tells, Told};
 
@@ -75,6 +79,8 @@ pub struct Event<'a> {
     pub program_name: Option<&'a str>,
     /// What the function returned; None also of one that returns nothing.
     pub verdict: Option<Verdict>,
+    /// What became of that, as far as the kernel tells and it was asked for.
+    pub outcome: Option<Outcome<'a>>,
     /// Nanoseconds between fentry and fexit.
     pub latency_ns: Option<u64>,
     /// The packet as it arrived.
@@ -130,6 +136,7 @@ impl<'a> Event<'a> {
             program_id: Some(origin.program_id),
             program_name: Some(origin.program_name),
             verdict: told.tells(Tells::TOLD_VERDICT).then_some(Verdict(record.verdict)),
+            outcome: None,
             latency_ns: both.then_some(record.latency_ns),
             before: entered.then(|| told.arrival()),
             after: exited.then(|| told.departure()),

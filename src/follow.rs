@@ -10,7 +10,7 @@ use anyhow::{Error, Result};
 use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
-use crate::plan::{Devices, Tracing};
+use crate::plan::{Devices, Outcomes, Tracing};
 use crate::probe::{self, Aim, Filter, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};
 
@@ -112,6 +112,20 @@ impl<'plan> Follow<'plan> {
     /// Ids of the programs that are attached.
     pub fn own_programs(&self) -> HashSet<u32> {
         self.traced.iter().flat_map(|traced| traced.probe.programs()).copied().collect()
+    }
+
+    /// What of the outcomes that were asked for this kernel doesn't tell, in a sentence each.
+    pub fn untold(&self) -> BTreeSet<String> {
+        let missing = self.maps.untold().chain(self.traced.iter().flat_map(|traced| traced.probe.untold()));
+        let missing = missing.map(|name| {
+            format!(
+                "what became of verdicts as far as {} tells: this kernel has no such tracepoint",
+                name.to_string_lossy()
+            )
+        });
+        let is_forbidden = !self.can_read && self.plan.selection.outcomes != Outcomes::Off;
+        let forbidden = "what became of verdicts: kernel lockdown (confidentiality) forbids reading it".to_owned();
+        missing.chain(is_forbidden.then_some(forbidden)).collect()
     }
 
     /// What is traced, the newest last.

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 pub use book::{Book, Reading, Shared};
 pub use cells::tallied;
+pub use outcomes::forwards;
+
+pub use crate::event::{Forward, Path, Port};
 
 use crate::event::{Counts, Subject, Verdict};
 
@@ -54,17 +57,6 @@ pub struct Behind {
     pub program_id: u32,
     /// By what it gets them: `component 0`.
     pub role: String,
-}
-
-/// A device, by what is known of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Port {
-    /// Its name; None: it is one of another network namespace, or the index is no longer in use.
-    pub name: Option<String>,
-    /// Inode number of its network namespace; 0: not known.
-    pub netns: u32,
-    /// Its index there; 0: not known.
-    pub ifindex: u32,
 }
 
 /// Packets of one device and queue.
@@ -123,47 +115,6 @@ pub struct Failures {
     pub error: Option<String>,
     /// How often.
     pub count: u64,
-}
-
-/// What the kernel told of packets that it sent on many at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
-    /// From where to where.
-    pub path: Path,
-    /// Packets sent on, or, of a CPU's queue, processed.
-    pub sent: u64,
-    /// Packets dropped.
-    pub dropped: u64,
-    /// … with these errors, by the kernel's word for them; batches, not packets.
-    pub error: Option<String>,
-}
-
-/// From where to where packets were sent on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Path {
-    /// By XDP_REDIRECT, from one device to another.
-    Redirect {
-        /// The receiving device.
-        from: Port,
-        /// The sending one.
-        to: Port,
-    },
-    /// By XDP_TX, back out of the device.
-    Tx(Port),
-    /// Into a CPU's queue.
-    Enqueue {
-        /// The cpumap's id.
-        map: u32,
-        /// The queue's CPU.
-        cpu: u32,
-    },
-    /// Out of a CPU's queue.
-    Dequeue {
-        /// The cpumap's id.
-        map: u32,
-        /// The queue's CPU.
-        cpu: u32,
-    },
 }
 
 /// Packets by what was asked for.

@@ -102,7 +102,7 @@ impl Progress {
         let total = self.counts(now, delivery)?;
         let (verdicts, late) = (delivery.verdicts(), delivery.late());
         // Which of them has lost how much on its way isn't known before its end.
-        Ok(Summary { programs: Vec::new(), total, verdicts, others: 0, losses: now.losses, late })
+        Ok(Summary { programs: Vec::new(), total, verdicts, others: 0, losses: now.losses, late, forwards: None })
     }
 
     fn counts(&self, now: &Now<'_>, delivery: &Delivery<'_>) -> Result<Counts> {

@@ -5,6 +5,7 @@ mod targets;
 mod waiting;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,14 @@ use anyhow::{Error, Result};
 use self::counting::Counting;
 use crate::batches::Batches;
 use crate::delivery::Delivery;
-use crate::event::{Account, Counts, Losses, Summary};
+use crate::event::{Account, Counts, Forward, Losses, Summary};
 use crate::failure::{self, Failure, Status};
 use crate::follow::{Follow, Released};
 use crate::kernel::{self, Kernel};
 use crate::numbers;
 use crate::outlet::{Outlet, Patience};
 use crate::passthrough::{self, Attached};
-use crate::plan::{Devices, Tracing};
+use crate::plan::{Devices, Outcomes, Tracing};
 use crate::privileges;
 use crate::probe::{self, Filter, Maps};
 use crate::progress::{Now, Progress};
@@ -138,8 +139,10 @@ struct Run<'plan> {
     look_error: Option<String>,
     /// There may be more in the rings.
     more: bool,
-    /// When, by CLOCK_MONOTONIC, all records were in the rings that there were; until they have been read.
-    flushed_ns: Option<u64>,
+    /// What of verdicts' outcomes was said not to be told.
+    untold: BTreeSet<String>,
+    /// When CPUs sent what they had gathered; until that has been read.
+    flushed: Option<Flushed>,
     /// When the batches were looked at last, and when the present second of the rate began.
     ticked: Instant,
     second: Instant,
@@ -148,6 +151,15 @@ struct Run<'plan> {
     progress: Progress,
     /// Numbers instead of events, from when everything is attached.
     counting: Option<Counting<'plan>>,
+}
+
+/// A flush of what CPUs had gathered.
+#[derive(Debug)]
+struct Flushed {
+    /// When, by CLOCK_MONOTONIC in nanoseconds.
+    ns: u64,
+    /// The CPUs that had more.
+    gathering: Vec<u32>,
 }
 
 impl<'plan> Run<'plan> {
@@ -173,7 +185,8 @@ impl<'plan> Run<'plan> {
             is_settled: false,
             look_error: None,
             more: false,
-            flushed_ns: None,
+            untold: BTreeSet::new(),
+            flushed: None,
             ticked: Instant::now(),
             second: Instant::now(),
             released: Vec::new(),
@@ -184,7 +197,9 @@ impl<'plan> Run<'plan> {
 
     /// The final counts, and why the run ended where that is an error.
     fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Summary, Result<()>)> {
-        let delivery = RefCell::new(Delivery::new(sink, self.outputs, self.plan.count)?);
+        let delivery = Delivery::new(sink, self.outputs, self.plan.count)?;
+        let has_outcomes = self.plan.selection.outcomes != Outcomes::Off && self.plan.counting.is_none();
+        let delivery = RefCell::new(if has_outcomes { delivery.with_outcomes() } else { delivery });
         let reader = self.open_rings(&delivery)?;
         self.start(&delivery)?;
         self.counting = self.plan.counting.as_ref().map(Counting::new);
@@ -283,7 +298,25 @@ impl<'plan> Run<'plan> {
         let unwritten = self.progress.past_losses().saturating_sub(losses.sum());
         let (total, losses) = (self.progress.past().clone(), Losses { unwritten, ..losses });
         let (verdicts, others) = self.verdicts(delivery)?;
-        Ok(Summary { programs, total, verdicts, others, losses, late: delivery.late() })
+        let (late, forwards) = (delivery.late(), self.forwards()?);
+        Ok(Summary { programs, total, verdicts, others, losses, late, forwards })
+    }
+
+    /// What the kernel told of packets many at a time, where that was asked for; of devices that were named only.
+    fn forwards(&self) -> Result<Option<Vec<Forward>>> {
+        if self.plan.selection.outcomes != Outcomes::All || self.counting.is_some() {
+            return Ok(None);
+        }
+        let names = self.watch.names();
+        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
+        let mut forwards = numbers::forwards(&self.follow.maps().forwards()?, name);
+        if let Devices::Named(devices) = &self.plan.scope.devices {
+            forwards.retain(|forward| {
+                let from = forward.path.from().and_then(|from| from.name.as_ref());
+                from.is_none_or(|name| devices.contains(name))
+            });
+        }
+        Ok(Some(forwards))
     }
 
     /// What was lost of what is to be accounted for. Where runs are counted, records only tell of some of them besides.
@@ -304,9 +337,11 @@ impl<'plan> Run<'plan> {
         if !self.is_blocked() {
             self.more = !reader.drain()?;
             let mut delivery = delivery.borrow_mut();
-            if let Some(flushed_ns) = self.flushed_ns.filter(|_| !self.more) {
-                delivery.settle(flushed_ns);
-                self.flushed_ns = None;
+            if let Some(Flushed { ns, gathering }) = self.flushed.take_if(|_| !self.more) {
+                delivery.release_settled(ns, |cpu| !gathering.contains(&cpu));
+                if self.plan.capture.is_some() {
+                    delivery.settle(ns);
+                }
             }
             delivery.flush();
             self.more |= self.is_blocked();
@@ -341,14 +376,13 @@ impl<'plan> Run<'plan> {
     /// What has to be done now and then, however much there is to read.
     fn tick(&mut self) -> Result<()> {
         if self.ticked.elapsed() >= TICK {
+            let ns = reader::monotonic_ns()?;
             match self.plan.capture {
                 // A file is in order up to the moment at which no CPU kept a record.
-                Some(_) => {
-                    self.flushed_ns = Some(reader::monotonic_ns()?);
-                    self.batches.flush_all(self.follow.maps().flush())?;
-                }
+                Some(_) => self.batches.flush_all(self.follow.maps().flush())?,
                 None => self.batches.flush_waiting(self.follow.maps().flush())?,
             }
+            self.flushed = Some(Flushed { ns, gathering: self.batches.gathering() });
             self.ticked = Instant::now();
         }
         let tells_drops = self.plan.counting.as_ref().is_some_and(|counting| counting.drops_a_second.is_some());

@@ -33,6 +33,7 @@ fn each_option_takes_what_it_means_and_nothing_unknown() {
         program_id: None,
         program_name: None,
         verdict: Some(Verdict(1)),
+        outcome: None,
         latency_ns: Some(1000),
         before: frame(&udp),
         after: frame(&tcp),

@@ -86,7 +86,8 @@ fn what_nobody_reads_does_not_pile_up() {
     let mut progress = Progress::new(&outputs);
     let losses = |full| Losses { full, ..Losses::default() };
     let (programs, total, verdicts, late) = Default::default();
-    let so_far = Notice::SoFar(Summary { programs, total, verdicts, others: 0, losses: losses(3), late });
+    let so_far =
+        Notice::SoFar(Summary { programs, total, verdicts, others: 0, losses: losses(3), late, forwards: None });
     progress.tell_losses(losses(3), &mut delivery);
     delivery.notice(&so_far);
     // What is lost is told later, all of it.

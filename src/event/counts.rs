@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::Verdict;
+use super::{Forward, Verdict};
 use crate::bpf::{Counted, State};
 
 /// A function of a program that is traced.
@@ -183,6 +183,8 @@ pub struct Summary {
     pub losses: Losses,
     /// Packets that stand in a file behind later ones.
     pub late: u64,
+    /// What the kernel told of packets that it sent on many at a time; None: it wasn't asked.
+    pub forwards: Option<Vec<Forward>>,
 }
 
 impl Display for Summary {
@@ -192,6 +194,9 @@ impl Display for Summary {
             for program in &self.programs {
                 writeln!(f, "{program}")?;
             }
+        }
+        for forward in self.forwards.iter().flatten() {
+            writeln!(f, "{forward}")?;
         }
         write!(f, "{}{}", self.total, self.losses)?;
         if self.late > 0 {

@@ -94,6 +94,7 @@ fn the_last_words_tell_what_is_late_and_what_could_not_be_written() {
         others: 0,
         losses,
         late: 3,
+        forwards: None,
     };
     assert_eq!(
         summary.to_string(),

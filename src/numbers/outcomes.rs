@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use nix::errno::Errno;
-
 use super::{Failures, Forward, Path, Port};
 use crate::bpf::{BatchKind, FailedOutcome, ForwardPath, Forwarded};
-use crate::event::Verdict;
+use crate::event::{self, Verdict};
 
 /// Verdicts that came to nothing, by the device, the verdict and the errno. Devices have no names here.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +36,12 @@ impl Failed {
     }
 }
 
+/// All that the kernel told of packets many at a time, with the names of devices.
+pub fn forwards(told: &[(ForwardPath, Forwarded)], name: impl Fn(u32, u32) -> Option<String>) -> Vec<Forward> {
+    let mut port = |netns, ifindex| Port { name: name(netns, ifindex), netns, ifindex };
+    told.iter().filter_map(|(path, sums)| forward(path, *sums, &mut port)).collect()
+}
+
 /// What was forwarded, with devices' names put in by `port`; None where it is of a kind that isn't known here.
 pub(super) fn forward(
     path: &ForwardPath,
@@ -55,14 +59,7 @@ pub(super) fn forward(
     Some(Forward { path, sent, dropped, error: error_name(error) })
 }
 
-/// The kernel's word for a negative errno, `ENETDOWN`, or its number where there is none; None where it is no error.
+/// The kernel's word for a negative errno, `ENETDOWN`; None where it is no error.
 fn error_name(error: i32) -> Option<String> {
-    /// In no user-space header.
-    const ENOTSUPP: i32 = 524;
-    let number = error.checked_neg().filter(|number| *number != 0)?;
-    Some(match Errno::from_raw(number) {
-        _ if number == ENOTSUPP => "ENOTSUPP".into(),
-        Errno::UnknownErrno => number.to_string(),
-        errno => format!("{errno:?}"),
-    })
+    error.checked_neg().filter(|number| *number != 0).map(event::error_name)
 }

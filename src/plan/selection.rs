@@ -159,6 +159,7 @@ impl Selection {
         let to_a_terminal = trace.write.is_none() && io::stdout().is_terminal();
         let selection = Self {
             shown: trace.probe.into(),
+            outcomes: trace.outcome.into(),
             sample: trace.sample,
             rate: trace.rate.or(to_a_terminal.then_some(RATE_TO_A_TERMINAL)).filter(|rate| *rate > 0),
             snap_len: match trace.snaplen {
@@ -176,8 +177,8 @@ impl Selection {
     ///
     /// # Errors
     /// A value means nothing.
-    pub fn of(Shown { packets, changed, .. }: &Shown) -> Result<Self> {
-        Ok(Self { changed: *changed, ..Self::of_packets(packets)? })
+    pub fn of(Shown { packets, changed, only_failed, .. }: &Shown) -> Result<Self> {
+        Ok(Self { changed: *changed, only_failed: *only_failed, ..Self::of_packets(packets)? })
     }
 
     /// What is said of runs whether they are counted, traced or read.
@@ -209,7 +210,10 @@ impl Selection {
 
     fn checked(self) -> Result<Self> {
         let of_both = [("--changed", self.changed), ("--slower", self.slower.is_some())];
-        let of_exit = [("--verdict", self.verdicts.is_some())];
+        let of_exit = [("--verdict", self.verdicts.is_some()), ("--only-failed", self.only_failed)];
+        if self.only_failed && self.outcomes == Outcomes::Off {
+            return Err(Failure::usage("--only-failed takes knowing what became of verdicts: leave out --outcome off"));
+        }
         let refused = match self.shown {
             Probes::Both => None,
             Probes::Entry => of_both.iter().chain(&of_exit).find(|(_, is_asked)| *is_asked),

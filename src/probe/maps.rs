@@ -1,6 +1,7 @@
 //! The maps that the probes of all targets share, and the program that flushes batches.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem::MaybeUninit;
@@ -8,17 +9,17 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenProgramMut, libbpf_sys};
 use memmap2::MmapOptions;
 use plain::Plain;
 
 use super::settings::Settings;
-use super::{open, prepare};
+use super::{can_read, open, prepare};
 use crate::bpf::{
     self, Batch, Cell, FailedOutcome, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel, State,
     Tallied, Value,
 };
-use crate::plan::{By, Counting, Tracing};
+use crate::plan::{By, Counting, Outcomes, Tracing};
 use crate::refusal;
 use crate::target;
 
@@ -34,8 +35,8 @@ pub struct Maps {
     failures: MapHandle,
     forwards: MapHandle,
     flush: OwnedFd,
-    /// What the kernel tells of packets many at a time: only to be held.
-    _forwarding: Vec<OwnedFd>,
+    /// What the kernel tells of packets many at a time.
+    forwarding: Vec<Tracepoint>,
     nests: bool,
     sizes: Sizes,
     listed: BTreeSet<(u32, u32)>,
@@ -51,11 +52,24 @@ impl Maps {
         let mut storage = MaybeUninit::uninit();
         let mut open = open(&mut storage)?;
         open.progs.flush.set_autoload(true);
+        let asks_forwards = plan.selection.outcomes == Outcomes::All && can_read();
+        if asks_forwards {
+            forwarding(&mut open).into_iter().for_each(|program| program.set_autoload(true));
+        }
         sizes.set(&mut open)?;
         refusal::try_to(|| prepare(&mut open), "create", "the BPF maps")?;
         settings_for(&sizes).write(&mut open.progs.flush);
         let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
+        let progs = &skeleton.progs;
+        let told = [
+            (c"xdp_devmap_xmit", progs.on_devmap_xmit.as_fd()),
+            (c"xdp_bulk_tx", progs.on_bulk_tx.as_fd()),
+            (c"xdp_cpumap_enqueue", progs.on_cpumap_enqueue.as_fd()),
+            (c"xdp_cpumap_kthread", progs.on_cpumap_kthread.as_fd()),
+        ];
+        let told = told.into_iter().filter(|_| asks_forwards);
+        let forwarding: Vec<Tracepoint> = told.map(|(name, program)| Tracepoint::attach(name, program)).collect();
         // Whether programs are kept from running within themselves came with the count of how often they were.
         let nests = target::recursion_misses(skeleton.progs.flush.as_fd()).is_none();
         Ok(Self {
@@ -63,7 +77,7 @@ impl Maps {
             key_sets: handle(&skeleton.maps.key_sets)?,
             failures: handle(&skeleton.maps.failures)?,
             forwards: handle(&skeleton.maps.forwards)?,
-            _forwarding: Vec::new(),
+            forwarding,
             events: handle(&skeleton.maps.events)?,
             batches: handle(&skeleton.maps.bss_batches)?,
             second_batches: handle(&skeleton.maps.second_batches)?,
@@ -167,6 +181,11 @@ impl Maps {
         Ok(())
     }
 
+    /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
+    pub fn untold(&self) -> impl Iterator<Item = &'static CStr> {
+        self.forwarding.iter().filter(|one| one.link.is_none()).map(|one| one.name)
+    }
+
     /// Has the object of a target use these instead of its own.
     pub(super) fn share(&self, open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
         open.maps.events.reuse_fd(self.events.as_fd())?;
@@ -188,6 +207,28 @@ fn read_all<K: Plain + Default, V: Plain + Default>(map: &MapHandle) -> Result<V
         all.extend(value.and_then(|value| Some((bpf::copy(&key)?, bpf::copy(&value)?))));
     }
     Ok(all)
+}
+
+/// A tracepoint of the kernel's, attached to until dropped, if the kernel has it.
+#[derive(Debug)]
+pub(super) struct Tracepoint {
+    pub(super) name: &'static CStr,
+    pub(super) link: Option<OwnedFd>,
+}
+
+impl Tracepoint {
+    /// Attaches a program to it.
+    pub(super) fn attach(name: &'static CStr, program: BorrowedFd<'_>) -> Self {
+        // SAFETY: the name ends in 0 and outlives the call, and the descriptor is open here.
+        let link = unsafe { libbpf_sys::bpf_raw_tracepoint_open(name.as_ptr(), program.as_raw_fd()) };
+        Self { name, link: target::own(link).ok() }
+    }
+}
+
+/// The programs for what the kernel tells of packets many at a time.
+fn forwarding<'a, 'obj>(open: &'a mut OpenXdptraceSkel<'obj>) -> [&'a mut OpenProgramMut<'obj>; 4] {
+    let progs = &mut open.progs;
+    [&mut progs.on_devmap_xmit, &mut progs.on_bulk_tx, &mut progs.on_cpumap_enqueue, &mut progs.on_cpumap_kthread]
 }
 
 /// How large the maps are.

@@ -22,7 +22,7 @@ pub use aim::{Aim, Filter, Wanted, layout};
 pub use maps::{Maps, batch_size};
 
 use aim::Pair;
-use maps::Sizes;
+use maps::{Sizes, Tracepoint};
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
@@ -51,9 +51,9 @@ pub struct Loaded {
 pub struct Probe {
     // Only to be held: closing them detaches, in this order.
     links: Vec<OwnedFd>,
+    tracepoints: Vec<Tracepoint>,
     programs: Vec<OwnedFd>,
     ids: Vec<u32>,
-    untold: Vec<&'static CStr>,
     switch: MapHandle,
     states: MapHandle,
     cells: usize,
@@ -108,15 +108,10 @@ impl Loaded {
             links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
             programs.push(program);
         }
-        let mut untold = Vec::new();
         // Taken off last, for they tell of a run behind its end.
-        for (name, program) in self.tracepoints {
-            match attach_to(name, &program) {
-                Ok(link) => links.push(link),
-                Err(_) => untold.push(name),
-            }
-        }
-        Ok(Probe { links, programs, ids, untold, switch: self.switch, states: self.states, cells: self.cells })
+        let told = self.tracepoints.iter().map(|(name, program)| Tracepoint::attach(name, program.as_fd()));
+        let tracepoints = told.collect();
+        Ok(Probe { links, tracepoints, programs, ids, switch: self.switch, states: self.states, cells: self.cells })
     }
 }
 
@@ -148,8 +143,8 @@ impl Probe {
     }
 
     /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
-    pub fn untold(&self) -> &[&'static CStr] {
-        &self.untold
+    pub fn untold(&self) -> impl Iterator<Item = &'static CStr> {
+        self.tracepoints.iter().filter(|one| one.link.is_none()).map(|one| one.name)
     }
 
     /// How often the kernel left the probes out because one was at work on that CPU; None: it doesn't tell.
@@ -172,6 +167,7 @@ impl Probe {
     pub fn end(&mut self) -> Result<()> {
         self.set_tracing(false)?;
         self.links.clear();
+        self.tracepoints.clear();
         Ok(())
     }
 
@@ -295,12 +291,6 @@ fn take_aim(open: &mut OpenXdptraceSkel<'_>, aim: &Aim<'_>, program: BorrowedFd<
 fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: the call takes no name for these programs, and a descriptor that is open here.
     target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
-}
-
-/// Attaches to a tracepoint of the kernel's.
-fn attach_to(tracepoint: &CStr, program: &OwnedFd) -> io::Result<OwnedFd> {
-    // SAFETY: the name ends in 0 and outlives the call, and the descriptor is open here.
-    target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(tracepoint.as_ptr(), program.as_raw_fd()) })
 }
 
 /// Waits until no run is under way that had begun before: a run on another CPU goes on, whatever is switched or closed

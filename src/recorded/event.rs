@@ -32,6 +32,7 @@ impl<'a> Run<'a> {
             program_name: None,
             program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
             verdict: exit.and_then(|half| half.verdict),
+            outcome: None,
             latency_ns: either(|half| half.latency_ns).or(apart_ns),
             before,
             after,

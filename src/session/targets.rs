@@ -57,8 +57,18 @@ impl Run<'_> {
         for (refused, _) in refused {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
         }
+        self.tell_untold(&mut delivery);
         delivery.notice_listening();
         Ok(())
+    }
+
+    /// What is missing is said once.
+    fn tell_untold(&mut self, delivery: &mut Delivery<'_>) {
+        for untold in self.follow.untold() {
+            if self.untold.insert(untold.clone()) {
+                delivery.notice(&Notice::NotTraced(untold));
+            }
+        }
     }
 
     fn tell_attached(&self, traced: &Traced, is_late: bool, delivery: &mut Delivery<'_>) {
@@ -118,6 +128,9 @@ impl Run<'_> {
         self.watch.set_own(self.follow.own_programs());
         // The last records of what was let go of, and perhaps the first ones of what has come.
         delivery.borrow_mut().take_in(self.follow.traced());
+        if step.attached {
+            self.tell_untold(&mut delivery.borrow_mut());
+        }
         self.tell(&step, delivery);
         self.close(&step.detached);
         self.released.extend(step.detached);

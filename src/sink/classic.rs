@@ -117,6 +117,7 @@ mod tests {
             program_id: Some(12),
             program_name: Some("xdp_lb"),
             verdict: Some(Verdict(3)),
+            outcome: None,
             latency_ns: Some(412),
             before: frame(&there),
             after: frame(&back),

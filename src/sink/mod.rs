@@ -7,6 +7,7 @@ mod classic;
 mod json;
 mod localtime;
 mod notice;
+pub(crate) mod outcome;
 mod pcap;
 mod pcapng;
 mod prometheus;

@@ -105,7 +105,7 @@ fn program_name(subject: &Subject) -> String {
 }
 
 fn device_name(port: &Port) -> String {
-    port.name.as_ref().map_or_else(|| "?".into(), |name| name.escape_default().to_string())
+    port.shown()
 }
 
 /// `XDP_DROP`, `other`, or `-` for what returns nothing.

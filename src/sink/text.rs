@@ -4,9 +4,9 @@ mod brackets;
 
 use std::io::{self, Write};
 
-use super::Sink;
 use super::bytes::{action, digits, name, padded};
 use super::stamp::Stamp;
+use super::{Sink, outcome};
 use crate::event::{Event, Frame, Verdict};
 use crate::packet::{self, Change, Printer, Style};
 use crate::plan::{Dump, Look};
@@ -53,6 +53,9 @@ impl<W: Write> Text<W> {
         }
         line.push(b' ');
         write_verdict(line, event.verdict, self.look.colored);
+        if let Some((verdict, outcome)) = event.verdict.zip(event.outcome) {
+            outcome::write_behind(line, verdict, &outcome);
+        }
         line.push(b' ');
         or_unknown(line, event.latency_ns, |line, latency| {
             digits(line, latency);
@@ -194,6 +197,7 @@ mod tests {
         program_id: Some(12),
         program_name: Some("xdp_lb"),
         verdict: None,
+        outcome: None,
         latency_ns: None,
         before: None,
         after: None,

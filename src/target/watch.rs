@@ -60,6 +60,8 @@ struct Named {
     netns: u32,
     /// Sorted by their index.
     devices: Vec<(u32, Name)>,
+    /// The bond or the like that a device is a member of, by their indexes.
+    masters: BTreeMap<u32, u32>,
     /// Which of them was asked for last: mostly the next one is of the same device.
     last: Cell<usize>,
 }
@@ -79,14 +81,26 @@ impl Names {
         let here = devices.into_iter();
         let here = here.map(|(ifindex, name)| (ifindex, Name { name: name.to_owned(), is_gone: false }));
         let all: BTreeMap<u32, Name> = gone.chain(here).collect();
-        Self(Rc::new(Named { netns, devices: all.into_iter().collect(), last: Cell::new(0) }))
+        let (devices, masters) = (all.into_iter().collect(), BTreeMap::new());
+        Self(Rc::new(Named { netns, devices, masters, last: Cell::new(0) }))
+    }
+
+    /// … with what they are members of.
+    fn with_masters(self, masters: BTreeMap<u32, u32>) -> Self {
+        let Named { netns, devices, .. } = &*self.0;
+        Self(Rc::new(Named { netns: *netns, devices: devices.clone(), masters, last: Cell::new(0) }))
+    }
+
+    /// The name of the bond or the like that the device is a member of; None as for [`Names::of`], or it is of none.
+    pub fn master_of(&self, netns: u32, ifindex: u32) -> Option<&str> {
+        self.of(netns, *self.0.masters.get(&ifindex)?)
     }
 
     /// The name of the device with this index in the network namespace with this inode number. None where that is
     /// another namespace, or the device is gone.
     #[inline]
     pub fn of(&self, netns: u32, ifindex: u32) -> Option<&str> {
-        let Named { netns: own, devices, last } = &*self.0;
+        let Named { netns: own, devices, last, .. } = &*self.0;
         let (_, name) = match devices.get(last.get()).filter(|(index, _)| *index == ifindex) {
             Some(device) => device,
             None => {
@@ -195,7 +209,8 @@ impl<'plan> Watch<'plan> {
         let devices = self.devices(&links);
         let signature = devices.iter().map(|(device, link)| signature(device, link)).collect();
         let names = links.iter().map(|link| (link.ifindex, link.name.as_str()));
-        self.names = Names::new(self.netns, names, &self.names);
+        let masters = links.iter().filter_map(|link| Some((link.ifindex, link.master?)));
+        self.names = Names::new(self.netns, names, &self.names).with_masters(masters.collect());
         let changed_after = match &mut self.seen {
             None => None,
             Some(seen) if seen.signature != signature || seen.is_read_due(now) => Some((seen.looked, seen.read)),

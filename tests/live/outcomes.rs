@@ -491,7 +491,7 @@ fn play_under(lab: &Lab, mode: Mode, words: &[&[&str]]) -> Vec<Ended> {
     tracers.into_iter().map(end).collect()
 }
 
-/// What many packets at a time came to, by the path: sent, dropped, and how many batches met with which error.
+/// What many packets at a time came to, by the path: sent, dropped, and how many of these with which error.
 type Forwarded = BTreeMap<String, (u64, u64, BTreeMap<String, u64>)>;
 
 /// What the table expects of it.
@@ -505,14 +505,14 @@ fn should_be_forwarded(lab: &Lab, mode: Mode) -> Forwarded {
                     (format!("veth0 -> {}", PAIRS[to as usize]), sent, dropped, error)
                 }
                 Batch::Tx(sent, dropped, error) => ("veth0 -> veth0".into(), sent, dropped, error),
-                Batch::Enqueue(processed, dropped) => (queue("into"), processed, dropped, 0),
+                Batch::Enqueue(processed, dropped) => (queue("into"), processed - dropped, dropped, 0),
                 Batch::Dequeue(processed) => (queue("out of"), processed, 0, 0),
                 // That program's own, and not of many.
             };
             let path = forwarded.entry(path).or_default();
             (path.0, path.1) = (path.0 + u64::from(sent), path.1 + u64::from(dropped));
             if error != 0 {
-                *path.2.entry(word(-error).into()).or_default() += 1;
+                *path.2.entry(word(-error).into()).or_default() += u64::from(dropped);
             }
         }
     }
@@ -522,18 +522,26 @@ fn should_be_forwarded(lab: &Lab, mode: Mode) -> Forwarded {
 /// What the summary, the last of these lines of JSON, tells of it.
 fn forwarded(lines: &[String]) -> Forwarded {
     let summary: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
-    let paths = summary["forwarded"].as_array().unwrap_or_else(|| panic!("nothing forwarded: {summary}"));
-    let one = |path: &Value| {
-        let number = |field: &str| path[field].as_u64().unwrap_or(0);
-        let name = match path["map"].as_u64() {
-            Some(map) => format!("{} cpu map {map}[{}]", path["queue"].as_str().unwrap(), number("cpu")),
-            None => format!("{} -> {}", path["from"].as_str().unwrap(), path["to"].as_str().unwrap()),
+    let paths = summary["forwards"].as_array().unwrap_or_else(|| panic!("nothing forwarded: {summary}"));
+    let mut forwarded = Forwarded::new();
+    for path in paths {
+        let number = |field: &str| path[field].as_u64().unwrap();
+        let device = |end: &str| path[end]["device"].as_str().unwrap().to_owned();
+        let queue = |way: &str| format!("{way} cpu map {}[{}]", number("cpumap"), number("cpu"));
+        let name = match path["kind"].as_str().unwrap() {
+            "redirect" => format!("{} -> {}", device("from"), device("to")),
+            "tx" => format!("{0} -> {0}", device("from")),
+            "enqueue" => queue("into"),
+            "dequeue" => queue("out of"),
+            kind => panic!("{kind}"),
         };
-        let errors = path["errors"].as_object().into_iter().flatten();
-        let errors = errors.map(|(error, count)| (error.clone(), count.as_u64().unwrap())).collect();
-        (name, (number("sent"), number("dropped"), errors))
-    };
-    paths.iter().map(one).collect()
+        let (sent, dropped, errors) = forwarded.entry(name).or_default();
+        (*sent, *dropped) = (*sent + number("sent"), *dropped + number("dropped"));
+        if let Some(error) = path["error"].as_str() {
+            *errors.entry(error.to_owned()).or_default() += number("dropped");
+        }
+    }
+    forwarded
 }
 
 fn outcomes_are_told(mode: Mode) {

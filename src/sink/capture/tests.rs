@@ -87,6 +87,7 @@ fn event(number: u64) -> Event<'static> {
         program_id: Some(12),
         program_name: None,
         verdict: None,
+        outcome: None,
         latency_ns: None,
         before: None,
         after: Some(frame),
@@ -98,7 +99,7 @@ fn event(number: u64) -> Event<'static> {
 
 fn ended() -> Notice {
     let (programs, total, verdicts, losses, late) = Default::default();
-    Notice::Ended(Summary { programs, total, verdicts, others: 0, losses, late })
+    Notice::Ended(Summary { programs, total, verdicts, others: 0, losses, late, forwards: None })
 }
 
 /// The kinds of a file's blocks.

@@ -236,8 +236,9 @@ impl Serialize for Key<'_> {
     }
 }
 
+/// What the kernel told of packets many at a time.
 #[derive(Serialize)]
-struct Sent<'a> {
+pub(super) struct Sent<'a> {
     #[serde(flatten)]
     way: Way<'a>,
     sent: u64,
@@ -256,7 +257,7 @@ enum Way<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn new(Forward { path, sent, dropped, error }: &'a Forward) -> Self {
+    pub(super) fn new(Forward { path, sent, dropped, error }: &'a Forward) -> Self {
         let way = match path {
             Path::Redirect { from, to } => Way::Redirect { from: Device::new(from), to: Device::new(to) },
             Path::Tx(device) => Way::Tx { from: Device::new(device) },

@@ -1,11 +1,12 @@
 //! A packet's line, written by hand: by way of serde it takes twice as long. What is not known is absent.
 
 use super::record::{Changed, SCHEMA_VERSION};
-use crate::event::{Device, Event, Frame};
+use crate::event::{Device, Event, Frame, Outcome};
 use crate::packet::{Layer, Layers, Value, write_value};
 use crate::plan::Side;
 use crate::sink::bytes::{action, digits};
 use crate::sink::localtime::UtcTime;
+use crate::sink::outcome::{word, write_way};
 
 /// Appends the line's object.
 ///
@@ -33,6 +34,9 @@ pub fn write(
     if_known(out, probe(event), |out, probe| plain(out, "probe", |out| out.extend_from_slice(probe)));
     if_known(out, event.packet_id, |out, id| plain(out, "packet_id", |out| digits(out, id)));
     if_known(out, event.verdict, |out, verdict| plain(out, "verdict", |out| action(out, verdict)));
+    if let Some(outcome) = event.outcome {
+        object(out, "outcome", |out| write_outcome(out, &outcome))?;
+    }
     if_known(out, event.latency_ns, |out, ns| number(out, "latency_ns", ns));
     object(out, "length", |out| {
         if_known(out, length(event.before), |out, length| number(out, "before", length));
@@ -64,6 +68,16 @@ fn write_device(out: &mut Vec<u8>, device: Device<'_>) -> Result<(), serde_json:
         }
     }
     Ok(())
+}
+
+fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) -> Result<(), serde_json::Error> {
+    plain(out, "status", |out| out.extend_from_slice(outcome.status.word().as_bytes()));
+    if let Some(way) = outcome.to {
+        let mut words = Vec::new();
+        write_way(&mut words, way);
+        text(out, "to", &String::from_utf8_lossy(&words))?;
+    }
+    outcome.error.map_or(Ok(()), |error| text(out, "error", &word(error)))
 }
 
 fn write_program(out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), serde_json::Error> {

@@ -3,6 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::numbers::Sent;
 use crate::bpf::HEAD_LEN;
 use crate::event::{self, Account, Counts, Event, Losses, Subject, Verdict};
 use crate::packet::{self, Difference, Layer, Value};
@@ -292,6 +293,8 @@ pub struct Summary<'a> {
     verdicts: Verdicts<'a>,
     losses: Reasons<'a>,
     programs: Vec<ProgramSums<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwards: Option<Vec<Sent<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -319,6 +322,7 @@ impl<'a> Summary<'a> {
             verdicts: Verdicts(summary),
             losses: Reasons(&summary.losses),
             programs: programs.collect(),
+            forwards: summary.forwards.as_ref().map(|forwards| forwards.iter().map(Sent::new).collect()),
         }
     }
 }

@@ -33,6 +33,7 @@ const EVENT: Event<'_> = Event {
     program_id: Some(12),
     program_name: Some("xdp_load_balanc"),
     verdict: Some(Verdict(3)),
+    outcome: None,
     latency_ns: Some(412),
     before: None,
     after: None,
@@ -51,6 +52,7 @@ const NOTHING_KNOWN: Event<'_> = Event {
     program_id: None,
     program_name: None,
     verdict: None,
+    outcome: None,
     latency_ns: None,
     moved: None,
     changed: None,
@@ -219,6 +221,12 @@ fn every_kind_of_record_is_valid() {
         others: 1,
         losses,
         late: 5,
+        forwards: Some(vec![crate::event::Forward {
+            path: crate::event::Path::Enqueue { map: 12, cpu: 3 },
+            sent: 5,
+            dropped: 1,
+            error: Some("ENOSPC".into()),
+        }]),
     };
     let attached = |missed| Notice::Attached { subject: subject(), probes: Probes::Exit, is_late: true, missed };
     let notices = [

@@ -7,6 +7,7 @@
 use crate::event::Event;
 use crate::sink::bytes::{digits, name};
 use crate::sink::capture::{Captured, End};
+use crate::sink::outcome;
 
 /// The type of the block.
 const ENHANCED_PACKET: u32 = 6;
@@ -115,6 +116,9 @@ fn write_rest(out: &mut Vec<u8>, event: &Event<'_>) {
     if let Some(to) = event.egress.and_then(|egress| egress.name) {
         out.extend_from_slice(b", egress ");
         name(out, to);
+    }
+    if let Some(outcome) = event.outcome {
+        outcome::write_comment(out, &outcome);
     }
 }
 

@@ -32,6 +32,7 @@ const EVENT: Event<'_> = Event {
     program_id: Some(12),
     program_name: Some("xdp_lb"),
     verdict: Some(Verdict(3)),
+    outcome: None,
     latency_ns: Some(412),
     before: frame(Some(42)),
     after: frame(Some(1000)),
@@ -99,7 +100,7 @@ fn account(function: &str, program_id: u32, devices: &[&str], seen: u64, lost: u
 
 fn ended(programs: &[Account]) -> Notice {
     let (total, verdicts, losses, late) = Default::default();
-    Notice::Ended(Summary { programs: programs.to_vec(), total, verdicts, others: 0, losses, late })
+    Notice::Ended(Summary { programs: programs.to_vec(), total, verdicts, others: 0, losses, late, forwards: None })
 }
 
 #[test]

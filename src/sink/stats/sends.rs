@@ -1,7 +1,7 @@
 //! What became of verdicts: failures, and what was sent on.
 
 use super::{Change, amount, device_name, failure_name, program_name};
-use crate::numbers::{Failures, Forward, Numbers, Path};
+use crate::numbers::{Failures, Forward, Numbers};
 
 /// A line for each failure and each way by which packets were sent on in an interval.
 pub(super) fn lines(change: &Change<'_>) -> String {
@@ -40,12 +40,7 @@ pub(super) fn totals(numbers: &Numbers) -> String {
 
 /// `  eth0 -> eth1: 12 sent, 3 dropped (ENXIO)`
 fn line(forward: &Forward, shown: &dyn Fn(u64) -> String, sent: u64, dropped: u64) -> String {
-    let (path, verb) = match &forward.path {
-        Path::Redirect { from, to } => (format!("{} -> {}", device_name(from), device_name(to)), "sent"),
-        Path::Tx(device) => (format!("XDP_TX {}", device_name(device)), "sent"),
-        Path::Enqueue { map, cpu } => (format!("-> cpumap {map}[{cpu}]"), "queued"),
-        Path::Dequeue { map, cpu } => (format!("cpumap {map}[{cpu}] ->"), "processed"),
-    };
+    let (path, verb) = (&forward.path, forward.path.verb());
     let error = forward.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
     format!("  {path}: {} {verb}, {} dropped{error}\n", shown(sent), shown(dropped))
 }

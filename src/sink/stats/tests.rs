@@ -100,7 +100,7 @@ eth0      xdp\\u{1b}[2J#13          0       0       0       0      ?      ?     
   eth0 xdp_lb#12: XDP_REDIRECT failed with ENETDOWN, 120/s
   eth0 xdp_lb#12: XDP_ABORTED (xdp_exception), 3/s
   eth0 -> eth1: 1.00k/s sent, 1/s dropped (ENXIO)
-  cpumap 12[3] ->: 5/s processed, 0/s dropped
+  cpu map 12[3] ->: 5/s processed, 0/s dropped
 
 ";
     let text = shown(false, None, &[numbers(1), numbers(2)]);
@@ -128,7 +128,7 @@ eth0 xdp_lb#12: 2400006 packets, 153600384 bytes
   eth0: XDP_ABORTED (xdp_exception) 6 times
 xdp\\u{1b}[2J#13: 0 packets
   eth0 -> eth1: 2000 sent, 2 dropped (ENXIO)
-  cpumap 12[3] ->: 10 processed, 0 dropped
+  cpu map 12[3] ->: 10 processed, 0 dropped
 ";
     let last = Numbers { is_final: true, ..numbers(2) };
     assert_eq!(shown(false, None, &[numbers(1), last]).split_once("\n\n").unwrap().1, expected);

@@ -122,6 +122,7 @@ fn drop_packets(model: &mut Model, count: u64) {
             program_id: Some(38),
             program_name: None,
             verdict: Some(Verdict(if number == 0 { 0 } else { 1 })),
+            outcome: None,
             latency_ns: None,
             before: None,
             after: None,
