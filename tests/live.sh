@@ -6,7 +6,7 @@
 # The live tests (tests/live), on this kernel where it lets programs be traced, and in a VM on each kernel line
 # (default: all of them), two at a time. A run counts only if exactly the tests of tests/live/names ran and passed. There,
 # what a test doesn't need each kernel for stands with the lines that it runs on: `files::a_closed_pipe_is_success 6.12`.
-# What can't be undone before the next boot is ignored there and comes last in a VM. XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (5).
+# What can't be undone before the next boot is ignored there and comes last in a VM. XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (3).
 set -euo pipefail
 
 cd "$(dirname "$(realpath "$0")")/.."
@@ -49,7 +49,7 @@ on_this_kernel() {
     local sudo='' log=$logs/host status=0
     ((UID == 0)) || sudo=sudo
     if $sudo tests/demo.sh target/release/xdptrace >"$log" 2>&1 || (($? != 3)); then
-        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-5}" "$tests" --test-threads=1 \
+        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-3}" "$tests" --test-threads=1 \
             --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
         report "this kernel" "$log" "$status" "$(cut -d' ' -f1 tests/live/names | grep -vE '(virtio|vmxnet3)_|^lockdown::')"
     else
@@ -69,7 +69,7 @@ emulation='-cpu qemu64 -accel tcg,thread=single'
 [[ ${XDPTRACE_KVM-} != 1 ]] || emulation=''
 
 in_a_vm() {
-    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-5} elsewhere skipped
+    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-3} elsewhere skipped
     mapfile -t elsewhere < <(names_elsewhere "$line")
     skipped=$(printf ' --skip %s' "${elsewhere[@]}")
     ((${#elsewhere[@]})) || skipped=''
