@@ -92,7 +92,7 @@ fn a_flood_is_told_whole_and_in_order() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
     let tracer = Tracer::start(&nic, &["-i", "veth0", "-o", "text", "icmp"]);
-    nic.there(&["ping", "-n", "-q", "-f", "-l", "100", "-c", "3000", "-W", "1", "192.0.2.1"]);
+    nic.there(&["ping", "-n", "-q", "-i", "0.002", "-l", "100", "-c", "3000", "-W", "1", "192.0.2.1"]);
     let ended = tracer.end("INT");
     let counts = ended.counts();
     assert_eq!((counts.traced, counts.lost), (3000, 0), "{counts:?}");
