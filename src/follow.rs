@@ -150,7 +150,7 @@ impl<'plan> Follow<'plan> {
             let is_right = |traced: &Traced| targets.iter().any(|target| traced.is_for(target, devices));
             step.detached = self.release(|traced| is_there(traced) && !is_right(traced))?;
             self.note_untraced(view, devices);
-            self.attach_next(view, devices, &mut step);
+            self.attach_next(view, devices, &mut step)?;
             step.refused = self.say_once(view);
         }
         // Behind attaching to the first one that has come: a grace period is time in which that goes untraced.
@@ -180,13 +180,13 @@ impl<'plan> Follow<'plan> {
         }
     }
 
-    fn attach_next(&mut self, view: &View, devices: Wanted, step: &mut Step) {
+    fn attach_next(&mut self, view: &View, devices: Wanted, step: &mut Step) -> Result<()> {
         let targets = &view.selection.targets;
         self.failed.retain(|failed, _| targets.iter().any(|target| key(target) == *failed));
         let mut new = Vec::new();
         for target in targets {
             match self.traced.iter_mut().find(|traced| traced.is_for(target, devices)) {
-                Some(known) => known.target.devices.clone_from(&target.devices),
+                Some(known) => known.stay(target)?,
                 None => new.push(target),
             }
         }
@@ -194,7 +194,7 @@ impl<'plan> Follow<'plan> {
         new.retain(|target| self.failed.get(&key(target)).is_none_or(|failed| failed.retry <= now));
         step.more = new.len() > 1;
         let Some(target) = new.first() else {
-            return;
+            return Ok(());
         };
         match self.attach(target, devices) {
             Ok(Some(traced)) => {
@@ -204,6 +204,7 @@ impl<'plan> Follow<'plan> {
             Ok(None) => step.vanished = true,
             Err(error) => self.note_failure(target, &error),
         }
+        Ok(())
     }
 
     fn note_failure(&mut self, target: &Target, error: &Error) {
@@ -323,8 +324,19 @@ impl Traced {
     }
 
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {
-        let Target { probes, root, .. } = &self.target;
-        key(&self.target) == key(target) && *probes == target.probes && *root == target.root && self.devices == devices
+        key(&self.target) == key(target) && self.target.probes == target.probes && self.devices == devices
+    }
+
+    /// The same function is traced on, whatever now calls it, as a rebuilt dispatcher does.
+    fn stay(&mut self, target: &Target) -> Result<()> {
+        if self.target.root != target.root {
+            self.probe.set_root(target.root)?;
+        }
+        let Target { devices, behind, root, .. } = &mut self.target;
+        devices.clone_from(&target.devices);
+        behind.clone_from(&target.behind);
+        *root = target.root;
+        Ok(())
     }
 }
 

@@ -4,13 +4,15 @@
 # tests/live.sh [LINE...]
 #
 # The live tests (tests/live), on this kernel where it lets programs be traced, and in a VM on each kernel line
-# (default: all of them), two at a time. A run counts only if exactly the tests of tests/live/names ran and passed.
-# What can't be undone before the next boot is ignored there and comes last in a VM. XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (5).
+# (default: all of them), two at a time. A run counts only if exactly the tests of tests/live/names ran and passed. There,
+# what a test doesn't need each kernel for stands with the lines that it runs on: `files::a_closed_pipe_is_success 6.12`.
+# What can't be undone before the next boot is ignored there and comes last in a VM. XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (3).
 set -euo pipefail
 
 cd "$(dirname "$(realpath "$0")")/.."
+all_lines=(5.10 6.1 6.12 7)
 lines=("$@")
-((${#lines[@]})) || lines=(5.10 6.1 6.12 7)
+((${#lines[@]})) || lines=("${all_lines[@]}")
 logs=target/live
 mkdir -p "$logs"
 
@@ -18,17 +20,23 @@ mkdir -p "$logs"
 build_log=$(cargo test --color never --target-dir target --release --locked --features live --test live --no-run 2>&1) || { printf '%s\n' "$build_log" >&2; exit 1; }
 tests=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' <<<"$build_log")
 
+# names_on LINE: those that run there; names_elsewhere LINE: those that run on other lines only.
+names_on() { awk -v line="$1" 'NF == 1 { print $1 } { for (i = 2; i <= NF; i++) if ($i == line) print $1 }' tests/live/names; }
+names_elsewhere() { comm -13 <(names_on "$1" | sort) <(cut -d' ' -f1 tests/live/names | sort); }
+unknown=$(cut -d' ' -f2- -s tests/live/names | tr ' ' '\n' | sort -u | grep -vxF "$(printf '%s\n' "${all_lines[@]}")") || true
+[[ -z $unknown ]] || { echo "tests/live/names: no such kernel line: ${unknown//$'\n'/ }" >&2; exit 1; }
+
 # names_that_passed LOG
 names_that_passed() { sed -n 's/^test \([^ ]*\) \.\.\. ok$/\1/p' "$1" | sort; }
 
-# report WHERE LOG STATUS NAMES: one line, and the log too unless everything ran and passed.
+# report WHERE LOG STATUS NAMES [ELSEWHERE]: one line, and the log too unless everything ran and passed.
 report() {
-    local where=$1 log=$2 status=$3 missing
+    local where=$1 log=$2 status=$3 elsewhere=${5-} missing
     missing=$(comm -13 <(names_that_passed "$log") <(sort <<<"$4"))
     local extra
     extra=$(comm -23 <(names_that_passed "$log") <(sort <<<"$4"))
     if [[ $status == 0 && -z $missing && -z $extra ]]; then
-        echo "live tests on $where: $(names_that_passed "$log" | wc -l) passed"
+        echo "live tests on $where: $(names_that_passed "$log" | wc -l) passed${elsewhere:+, $elsewhere on other lines only}"
         return 0
     fi
     cat "$log"
@@ -41,9 +49,9 @@ on_this_kernel() {
     local sudo='' log=$logs/host status=0
     ((UID == 0)) || sudo=sudo
     if $sudo tests/demo.sh target/release/xdptrace >"$log" 2>&1 || (($? != 3)); then
-        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-5}" "$tests" --test-threads=1 \
+        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-3}" "$tests" --test-threads=1 \
             --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
-        report "this kernel" "$log" "$status" "$(grep -vE '(virtio|vmxnet3)_|^lockdown::' tests/live/names)"
+        report "this kernel" "$log" "$status" "$(cut -d' ' -f1 tests/live/names | grep -vE '(virtio|vmxnet3)_|^lockdown::')"
     else
         # That it is refused in one line with the remedy is itself what is tested here; also where the target is
         # missing, because mending that would not help.
@@ -61,13 +69,16 @@ emulation='-cpu qemu64 -accel tcg,thread=single'
 [[ ${XDPTRACE_KVM-} != 1 ]] || emulation=''
 
 in_a_vm() {
-    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-5}
+    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-3} elsewhere skipped
+    mapfile -t elsewhere < <(names_elsewhere "$line")
+    skipped=$(printf ' --skip %s' "${elsewhere[@]}")
+    ((${#elsewhere[@]})) || skipped=''
     tests/vm/run --line "$line" --timeout $((900 + 20 * rounds)) --net \
         --qemu-opts "$emulation -netdev user,id=lro,restrict=on -device vmxnet3,netdev=lro" \
-        -- bash -c "uname -r; modprobe vmxnet3; export XDPTRACE_CHURN=$rounds; $tests --test-threads=1 &&
-            exec $tests --test-threads=1 --ignored" \
+        -- bash -c "uname -r; modprobe vmxnet3; export XDPTRACE_CHURN=$rounds; $tests --test-threads=1 --exact$skipped &&
+            exec $tests --test-threads=1 --exact$skipped --ignored" \
         >"$log" 2>&1 || status=$?
-    report "$line ($(head -1 "$log"))" "$log" "$status" "$(<tests/live/names)"
+    report "$line ($(head -1 "$log"))" "$log" "$status" "$(names_on "$line")" "${#elsewhere[@]}"
 }
 
 failed=0

@@ -89,7 +89,6 @@ enum value {
 	VALUE_IFINDEX,
 	VALUE_SAMPLE,		/* one in so many runs */
 	VALUE_RATE,		/* so many a second */
-	VALUE_ROOT,		/* id of the program that the kernel runs: the target's, or the one that it is a part of */
 	VALUE_STATE_SIZE,	/* of a CPU's state and its cells, in bytes */
 	VALUE_CELL_MASK,	/* one less than a CPU's cells, a power of two */
 	VALUE_KEY_SETS,		/* a CPU's places for keys */

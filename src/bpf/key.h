@@ -136,7 +136,7 @@ static __noinline int note_extensions(struct state *state, __u64 at, __u32 proto
 	/* Keeps the verifier of 5.10 happy, which doesn't know what a function is given. */
 	if (!state)
 		return 0;
-	for (int number = 0; number < MOST_EXTENSIONS; number++) {
+	for (int number = 0; number <= MOST_EXTENSIONS; number++) {
 		/*
 		 * Has 6.1's verifier forget what it has concluded of `at`: it also follows ways that can't be taken, on which it derives bounds
 		 * that exclude each other, and then takes a pointer for a number.

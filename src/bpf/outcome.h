@@ -131,7 +131,7 @@ static __always_inline int take_outcome(void *ctx, struct outcome *outcome, cons
 /* Whether it is about the target's packet. */
 static __always_inline bool is_ours(const struct bpf_prog *program)
 {
-	return BPF_CORE_READ(program, aux, id) == (__u32)VALUE(ROOT);
+	return BPF_CORE_READ(program, aux, id) == root;
 }
 
 /* Where to a packet was redirected. */

@@ -39,6 +39,9 @@ struct state states[1] SEC(".bss.states");
  */
 volatile bool tracing SEC(".bss.switch");
 
+/* Id of the program that the kernel runs: the target's, or the one that it is a part of, which may be another one by and by. */
+volatile __u32 root SEC(".bss.root");
+
 static __always_inline struct state *this_state(void)
 {
 	/* Of 64 bits, so that nothing is done to make them of 32. */

@@ -215,7 +215,6 @@ impl Aim<'_> {
         settings.flag(Flag::FLAG_ALL_DIRECT, !self.can_read);
         settings.flag(Flag::FLAG_SHORT, shown < read);
         settings.flag(Flag::FLAG_ONLY_FAILED, selection.only_failed && self.can_read);
-        settings.set(Value::VALUE_ROOT, self.root.unwrap_or(0).into());
         settings.set(Value::VALUE_SNAP_LEN, selection.snap_len.into());
         settings.set(Value::VALUE_READ_LEN, read.into());
     }

@@ -41,6 +41,7 @@ pub struct Loaded {
     /// Tracepoints of the kernel's, and the programs for them.
     tracepoints: Vec<(&'static CStr, OwnedFd)>,
     switch: MapHandle,
+    root: MapHandle,
     states: MapHandle,
     cells: usize,
     shown: String,
@@ -55,6 +56,7 @@ pub struct Probe {
     programs: Vec<OwnedFd>,
     ids: Vec<u32>,
     switch: MapHandle,
+    root: MapHandle,
     states: MapHandle,
     cells: usize,
 }
@@ -89,6 +91,7 @@ impl Loaded {
             fexit: fexit.transpose()?,
             tracepoints: outcomes.map(|(name, program)| Ok((name, keep(program)?))).collect::<Result<_>>()?,
             switch: handle(&skeleton.maps.bss_switch)?,
+            root: with_root(handle(&skeleton.maps.bss_root)?, aim.root)?,
             states: begin_with(handle(&skeleton.maps.bss_states)?, &maps.sizes().states())?,
             cells: maps.sizes().cells(),
             shown: aim.shown.clone(),
@@ -111,7 +114,8 @@ impl Loaded {
         // Taken off last, for they tell of a run behind its end.
         let told = self.tracepoints.iter().map(|(name, program)| Tracepoint::attach(name, program.as_fd()));
         let tracepoints = told.collect();
-        Ok(Probe { links, tracepoints, programs, ids, switch: self.switch, states: self.states, cells: self.cells })
+        let Self { switch, root, states, cells, .. } = self;
+        Ok(Probe { links, tracepoints, programs, ids, switch, root, states, cells })
     }
 }
 
@@ -171,14 +175,24 @@ impl Probe {
         Ok(())
     }
 
-    fn set_tracing(&self, tracing: bool) -> Result<()> {
-        let mut switch = vec![0; self.switch.value_size() as usize];
-        if let Some(byte) = switch.first_mut() {
-            *byte = tracing.into();
-        }
-        let set = self.switch.update(&0u32.to_ne_bytes(), &switch, MapFlags::ANY);
-        set.context("failed to set the BPF object's switch")
+    /// Has what the kernel's tracepoints say of this program be the target's.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn set_root(&self, root: Option<u32>) -> Result<()> {
+        set(&self.root, &root.unwrap_or(0).to_ne_bytes())
     }
+
+    fn set_tracing(&self, tracing: bool) -> Result<()> {
+        set(&self.switch, &[tracing.into()])
+    }
+}
+
+/// Sets the first bytes of a map of one value, of which the others are 0.
+fn set(map: &MapHandle, bytes: &[u8]) -> Result<()> {
+    let mut value = bytes.to_vec();
+    value.resize(map.value_size() as usize, 0);
+    map.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY).context("failed to set what the BPF object goes by")
 }
 
 /// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
@@ -266,6 +280,11 @@ fn prepare(open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
 fn begin_with(states: MapHandle, value: &[u8]) -> Result<MapHandle> {
     states.update(&0u32.to_ne_bytes(), value, MapFlags::ANY).context("failed to number the CPUs")?;
     Ok(states)
+}
+
+fn with_root(map: MapHandle, root: Option<u32>) -> Result<MapHandle> {
+    set(&map, &root.unwrap_or(0).to_ne_bytes())?;
+    Ok(map)
 }
 
 fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {

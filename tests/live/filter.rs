@@ -16,6 +16,8 @@ use xdptrace::filter::{Classic, Layout, Notation, compile, dump_code, translate}
 
 use random::Random;
 
+use crate::lab::kernel;
+
 /// The view, at the beginning of a map's value.
 const LAYOUT: Layout =
     Layout { bytes: 0, room: 128, scratch: 136, beyond: 200, data: 208, linear: 220, length: 224, short: 0, least: 0 };
@@ -257,15 +259,16 @@ fn filters_pass_the_verifier_with_libpcaps_verdicts() {
     assert!(verdicts.iter().all(|count| *count > 200), "{verdicts:?}");
 }
 
-/// `XDPTRACE_FILTERS` is how many random ones are tried (1500).
+/// `XDPTRACE_FILTERS` is how many random ones are tried (400, and others on each kernel).
 fn filters() -> u32 {
-    std::env::var("XDPTRACE_FILTERS").map_or(1500, |number| number.parse().unwrap())
+    std::env::var("XDPTRACE_FILTERS").map_or(400, |number| number.parse().unwrap())
 }
 
 #[test]
 fn random_filters_pass_the_verifier_with_libpcaps_verdicts() {
     let bench = Bench::new();
-    let mut random = Random::new(4);
+    let (major, minor) = kernel();
+    let mut random = Random::new((100 * major + minor).into());
     let (mut most, mut verdicts) = (0, [0, 0]);
     for number in 0..filters() {
         let compiled = random.program();
@@ -280,7 +283,7 @@ fn random_filters_pass_the_verifier_with_libpcaps_verdicts() {
         }
     }
     println!("rejected and accepted {verdicts:?}, at most {most} looked at");
-    assert!(verdicts.iter().all(|count| *count > 1000), "{verdicts:?}");
+    assert!(verdicts.iter().all(|count| *count > 300), "{verdicts:?}");
 }
 
 #[test]

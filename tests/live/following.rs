@@ -398,7 +398,7 @@ fn without_following_one_of_two_devices_goes_on() {
 /// How many rounds of others' tools: XDPTRACE_CHURN, or a few.
 fn rounds() -> u32 {
     let rounds = std::env::var("XDPTRACE_CHURN").ok().filter(|rounds| !rounds.is_empty());
-    rounds.map_or(5, |rounds| rounds.parse().expect("XDPTRACE_CHURN is a number"))
+    rounds.map_or(3, |rounds| rounds.parse().expect("XDPTRACE_CHURN is a number"))
 }
 
 /// `rounds` times what administrators do, each command's exit status in a line.

@@ -163,16 +163,18 @@ pub struct Ports(MapHandle);
 impl Ports {
     /// Waits until the program has seen these ports, the last of which it has then run on: a packet may lie in a queue.
     pub fn wait_for(&self, ports: &[u16]) {
-        wait_for("datagrams at the program", || ports.iter().all(|port| self.seen().contains(port)).then_some(()));
+        let has_come = |port: &u16| self.count(port - FIRST_PORT) > 0;
+        wait_for("datagrams at the program", || ports.iter().all(has_come).then_some(()));
     }
 
     /// The ports that the program saw, in order.
     pub fn seen(&self) -> Vec<u16> {
-        let count = |number: u32| {
-            let value = self.0.lookup(&number.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
-            u32::from_ne_bytes(value.try_into().unwrap())
-        };
-        (0..PORTS).filter(|number| count((*number).into()) > 0).map(|number| FIRST_PORT + number).collect()
+        (0..PORTS).filter(|number| self.count(*number) > 0).map(|number| FIRST_PORT + number).collect()
+    }
+
+    fn count(&self, number: u16) -> u32 {
+        let value = self.0.lookup(&u32::from(number).to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
+        u32::from_ne_bytes(value.try_into().unwrap())
     }
 }
 

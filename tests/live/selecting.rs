@@ -10,13 +10,24 @@ fn nic_that_swaps() -> Nic {
     nic
 }
 
-/// Sends `count` echo requests, not answered, to a tracer with these words; its lines and what became of the runs.
-fn trace(nic: &Nic, words: &[&str], count: u32) -> (Vec<String>, Counts) {
-    let tracer = Tracer::start(nic, &[&["-i", "veth0"], words].concat());
+/// Sends `count` echo requests, not answered, to tracers with each of these words, all at once; their lines and what became of
+/// the runs.
+fn trace_all(nic: &Nic, words: &[&[&str]], count: u32) -> Vec<(Vec<String>, Counts)> {
+    let start = |words: &&[&str]| Tracer::spawn(nic, &[&["-i", "veth0"], *words].concat());
+    let mut tracers: Vec<Tracer> = words.iter().map(start).collect();
+    tracers.iter_mut().for_each(Tracer::wait_until_it_listens);
     nic.there(&["ping", "-n", "-q", "-i", "0.05", "-W", "1", "-c", &count.to_string(), "192.0.2.1"]);
-    let ended = tracer.end("INT");
-    assert!(ended.status.success(), "{words:?}: {ended:?}");
-    (ended.stdout.clone(), ended.counts())
+    let end = |(tracer, words): (Tracer, &&[&str])| {
+        let ended = tracer.end("INT");
+        assert!(ended.status.success(), "{words:?}: {ended:?}");
+        (ended.stdout.clone(), ended.counts())
+    };
+    tracers.into_iter().zip(words).map(end).collect()
+}
+
+/// The same with one.
+fn trace(nic: &Nic, words: &[&str], count: u32) -> (Vec<String>, Counts) {
+    trace_all(nic, &[words], count).remove(0)
 }
 
 /// Whether a filter on the destination accepts the packet as it arrived (to 192.0.2.1), or as it left (to 192.0.2.2): with
@@ -25,14 +36,16 @@ fn trace(nic: &Nic, words: &[&str], count: u32) -> (Vec<String>, Counts) {
 fn the_filter_sees_the_side_that_it_is_told_to() {
     let nic = nic_that_swaps();
     for probe in ["both", "entry", "exit"] {
-        for (side, address, accepts) in [
+        let sides = [
             ("entry", "192.0.2.1", true),
             ("entry", "192.0.2.2", false),
             ("exit", "192.0.2.1", false),
             ("exit", "192.0.2.2", true),
-        ] {
-            let words = ["--probe", probe, "--filter-at", side, "icmp", "and", "dst", "host", address];
-            let (lines, counts) = trace(&nic, &words, 3);
+        ];
+        let words =
+            sides.map(|(side, to, _)| ["--probe", probe, "--filter-at", side, "icmp", "and", "dst", "host", to]);
+        let traced = trace_all(&nic, &words.each_ref().map(|words| &words[..]), 3);
+        for (((lines, counts), (.., accepts)), words) in traced.into_iter().zip(sides).zip(words) {
             let expected = if accepts { 3 } else { 0 };
             assert_eq!(
                 (lines.len(), counts.traced, counts.lost),
@@ -61,8 +74,8 @@ fn verdicts_changes_and_samples_are_selected() {
         (&["--queue", "1", "icmp"], 4),
         (&["-c", "2", "icmp"], 2),
     ];
-    for (words, expected) in table {
-        let (lines, counts) = trace(&nic, words, 4);
+    let traced = trace_all(&nic, &table.map(|(words, _)| words), 4);
+    for ((lines, counts), (words, expected)) in traced.into_iter().zip(table) {
         assert_eq!((lines.len(), counts.traced, counts.lost), (expected, expected as u64, 0), "{words:?} {counts:?}");
     }
     // Of everything that comes, every other run on each CPU.
@@ -79,7 +92,7 @@ fn a_flood_is_told_whole_and_in_order() {
     let nic = Nic::veth();
     nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
     let tracer = Tracer::start(&nic, &["-i", "veth0", "-o", "text", "icmp"]);
-    nic.there(&["ping", "-n", "-q", "-f", "-l", "100", "-c", "3000", "-W", "1", "192.0.2.1"]);
+    nic.there(&["ping", "-n", "-q", "-i", "0.002", "-l", "100", "-c", "3000", "-W", "1", "192.0.2.1"]);
     let ended = tracer.end("INT");
     let counts = ended.counts();
     assert_eq!((counts.traced, counts.lost), (3000, 0), "{counts:?}");
@@ -116,9 +129,8 @@ fn packets_shorter_than_a_filters_look_are_unchanged() {
     nic.attach("xdpdrv", TARGETS, "target_drop_with_a_long_name");
     let filter = "icmp or tcp[tcpflags] & tcp-syn != 0";
     let tracer = Tracer::start(&nic, &["-i", "veth0", filter]);
-    for size in ["0", "1", "2", "3", "5", "7", "20"] {
-        nic.there(&["ping", "-n", "-q", "-s", size, "-c", "1", "-W", "1", "192.0.2.1"]);
-    }
+    let pings = "for size in 0 1 2 3 5 7 20; do ping -n -q -s $size -c 1 -W 1 192.0.2.1 & done; wait";
+    nic.there(&["bash", "-c", pings]);
     let ended = tracer.end("INT");
     assert_eq!((ended.stdout.len(), ended.counts().traced), (7, 7), "{ended:?}");
     assert!(!ended.stdout.iter().any(|line| line.contains("changed")), "{ended:?}");

@@ -69,9 +69,10 @@ fn tallies(program: &Value) -> Vec<(Value, String, Value)> {
     all.collect()
 }
 
-fn received(nic: &Nic) -> u64 {
+/// Packets and bytes that `ip` says were received.
+fn received(nic: &Nic) -> [u64; 2] {
     let link: Value = serde_json::from_str(&nic.ip(&["-j", "-s", "link", "show", "veth0"])).unwrap();
-    number(&link[0]["stats64"]["rx"]["packets"])
+    ["packets", "bytes"].map(|name| number(&link[0]["stats64"]["rx"][name]))
 }
 
 #[test]
@@ -94,7 +95,8 @@ fn packets_and_bytes_are_those_sent_by_queue_and_verdict() {
     let tallies = tallies(program);
     let second = [drops(1, 150, 103_000)];
     assert!(tallies == both || tallies == second, "{program}");
-    assert_eq!(received(&nic) - before, 150);
+    // The driver counts bytes behind Ethernet's header.
+    assert_eq!(received(&nic), [before[0] + 150, before[1] + 103_000 - 150 * 14]);
     let runs: u64 = program["traffic"].as_array().unwrap().iter().map(|one| number(&one["latency"]["count"])).sum();
     assert_eq!(runs, 150, "{program}");
 }
@@ -125,32 +127,98 @@ fn only_what_is_asked_for_is_counted() {
     }
 }
 
+/// A frame of this EtherType.
+fn ethernet(kind: u16, rest: &[u8], length: usize) -> Vec<u8> {
+    let mut frame = [&[2, 0, 0, 0, 0, 1], &[2, 0, 0, 0, 0, 2], &kind.to_be_bytes()[..], rest].concat();
+    frame.resize(length, 0);
+    frame
+}
+
+/// The frame in a VLAN, at a priority of 3.
+fn tagged(frame: &[u8], kind: u16, vlan: u16) -> Vec<u8> {
+    [&frame[..12], &kind.to_be_bytes(), &(3 << 13 | vlan).to_be_bytes(), &frame[12..]].concat()
+}
+
+/// A frame of 110 bytes, from this host in 2001:db8:0:7::/64, with what follows behind IPv6's header, where the next one is `next`.
+fn ipv6(host: u8, next: u8, rest: &[u8]) -> Vec<u8> {
+    let mut header = [0; 40];
+    header[..8].copy_from_slice(&[0x60, 0, 0, 0, 0, 56, next, 64]);
+    header[8..16].copy_from_slice(&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 7]);
+    header[23] = host;
+    header[24..28].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
+    header[39] = 1;
+    ethernet(0x86dd, &[&header, rest].concat(), 110)
+}
+
 #[test]
 fn rows_say_whose_packets_are_dropped() {
+    const PORTS: [u8; 4] = [0x9c, 0x40, 0, 53]; // 40,000 to 53
     let nic = quiet_nic();
     let counted = Counted::drop_on(&nic);
-    let tracers =
-        start(&nic, &[&["--by", "src,dport"], &["--by", "src", "--prefix", "24/64"], &["--by", "src", "-N", "1"]]);
-    let table = [([192, 0, 2, 9], 53, 5), ([192, 0, 2, 7], 53, 3), ([198, 51, 100, 1], 80, 2)];
-    for (source, port, count) in table {
-        send(&nic, &vec![frame(source, port, 100); count]);
-    }
-    counted.runs.wait_for(10);
-    let keys = tracers.into_iter().map(|tracer| programs(&last(&tracer.end("INT")))[0]["keys"].clone());
-    let keys: Vec<Value> = keys.collect();
-    let row =
-        |key: Value, packets| json!({"key": key, "verdict": "XDP_DROP", "packets": packets, "bytes": packets * 100});
-    let all = [
-        row(json!({"src": "192.0.2.9", "dport": 53}), 5),
-        row(json!({"src": "192.0.2.7", "dport": 53}), 3),
-        row(json!({"src": "198.51.100.1", "dport": 80}), 2),
+    let words: [&[&str]; 3] = [
+        &["--by", "src,dst,sport,dport,proto,vlan,length", "-N", "100"],
+        &["--by", "src", "--prefix", "24/64", "--probe", "exit", "--verdict", "drop"],
+        &["--by", "src", "-N", "1", "ip and udp dst port 53"],
     ];
-    assert_eq!(keys[0]["rows"], json!(all));
-    let nets = [row(json!({"src": "192.0.2.0/24"}), 8), row(json!({"src": "198.51.100.0/24"}), 2)];
-    assert_eq!(keys[1]["rows"], json!(nets));
-    assert_eq!(keys[2]["rows"], json!([row(json!({"src": "192.0.2.9"}), 5)]));
-    assert_eq!(keys[2]["other"], json!({"packets": 5, "bytes": 500}));
-    assert!(keys.iter().all(|keys| keys["evicted"] == 0), "{keys:?}");
+    let tracers = start(&nic, &words);
+    let ipv4 = |source: &str, port| json!({"src": source, "dst": "192.0.2.1", "sport": 40_000, "dport": port, "proto": "udp", "length": 100});
+    let with = |mut key: Value, name: &str, value: u16| {
+        key[name] = json!(value);
+        key
+    };
+    let of = |host: u8, rest: Value| {
+        let mut key = json!({"src": format!("2001:db8:0:7::{host}"), "dst": "2001:db8::1", "length": 110});
+        key.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        key
+    };
+    let both = |protocol: &str| json!({"sport": 40_000, "dport": 53, "proto": protocol});
+    // Hop-by-hop options, routing, destination options, and a first fragment: the ports are beyond what is looked at first.
+    let options = [43, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 1, 0, 0, 0, 9];
+    let later_fragment = [17, 0, 0, 8, 0, 0, 0, 9];
+    let authentication = [17, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let plain = frame(SOURCE, 53, 100);
+    let in_vlan = tagged(&plain, 0x8100, 5);
+    let table = [
+        (5, frame([192, 0, 2, 9], 53, 100), ipv4("192.0.2.9", 53)),
+        (3, frame([192, 0, 2, 7], 53, 100), ipv4("192.0.2.7", 53)),
+        (2, frame([198, 51, 100, 1], 80, 100), ipv4("198.51.100.1", 80)),
+        (4, in_vlan.clone(), with(with(ipv4("192.0.2.2", 53), "vlan", 5), "length", 104)),
+        (1, tagged(&in_vlan, 0x88a8, 100), with(with(ipv4("192.0.2.2", 53), "vlan", 100), "length", 108)),
+        (6, ipv6(2, 17, &PORTS), of(2, both("udp"))),
+        (3, ipv6(3, 0, &[&options[..], &PORTS].concat()), of(3, both("tcp"))),
+        (2, ipv6(4, 44, &[&later_fragment[..], &PORTS].concat()), of(4, json!({"proto": "udp"}))),
+        (1, ipv6(5, 51, &[&authentication[..], &PORTS].concat()), of(5, both("udp"))),
+        (7, ethernet(0x0806, &[0, 1, 8, 0, 6, 4, 0, 1], 42), json!({"proto": "arp", "length": 42})),
+        // It ends in the middle of IP's header.
+        (1, plain[..30].to_vec(), json!({"length": 30})),
+    ];
+    let frames = table.iter().flat_map(|(count, frame, _)| vec![frame; *count]);
+    send_frames(&nic.other_end("veth1"), frames);
+    counted.runs.wait_for(35);
+    let [all, nets, one] =
+        <[Ended; 3]>::try_from(tracers.into_iter().map(|tracer| tracer.end("INT")).collect::<Vec<_>>())
+            .unwrap()
+            .map(|ended| programs(&last(&ended))[0]["keys"].clone());
+    let row = |key: &Value, packets: usize, bytes: usize| json!({"key": key, "verdict": "XDP_DROP", "packets": packets, "bytes": bytes});
+    let sorted = |rows: &Value| {
+        let mut rows = rows.as_array().unwrap().clone();
+        rows.sort_by_key(Value::to_string);
+        rows
+    };
+    let expected: Vec<Value> = table.iter().map(|(count, frame, key)| row(key, *count, count * frame.len())).collect();
+    assert_eq!(sorted(&all["rows"]), sorted(&json!(expected)));
+    let expected = [
+        row(&json!({"src": "192.0.2.0/24"}), 13, 800 + 4 * 104 + 108),
+        row(&json!({"src": "2001:db8:0:7::/64"}), 12, 12 * 110),
+        row(&json!({}), 8, 7 * 42 + 30),
+        row(&json!({"src": "198.51.100.0/24"}), 2, 200),
+    ];
+    assert_eq!(nets["rows"], json!(expected));
+    assert_eq!(one["rows"], json!([row(&json!({"src": "192.0.2.9"}), 5, 500)]));
+    assert_eq!(one["other"], json!({"packets": 3, "bytes": 300}));
+    for keys in [all, nets, one] {
+        assert_eq!(keys["evicted"], 0, "{keys}");
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Pane {
 
     /// Starts it; what it says at its end stands alone on the screen then.
     fn start_top(&self, options: &str) {
-        self.enter(&format!("clear; {XDPTRACE} top -i veth0 {options}; echo status $?"));
+        self.enter(&format!("clear; {XDPTRACE} top -i veth0 --interval 200ms {options}; echo status $?"));
         self.wait("a screen of top's", |screen| screen.contains("PACKETS/S") && screen.contains("target_drop"));
     }
 
@@ -99,7 +99,7 @@ fn a_terminal_shows_what_is_counted_and_is_left_as_it_was() {
     let nic = dropping();
     let pane = Pane::open(&nic, "shows");
     pane.start_top("");
-    let pings = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.1", &nic.address]);
+    let pings = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.02", &nic.address]);
     let screen = pane.wait("packets", |screen| rate(screen).is_some_and(|rate| rate > 0.0));
     assert!(screen.lines().any(|line| line.trim_start_matches('>').starts_with("veth0 ")), "{screen}");
     pane.resize("45", "6");
@@ -136,7 +136,7 @@ fn keys_of_packets_are_a_view_of_its_own() {
     let row = format!("{} 98 XDP_DROP ", nic.peer);
     let one_blank = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     pane.wait("a sender", |screen| screen.lines().any(|line| one_blank(line).starts_with(&row)));
-    pane.press("q");
+    pane.press("C-c");
     pane.wait_for_the_end();
 }
 
@@ -150,9 +150,9 @@ fn signals_end_it_or_suspend_it_and_leave_the_terminal_as_it_was() {
     assert!(!screen.contains("PACKETS/S"), "{screen}");
     pane.enter("clear; fg; echo status $?");
     pane.wait("a screen of top's", |screen| screen.contains("PACKETS/S"));
-    pane.press("C-c");
+    output(&["kill", "-s", "TERM", &pane.pid()]);
     pane.wait_for_the_end();
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in ["INT", "HUP"] {
         pane.start_top("");
         output(&["kill", "-s", signal, &pane.pid()]);
         pane.wait_for_the_end();
