@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use xdptrace::event::{Device, Event, Frame, Outcome, Reason, Status, Verdict, Way};
 use xdptrace::outlet::{self, Files};
 use xdptrace::plan::{Capture, Format, Output as Form, Rotation};
-use xdptrace::sink::{self, Sink};
+use xdptrace::sink;
 use xdptrace::stop::Signals;
 
 fn path(name: &str) -> PathBuf {
@@ -169,7 +169,7 @@ fn what_became_of_a_verdict_is_told_as_it_was_live() {
             .collect()
     };
     assert_eq!(fields(&[]), expected(|_| true));
-    assert_eq!(fields(&["--only-failed"]), expected(Outcome::is_failure)[1..]);
+    assert_eq!(fields(&["--only-failed"]), expected(|outcome| outcome.is_failure())[1..]);
     let mut live = Vec::new();
     let mut sink = sink::open(&Form::Json, None, &mut live);
     events.iter().for_each(|event| sink.packet(event).unwrap());
