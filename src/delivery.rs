@@ -357,7 +357,9 @@ fn outcome_of<'a>(outcome: &bpf::Outcome, verdict: Option<Verdict>, names: &'a N
         _ => Status::Exception,
     };
     let to = match status {
-        Status::Redirected => names.master_of(outcome.netns, outcome.ifindex).map(Way::Words),
+        Status::Redirected => names
+            .master_of(outcome.netns, outcome.ifindex)
+            .map(|name| Way::Device(Device { netns: outcome.netns, ifindex: 0, name: Some(name) })),
         _ if is_redirect => way_of(outcome, names),
         _ => None,
     };

@@ -20,9 +20,9 @@
 //! packet     bpf          XDP program → fentry → fexit → struct record → perf event array
 //!            batches      … where each CPU gathers its records: flushed when they have waited long enough
 //!            reader       perf event array → records
-//!            event        record → Event
+//!            event        record → Event, and what may become of its verdict
 //!            numbers      … or, where runs are counted instead: the kernel side's counters → Numbers
-//!            delivery     … with the names that its numbers stand for, handed on to the sink
+//!            delivery     … with the names that its numbers stand for, joined with what became of the verdict, and handed on
 //!            packet       an Event's bytes → headers, tcpdump's words, what the program changed
 //!            sink         Event → line, or block of a file; Numbers → tables, or a screen
 //!            outlet       line, block → standard output, which may block; or files, one after the other

@@ -54,10 +54,10 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, outputs: &[&Outlet], signals: 
     if plan.promiscuous {
         privileges::check_promiscuous()?;
     }
-    if !probe::can_read() && (filter.is_some() || plan.selection.changed) {
+    if !probe::can_read() && (filter.is_some() || plan.selection.changed || plan.selection.only_failed) {
         return Err(Failure::unable(
-            "a filter and --changed take reading packets, which kernel lockdown (confidentiality) forbids: leave them out, or boot \
-             with lockdown=integrity or none",
+            "a filter, --changed and --only-failed take reading the kernel's memory, which kernel lockdown (confidentiality) \
+             forbids: leave them out, or boot with lockdown=integrity or none",
         ));
     }
     let result = trace_scope(plan, filter, sink, outputs, signals);

@@ -14,6 +14,12 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use xdptrace::event::{Device, Event, Frame, Outcome, Reason, Status, Verdict, Way};
+use xdptrace::outlet::{self, Files};
+use xdptrace::plan::{Capture, Format, Output as Form, Rotation};
+use xdptrace::sink;
+use xdptrace::stop::Signals;
+
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/read").join(name)
 }
@@ -78,6 +84,99 @@ fn options_and_filter_choose() {
         assert_eq!(lines(&[&["read", file], words].concat(), b"").len(), number, "{words:?}");
         assert_eq!(lines(&[words, &["-r", file]].concat(), b"").len(), number, "{words:?}");
     }
+}
+
+/// What may become of a verdict, and the field of a line that says so.
+fn outcomes() -> Vec<(u32, Option<Outcome<'static>>, &'static str)> {
+    let device = |ifindex, name| Some(Way::Device(Device { netns: 1, ifindex, name }));
+    let map = |kind| Some(Way::Map { kind, id: 12, index: 3 });
+    let outcome =
+        |status, to, error: i32| Some(Outcome { status, to, error: (error != 0).then_some(Reason::Errno(error)) });
+    vec![
+        (2, None, "XDP_PASS"),
+        (4, outcome(Status::Accepted, device(9, Some("eth1,2")), 0), "XDP_REDIRECT -> eth1,2"),
+        (4, outcome(Status::Accepted, map("xsk"), 0), "XDP_REDIRECT -> xsk map 12[3]"),
+        (4, outcome(Status::Accepted, map("dev"), 0), "XDP_REDIRECT -> dev map 12[3]"),
+        (4, outcome(Status::Failed, device(9, Some("eth1")), 100), "XDP_REDIRECT -> failed: ENETDOWN (eth1)"),
+        (4, outcome(Status::Failed, device(9, None), 22), "XDP_REDIRECT -> failed: EINVAL (ifindex 9)"),
+        (4, outcome(Status::Failed, map("xsk"), 12), "XDP_REDIRECT -> failed: ENOMEM (xsk map 12[3])"),
+        (4, outcome(Status::Failed, None, 524), "XDP_REDIRECT -> failed: ENOTSUPP"),
+        (3, outcome(Status::Exception, None, 0), "XDP_TX -> failed"),
+        (3, outcome(Status::Redirected, device(0, Some("bond0")), 0), "XDP_TX -> redirected by bond0"),
+        (3, outcome(Status::Redirected, None, 0), "XDP_TX -> redirected by ?"),
+        (0, outcome(Status::Exception, None, 0), "XDP_ABORTED (xdp_exception)"),
+        (42, outcome(Status::Exception, None, 0), "42 (xdp_exception)"),
+    ]
+}
+
+/// A run of which a live tracer knows no more than a file tells.
+fn event<'a>(id: u64, verdict: u32, outcome: Option<Outcome<'a>>) -> Event<'a> {
+    let frame = Some(Frame { length: Some(60), metadata: 0, bytes: &[0; 60] });
+    Event {
+        time_ns: 1_700_000_000_000_000_000 + id * 1000,
+        monotonic_ns: None,
+        packet_id: Some(id),
+        device: Some(Device { netns: 0, ifindex: 0, name: Some("eth0") }),
+        queue: Some(3),
+        egress: None,
+        cpu: Some(1),
+        function: Some("xdp_lb"),
+        program_id: Some(12),
+        program_name: None,
+        verdict: Some(Verdict(verdict)),
+        outcome,
+        latency_ns: Some(412),
+        before: frame,
+        after: frame,
+        moved: Some(0),
+        changed: Some(false),
+        metadata: &[],
+    }
+}
+
+/// What -w writes of these.
+fn written(name: &str, events: &[Event<'_>]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.pcapng", std::process::id()));
+    let (format, rotation) = (Format::Pcapng, Rotation::default());
+    let capture =
+        Capture { path: path.clone(), format, rotation, packet_buffered: false, reopens: false, prints: false };
+    let outlet = outlet::open(&capture, &Signals::default()).unwrap();
+    let mut sink = sink::open_files(&capture, 128, Files::new(&outlet, &capture), None);
+    events.iter().for_each(|event| sink.packet(event).unwrap());
+    sink.settle(u64::MAX).unwrap();
+    sink.flush().unwrap();
+    outlet.push_all().unwrap();
+    path
+}
+
+#[test]
+fn what_became_of_a_verdict_is_told_as_it_was_live() {
+    let outcomes = outcomes();
+    let events: Vec<Event<'_>> =
+        (1..).zip(&outcomes).map(|(id, (verdict, outcome, _))| event(id, *verdict, *outcome)).collect();
+    let file = written("outcomes", &events);
+    let file = file.to_str().unwrap();
+    let fields = |words: &[&str]| -> Vec<String> {
+        let lines = lines(&[&["read", file], words].concat(), b"");
+        let field = |line: &String| Some(line.split_once("xdp_lb#12 ")?.1.split_once(" 412ns ")?.0.to_owned());
+        lines.iter().map(|line| field(line).unwrap_or_else(|| panic!("{line}"))).collect()
+    };
+    let expected = |is_shown: fn(&Outcome<'_>) -> bool| -> Vec<&str> {
+        outcomes
+            .iter()
+            .filter(|(_, outcome, _)| outcome.is_none_or(|it| is_shown(&it)))
+            .map(|(_, _, field)| *field)
+            .collect()
+    };
+    assert_eq!(fields(&[]), expected(|_| true));
+    assert_eq!(fields(&["--only-failed"]), expected(|outcome| outcome.is_failure())[1..]);
+    let mut live = Vec::new();
+    let mut sink = sink::open(&Form::Json, None, &mut live);
+    events.iter().for_each(|event| sink.packet(event).unwrap());
+    sink.flush().unwrap();
+    drop(sink);
+    assert_eq!(lines(&["read", "-o", "json", file], b"").join("\n") + "\n", String::from_utf8(live).unwrap());
+    fs::remove_file(file).unwrap();
 }
 
 #[test]

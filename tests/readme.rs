@@ -56,17 +56,40 @@ fn the_regular_expression_takes_every_line_apart() {
         let lines = fs::read_to_string(recorded().join(file)).unwrap();
         assert!(lines.lines().count() > 3);
         for line in lines.lines() {
-            let packet = part(line, 7).unwrap();
+            let packet = part(line, 8).unwrap();
             assert!(["IP ", "IP6 ", "ARP, "].iter().any(|start| packet.starts_with(start)), "{line}");
             assert!(part(line, 2).is_some() && !packet.ends_with(']'), "{line}");
         }
     }
     let line = "06:56:58.123456 eth0 xdp_lb#12 XDP_TX 412ns IP 10.0.0.1.1 > 10.0.0.2.2: Flags [S], seq 1, win 1, \
                 options [mss 1460], length 0 [pushed 20: IP 10.0.0.3 > 10.0.0.4: IPIP, ttl 64->63]";
-    let parts = [1, 2, 3, 4, 5, 6, 8].map(|number| part(line, number).unwrap());
+    let parts = [1, 2, 3, 4, 5, 7, 9].map(|number| part(line, number).unwrap());
     let expected = ["06:56:58.123456", "eth0", "xdp_lb", "12", "XDP_TX", "412ns"];
     assert_eq!(parts[..6], expected);
     assert_eq!(parts[6], "pushed 20: IP 10.0.0.3 > 10.0.0.4: IPIP, ttl 64->63");
-    assert!(part(line, 7).unwrap().ends_with("options [mss 1460], length 0"));
+    assert!(part(line, 6).is_none() && part(line, 8).unwrap().ends_with("options [mss 1460], length 0"));
     assert_eq!(part("00:00:00.000000 ? ? ? ? ?", 5).unwrap(), "?");
+    let outcomes = [
+        "-> eth1",
+        "-> 5ns",
+        "-> ?",
+        "-> ifindex 9",
+        "-> xsk map 12[3]",
+        "-> failed",
+        "-> failed: ENETDOWN (eth1)",
+        "-> failed: EINVAL (ifindex 9)",
+        "-> failed: ENOMEM (xsk map 12[3])",
+        "-> failed: ENOTSUPP",
+        "-> failed: 9999 (e(1)",
+        "-> redirected by bond0",
+        "-> redirected by ?",
+        "(xdp_exception)",
+    ];
+    for (outcome, latency) in outcomes.into_iter().flat_map(|outcome| [(outcome, "412ns"), (outcome, "?")]) {
+        let line = format!(
+            "06:56:58.123456 eth0 xdp_lb#12 XDP_TX {outcome} {latency} IP 10.0.0.1 > 10.0.0.2: (5ns) [ttl 64->63]"
+        );
+        let parts = [5, 6, 7, 8, 9].map(|number| part(&line, number).unwrap());
+        assert_eq!(parts, ["XDP_TX", outcome, latency, "IP 10.0.0.1 > 10.0.0.2: (5ns)", "ttl 64->63"]);
+    }
 }

@@ -31,7 +31,7 @@ pub enum Status {
 /// Where a packet was redirected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way<'a> {
-    /// A device. Where a map's entries are all sent to, the kernel names the one under the key that the program gave.
+    /// A device; of a redirect by a bond, that. Where a map's entries are all sent to, the kernel names the one under the key that the program gave.
     Device(Device<'a>),
     /// An entry of a map.
     Map {
@@ -42,7 +42,7 @@ pub enum Way<'a> {
         /// Which entry.
         index: u32,
     },
-    /// A file's words for either.
+    /// A file's words for either: no more than what it holds, whatever that is.
     Words(&'a str),
 }
 
@@ -51,7 +51,7 @@ pub enum Way<'a> {
 pub enum Reason<'a> {
     /// An errno.
     Errno(i32),
-    /// A file's word for it.
+    /// A file's word for it: capital letters and digits.
     Word(&'a str),
 }
 

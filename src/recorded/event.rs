@@ -2,6 +2,7 @@
 
 use super::half::Half;
 use super::interface::{Interface, Interfaces};
+use super::outcome;
 use super::pairs::Run;
 use crate::bpf::HEAD_LEN;
 use crate::event::{Device, Event, Frame};
@@ -32,7 +33,9 @@ impl<'a> Run<'a> {
             program_name: None,
             program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
             verdict: exit.and_then(|half| half.verdict),
-            outcome: None,
+            outcome: exit
+                .and_then(|half| outcome::parse(half.outcome))
+                .or(entry.and_then(|half| outcome::parse(half.outcome))),
             latency_ns: either(|half| half.latency_ns).or(apart_ns),
             before,
             after,

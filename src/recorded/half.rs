@@ -2,9 +2,10 @@
 
 use super::block::{Options, Order};
 use super::interface::Interfaces;
+use super::outcome;
 use crate::event::Verdict;
 
-/// One packet of the file. `B` are its bytes, or what keeps them.
+/// One packet of the file. `B` are bytes of it, or what keeps them.
 #[derive(Debug, Clone, Copy)]
 pub struct Half<B> {
     /// Number of its interface.
@@ -25,9 +26,11 @@ pub struct Half<B> {
     pub length: u32,
     /// The first of them.
     pub bytes: B,
+    /// The words for what became of the verdict; empty where there are none.
+    pub outcome: B,
 }
 
-impl<B> Half<B> {
+impl<B: Default> Half<B> {
     /// Nothing but the packet.
     pub fn new(interface: u32, time_ns: u64, length: u32, bytes: B) -> Self {
         Self {
@@ -43,16 +46,19 @@ impl<B> Half<B> {
             metadata: [0; 2],
             length,
             bytes,
+            outcome: B::default(),
         }
     }
+}
 
+impl<B> Half<B> {
     /// By how many bytes the packet's beginning was moved: where a file of ours doesn't tell, it wasn't.
     pub fn moved(&self) -> Option<i32> {
         self.moved.or(self.cpu.map(|_| 0))
     }
 
-    /// The same with its bytes elsewhere.
-    pub fn with<C>(&self, bytes: C) -> Half<C> {
+    /// The same with its bytes and words elsewhere.
+    pub fn with<C>(&self, bytes: C, outcome: C) -> Half<C> {
         let Self { interface, time_ns, packet_id, queue, verdict, latency_ns, program_id, .. } = *self;
         let Self { cpu, moved, metadata, length, .. } = *self;
         Half {
@@ -68,6 +74,7 @@ impl<B> Half<B> {
             metadata,
             length,
             bytes,
+            outcome,
         }
     }
 }
@@ -109,7 +116,7 @@ impl<'a> Half<&'a [u8]> {
 
     /// Reads what is whole: a packet whose options are damaged is a packet. What a comment seems to say of a packet that was
     /// not `traced` was never meant for us.
-    fn take_options(&mut self, options: Options<'_>, order: Order, traced: bool) {
+    fn take_options(&mut self, options: Options<'a>, order: Order, traced: bool) {
         for (code, value) in options {
             match code {
                 code::PACKET_ID => self.packet_id = order.u64(value, 0),
@@ -122,10 +129,14 @@ impl<'a> Half<&'a [u8]> {
         }
     }
 
-    /// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8`; anything else was written by others, and tells us
-    /// nothing.
-    fn take_comment(&mut self, comment: &[u8]) {
-        for words in comment.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+    /// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8, outcome failed ENETDOWN eth1`; anything else was written
+    /// by others, and tells us nothing.
+    fn take_comment(&mut self, comment: &'a [u8]) {
+        let mut rest = comment;
+        for words in comment.split(|byte| *byte == b',') {
+            let from = rest;
+            rest = rest.get(words.len() + 1..).unwrap_or_default();
+            let words = words.trim_ascii();
             let Some(blank) = words.iter().position(|byte| *byte == b' ') else { continue };
             let (word, value) = (&words[..blank], &words[blank + 1..]);
             match word {
@@ -136,6 +147,7 @@ impl<'a> Half<&'a [u8]> {
                 b"cpu" => self.cpu = whole(value).or(self.cpu),
                 b"moved" => self.moved = moved(value).or(self.moved),
                 b"metadata" => self.metadata = metadata(value).unwrap_or(self.metadata),
+                b"outcome" => self.outcome = outcome::words(from),
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@
 //! format     … → packets: pcapng of one section or several; pcap
 //! interface  which end of which function on which device; its clock
 //! half       a packet, and what its block's options tell of the run
+//! outcome    … and of what became of its verdict
 //! pairs      … → runs: the packet before and after the program
 //! event      … → Event
 //! outward    the output, while nobody reads it
@@ -18,6 +19,7 @@ mod event;
 mod format;
 mod half;
 mod interface;
+mod outcome;
 mod outward;
 mod pairs;
 mod source;

@@ -142,10 +142,17 @@ impl Pairs {
     }
 
     fn keep(&mut self, half: &Half<&[u8]>) -> Half<Vec<u8>> {
-        let mut bytes = self.spare.pop().unwrap_or_default();
-        bytes.extend_from_slice(half.bytes);
-        self.bytes += bytes.len();
-        half.with(bytes)
+        let bytes = self.copy(half.bytes);
+        // Most have none.
+        let outcome = if half.outcome.is_empty() { Vec::new() } else { self.copy(half.outcome) };
+        half.with(bytes, outcome)
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.extend_from_slice(bytes);
+        self.bytes += copy.len();
+        copy
     }
 
     fn give_back(&mut self, mut bytes: Vec<u8>) {
@@ -196,6 +203,9 @@ impl Pairs {
         let shown = show(run);
         for half in [first.entry, first.exit].into_iter().flatten() {
             self.give_back(half.bytes);
+            if !half.outcome.is_empty() {
+                self.give_back(half.outcome);
+            }
         }
         shown
     }
@@ -212,7 +222,7 @@ fn is_awaited(half: &Half<&[u8]>, interface: &Interface, interfaces: &Interfaces
 
 impl Half<Vec<u8>> {
     fn view(&self) -> Half<&[u8]> {
-        self.with(&self.bytes)
+        self.with(&self.bytes, &self.outcome)
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use super::*;
 use crate::event::Verdict;
 use crate::plan::Selection;
+use crate::sink::outcome::write_behind;
 
 /// Blocks in either byte order.
 #[derive(Clone, Copy)]
@@ -70,11 +71,17 @@ struct Lines(Vec<String>);
 
 impl Sink for Lines {
     fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let Event { time_ns, packet_id, queue, function, program_id, verdict, latency_ns, changed, .. } = event;
+        let Event { time_ns, packet_id, queue, function, program_id, verdict, latency_ns, changed, outcome, .. } =
+            event;
         let device = event.device.and_then(|device| device.name);
         let bytes = event.packet().map(|frame| frame.bytes.len());
         let known = (device, function, program_id, packet_id, queue, verdict.map(|Verdict(action)| action));
-        self.0.push(format!("{time_ns} {known:?} {latency_ns:?} {changed:?} {bytes:?}").replace("Some", ""));
+        let mut line =
+            format!("{time_ns} {known:?} {latency_ns:?} {changed:?} {bytes:?}").replace("Some", "").into_bytes();
+        if let Some(outcome) = outcome {
+            write_behind(&mut line, Verdict::REDIRECT, outcome);
+        }
+        self.0.push(String::from_utf8(line).unwrap());
         Ok(())
     }
 
@@ -157,6 +164,29 @@ fn an_exit_alone_is_when_the_program_ended() {
     let head = [LITTLE.section(), LITTLE.interface(1, "e", 9)].concat();
     let lines = read(&[head, LITTLE.packet(0, 17, &[1; 50], &comment)].concat()).0;
     assert_eq!(lines, [r#"17 (("e"), None, None, None, None, None) None None (50)"#]);
+}
+
+#[test]
+fn what_became_of_a_verdict_is_told_by_either_half() {
+    let packet = |interface, id, comment: &str| {
+        let options = [LITTLE.option(5, &LITTLE.u64(id)), LITTLE.option(1, comment.as_bytes())];
+        LITTLE.packet(interface, 7, &[1; 50], &options)
+    };
+    let shown = |packets: &[Vec<u8>]| -> Vec<String> {
+        let head = [LITTLE.section(), LITTLE.interface(1, "e:f()@fentry", 9), LITTLE.interface(1, "e:f()@fexit", 9)];
+        let (lines, why) = read(&[head.concat(), packets.concat()].concat());
+        assert_eq!(why, None);
+        lines.iter().map(|line| line.split_once("(50)").unwrap().1.to_owned()).collect()
+    };
+    let (to, failed) = ("latency 0 ns, program 1, outcome accepted e,1", "outcome failed ENETDOWN eth1, my own, cpu 1");
+    assert_eq!(shown(&[packet(0, 1, to), packet(1, 1, to)]), [" -> e,1"]);
+    assert_eq!(shown(&[packet(0, 1, to)]), [" -> e,1"]);
+    assert_eq!(shown(&[packet(1, 1, failed)]), [" -> failed: ENETDOWN (eth1)"]);
+    // Runs that wait for each other keep their own.
+    let [one, two] = ["program 1, outcome exception", "program 1"];
+    let waiting = [packet(0, 1, two), packet(0, 2, one), packet(1, 2, one), packet(0, 3, failed), packet(1, 1, two)];
+    assert_eq!(shown(&waiting), ["", " -> failed", " -> failed: ENETDOWN (eth1)"]);
+    assert_eq!(shown(&[packet(1, 1, "outcome good"), packet(1, 2, "outcome failed at once")]), ["", ""]);
 }
 
 #[test]
@@ -299,7 +329,7 @@ fn the_older_format_is_read_with_its_clock_and_order() {
 
 #[test]
 fn no_cut_and_no_flipped_byte_is_more_than_an_error() {
-    for file in [run(LITTLE, "latency 5 ns, "), run(BIG, "")] {
+    for file in [run(LITTLE, "latency 5 ns, "), run(BIG, ""), run(LITTLE, "outcome failed EIO cpu map 1[2], ")] {
         for at in 0..file.len() {
             read(&file[..at]);
             for flip in [1, 0x80, 0xff] {

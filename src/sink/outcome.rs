@@ -60,7 +60,15 @@ pub fn write_way(out: &mut Vec<u8>, way: Way<'_>) {
             digits(out, index.into());
             out.push(b']');
         }
-        Way::Words(words) => out.extend(words.escape_default().to_string().as_bytes()),
+        // They were escaped when they were written, by whoever that was.
+        Way::Words(words) => {
+            for letter in words.chars() {
+                match letter {
+                    ' '..='~' => out.push(letter as u8),
+                    _ => out.extend(letter.escape_default().to_string().as_bytes()),
+                }
+            }
+        }
     }
 }
 
@@ -72,13 +80,14 @@ pub fn word(reason: Reason<'_>) -> Cow<'_, str> {
     }
 }
 
-/// Appends what a file tells of it: `, outcome failed ENETDOWN eth1`.
+/// Appends what a file tells of it: `, outcome failed ENETDOWN eth1`. No word in it has a blank, or ends in a comma with
+/// one behind it: so it goes up to a comma and a blank, also where a device's name has commas.
 pub fn write_comment(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
     out.extend(b", outcome ");
     out.extend(outcome.status.word().as_bytes());
-    if let Some(reason) = outcome.error {
+    if outcome.status == Status::Failed {
         out.push(b' ');
-        out.extend(word(reason).as_bytes());
+        out.extend(outcome.error.map_or(Cow::Borrowed("?"), word).as_bytes());
     }
     if let Some(way) = outcome.to {
         out.push(b' ');
@@ -112,7 +121,7 @@ mod tests {
             (42, outcome(Status::Exception, None, 0), " (xdp_exception)", "exception"),
             (
                 3,
-                outcome(Status::Redirected, Some(Way::Words("bond0")), 0),
+                outcome(Status::Redirected, Some(device(Some("bond0"))), 0),
                 " -> redirected by bond0",
                 "redirected bond0",
             ),

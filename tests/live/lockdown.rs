@@ -30,7 +30,7 @@ fn packets_are_shown_that_nobody_may_read() {
         assert!(!lines.contains("192.0.2.2 > 192.0.2.1"), "{lines}");
         fs::remove_file(&file).unwrap();
     }
-    for words in [&["icmp"][..], &["--changed"]] {
+    for words in [&["icmp"][..], &["--changed"], &["--only-failed"]] {
         is_refused(&nic, &[&[XDPTRACE, "-i", "veth0"], words].concat(), 3, &["lockdown (confidentiality)"]);
     }
 }

@@ -76,8 +76,9 @@ const fn halves(number: u64) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8, egress eth1`, for people, whom Wireshark shows it, and for
-/// `xdptrace read`. By how much the packet's beginning was moved, metadata and egress stand there only where there is any.
+/// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8, egress eth1, outcome accepted eth1`, for people, whom
+/// Wireshark shows it, and for `xdptrace read`. By how much the packet's beginning was moved, metadata, egress and outcome
+/// stand there only where there is any.
 fn write_comment(out: &mut Vec<u8>, event: &Event<'_>) {
     words(out, [head(code::COMMENT, 0)]);
     let start = out.len();
