@@ -132,10 +132,10 @@ pub const ROWS: &[Case] = &[
         ..counts("stats --probe exit: device, queue, verdict", &["--probe", "exit"], Icmp)
     },
     Case { bar: Some(460), minimal: Some(LEAST_TIMED), ..counts("stats: latency, too", &[], Icmp) },
-    Case { bar: Some(600), ..counts("stats --probe exit --by src", &["--probe", "exit", "--by", "src"], Udp) },
-    Case { bar: Some(600), ..counts("stats --probe exit --by flow", &["--probe", "exit", "--by", "flow"], Udp) },
-    counts("stats --by src, both", &["--by", "src"], Udp),
-    counts("stats --by flow, both", &["--by", "flow"], Udp),
+    Case { bar: Some(600), ..counts("stats --by src", &["--by", "src"], Udp) },
+    Case { bar: Some(600), ..counts("stats --by flow", &["--by", "flow"], Udp) },
+    counts("stats --probe both --by src", &["--probe", "both", "--by", "src"], Udp),
+    counts("stats --probe both --by flow", &["--probe", "both", "--by", "flow"], Udp),
 ];
 
 const LEAST_EXIT: &str = "minimal program: exit, 64 bytes";
