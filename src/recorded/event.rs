@@ -21,6 +21,7 @@ impl<'a> Run<'a> {
         let [of_entry, of_exit] = entry.or(exit).map_or([0; 2], |half| half.metadata);
         let (before, after) = (entry.map(|half| frame(half, of_entry)), exit.map(|half| frame(half, of_exit)));
         let moved = entry.or(exit).and_then(Half::moved);
+        let words = [exit, entry].into_iter().flatten().map(|half| half.outcome).find(|words| !words.is_empty());
         Event {
             time_ns: entry.or(exit).map_or(0, |half| half.time_ns),
             monotonic_ns: None,
@@ -33,9 +34,7 @@ impl<'a> Run<'a> {
             program_name: None,
             program_id: entry.and_then(|half| half.program_id).or(exit.and_then(|half| half.program_id)),
             verdict: exit.and_then(|half| half.verdict),
-            outcome: exit
-                .and_then(|half| outcome::parse(half.outcome))
-                .or(entry.and_then(|half| outcome::parse(half.outcome))),
+            outcome: words.and_then(outcome::parse),
             latency_ns: either(|half| half.latency_ns).or(apart_ns),
             before,
             after,

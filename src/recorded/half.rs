@@ -5,9 +5,9 @@ use super::interface::Interfaces;
 use super::outcome;
 use crate::event::Verdict;
 
-/// One packet of the file. `B` are bytes of it, or what keeps them.
+/// One packet of the file. `B` are its bytes, or what keeps them, and `O` are words, or how many bytes they are of those.
 #[derive(Debug, Clone, Copy)]
-pub struct Half<B> {
+pub struct Half<B, O = B> {
     /// Number of its interface.
     pub interface: u32,
     /// Nanoseconds since the Unix epoch.
@@ -27,10 +27,10 @@ pub struct Half<B> {
     /// The first of them.
     pub bytes: B,
     /// The words for what became of the verdict; empty where there are none.
-    pub outcome: B,
+    pub outcome: O,
 }
 
-impl<B: Default> Half<B> {
+impl<B, O: Default> Half<B, O> {
     /// Nothing but the packet.
     pub fn new(interface: u32, time_ns: u64, length: u32, bytes: B) -> Self {
         Self {
@@ -46,19 +46,19 @@ impl<B: Default> Half<B> {
             metadata: [0; 2],
             length,
             bytes,
-            outcome: B::default(),
+            outcome: O::default(),
         }
     }
 }
 
-impl<B> Half<B> {
+impl<B, O> Half<B, O> {
     /// By how many bytes the packet's beginning was moved: where a file of ours doesn't tell, it wasn't.
     pub fn moved(&self) -> Option<i32> {
         self.moved.or(self.cpu.map(|_| 0))
     }
 
     /// The same with its bytes and words elsewhere.
-    pub fn with<C>(&self, bytes: C, outcome: C) -> Half<C> {
+    pub fn with<C, P>(&self, bytes: C, outcome: P) -> Half<C, P> {
         let Self { interface, time_ns, packet_id, queue, verdict, latency_ns, program_id, .. } = *self;
         let Self { cpu, moved, metadata, length, .. } = *self;
         Half {
@@ -132,11 +132,7 @@ impl<'a> Half<&'a [u8]> {
     /// `latency 412 ns, program 12, cpu 1, moved -20, metadata 0 8, outcome failed ENETDOWN eth1`; anything else was written
     /// by others, and tells us nothing.
     fn take_comment(&mut self, comment: &'a [u8]) {
-        let mut rest = comment;
-        for words in comment.split(|byte| *byte == b',') {
-            let from = rest;
-            rest = rest.get(words.len() + 1..).unwrap_or_default();
-            let words = words.trim_ascii();
+        for words in comment.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             let Some(blank) = words.iter().position(|byte| *byte == b' ') else { continue };
             let (word, value) = (&words[..blank], &words[blank + 1..]);
             match word {
@@ -147,7 +143,7 @@ impl<'a> Half<&'a [u8]> {
                 b"cpu" => self.cpu = whole(value).or(self.cpu),
                 b"moved" => self.moved = moved(value).or(self.moved),
                 b"metadata" => self.metadata = metadata(value).unwrap_or(self.metadata),
-                b"outcome" => self.outcome = outcome::words(from),
+                b"outcome" => self.outcome = outcome::words(comment),
                 _ => {}
             }
         }

@@ -4,19 +4,24 @@ use std::str;
 
 use crate::event::{Outcome, Reason, Status, Way};
 
-/// `failed ENETDOWN eth1`, of a comment from there on where it begins to tell of it: up to a comma and a blank, as names may
-/// have commas, but no blanks.
+/// `failed ENETDOWN eth1`, of a comment that may tell more: up to a comma and a blank, as names may have commas, but no blanks.
+#[cold]
 pub fn words(comment: &[u8]) -> &[u8] {
-    let words = comment.trim_ascii_start().strip_prefix(b"outcome ").unwrap_or_default();
-    let end = words.windows(2).position(|pair| pair == b", ").unwrap_or(words.len());
-    words[..end].trim_ascii()
+    let mut from = 0;
+    for part in comment.split(|byte| *byte == b',') {
+        if part.trim_ascii_start().starts_with(b"outcome ") {
+            let words = &comment[from..].trim_ascii_start()[b"outcome ".len()..];
+            let end = words.windows(2).position(|pair| pair == b", ").unwrap_or(words.len());
+            return words[..end].trim_ascii();
+        }
+        from += part.len() + 1;
+    }
+    &[]
 }
 
 /// What they say; None: nothing, or they were written by others.
+#[cold]
 pub fn parse(words: &[u8]) -> Option<Outcome<'_>> {
-    if words.is_empty() {
-        return None;
-    }
     let (word, rest) = first(str::from_utf8(words).ok()?);
     let (status, _) = *Status::ALL.iter().find(|(_, one)| *one == word)?;
     let (error, to) = match status {

@@ -33,11 +33,14 @@ pub struct Pairs {
 /// files were merged.
 type Key = (u32, u64, Option<u64>);
 
+/// The words for what became of the verdict stand behind the packet's bytes.
+type Kept = Half<Vec<u8>, usize>;
+
 /// A run that isn't shown yet.
 #[derive(Debug)]
 struct Waiting {
-    entry: Option<Half<Vec<u8>>>,
-    exit: Option<Half<Vec<u8>>>,
+    entry: Option<Kept>,
+    exit: Option<Kept>,
     /// Where the other half is waited for.
     key: Option<Key>,
     time_ns: u64,
@@ -141,18 +144,15 @@ impl Pairs {
         self.waiting.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
-    fn keep(&mut self, half: &Half<&[u8]>) -> Half<Vec<u8>> {
-        let bytes = self.copy(half.bytes);
+    fn keep(&mut self, half: &Half<&[u8]>) -> Kept {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.extend_from_slice(half.bytes);
         // Most have none.
-        let outcome = if half.outcome.is_empty() { Vec::new() } else { self.copy(half.outcome) };
-        half.with(bytes, outcome)
-    }
-
-    fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut copy = self.spare.pop().unwrap_or_default();
-        copy.extend_from_slice(bytes);
-        self.bytes += copy.len();
-        copy
+        if !half.outcome.is_empty() {
+            bytes.extend_from_slice(half.outcome);
+        }
+        self.bytes += bytes.len();
+        half.with(bytes, half.outcome.len())
     }
 
     fn give_back(&mut self, mut bytes: Vec<u8>) {
@@ -203,9 +203,6 @@ impl Pairs {
         let shown = show(run);
         for half in [first.entry, first.exit].into_iter().flatten() {
             self.give_back(half.bytes);
-            if !half.outcome.is_empty() {
-                self.give_back(half.outcome);
-            }
         }
         shown
     }
@@ -220,9 +217,10 @@ fn is_awaited(half: &Half<&[u8]>, interface: &Interface, interfaces: &Interfaces
     }
 }
 
-impl Half<Vec<u8>> {
+impl Kept {
     fn view(&self) -> Half<&[u8]> {
-        self.with(&self.bytes, &self.outcome)
+        let (bytes, outcome) = self.bytes.split_at(self.bytes.len() - self.outcome);
+        self.with(bytes, outcome)
     }
 }
 
