@@ -1,6 +1,7 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 mod counting;
+mod outcomes;
 mod targets;
 mod waiting;
 
@@ -14,7 +15,7 @@ use anyhow::{Error, Result};
 use self::counting::Counting;
 use crate::batches::Batches;
 use crate::delivery::Delivery;
-use crate::event::{Account, Counts, Forward, Losses, Summary};
+use crate::event::{Account, Counts, Losses, Summary};
 use crate::failure::{self, Failure, Status};
 use crate::follow::{Follow, Released};
 use crate::kernel::{self, Kernel};
@@ -300,23 +301,6 @@ impl<'plan> Run<'plan> {
         let (verdicts, others) = self.verdicts(delivery)?;
         let (late, forwards) = (delivery.late(), self.forwards()?);
         Ok(Summary { programs, total, verdicts, others, losses, late, forwards })
-    }
-
-    /// What the kernel told of packets many at a time, where that was asked for; of devices that were named only.
-    fn forwards(&self) -> Result<Option<Vec<Forward>>> {
-        if self.plan.selection.outcomes != Outcomes::All || self.counting.is_some() {
-            return Ok(None);
-        }
-        let names = self.watch.names();
-        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
-        let mut forwards = numbers::forwards(&self.follow.maps().forwards()?, name);
-        if let Devices::Named(devices) = &self.plan.scope.devices {
-            forwards.retain(|forward| {
-                let from = forward.path.from().and_then(|from| from.name.as_ref());
-                from.is_none_or(|name| devices.contains(name))
-            });
-        }
-        Ok(Some(forwards))
     }
 
     /// What was lost of what is to be accounted for. Where runs are counted, records only tell of some of them besides.

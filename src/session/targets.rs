@@ -62,15 +62,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What is missing is said once.
-    fn tell_untold(&mut self, delivery: &mut Delivery<'_>) {
-        for untold in self.follow.untold() {
-            if self.untold.insert(untold.clone()) {
-                delivery.notice(&Notice::NotTraced(untold));
-            }
-        }
-    }
-
     fn tell_attached(&self, traced: &Traced, is_late: bool, delivery: &mut Delivery<'_>) {
         let missed = traced.missed_since.map(|since| (wall_clock_ns(since), wall_clock_ns(traced.traced_since)));
         let Target { probes, devices, .. } = &traced.target;

@@ -11,7 +11,9 @@
 //! tree        all of that, as the tree of programs behind a device
 //! behind      … what hands packets on to one of them
 //! select      trees → targets, and why others are refused (obstacle, hazard)
-//! watch       … again and again
+//! place       … and where the kernel runs them
+//! names       what devices are called
+//! watch       all of it, again and again
 //! ```
 
 mod attachments;
@@ -23,6 +25,7 @@ mod function;
 mod hazard;
 mod links;
 mod maps;
+mod names;
 mod object;
 mod obstacle;
 mod place;
@@ -41,13 +44,14 @@ pub use function::Function;
 pub use hazard::{Fixed, Hazard};
 pub use links::Mode;
 pub use maps::Way;
+pub use names::Names;
 pub use object::{own, program_id, recursion_misses};
 pub use obstacle::Obstacle;
 pub use place::Place;
 pub use program::Program;
 pub use select::{Guards, Refused, Target, function_obstacle, kernel_obstacle};
 pub use tree::{Depth, Known, Node, Role, Survey, Tree};
-pub use watch::{Names, View, Watch};
+pub use watch::{View, Watch};
 
 use crate::failure::Failure;
 use object::Kind;

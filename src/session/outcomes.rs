@@ -1,0 +1,38 @@
+//! What became of verdicts, as far as it is no record's: what the kernel doesn't tell, and what it tells of many packets.
+
+use anyhow::Result;
+
+use super::Run;
+use crate::delivery::Delivery;
+use crate::event::Forward;
+use crate::numbers;
+use crate::plan::{Devices, Outcomes};
+use crate::sink::Notice;
+
+impl Run<'_> {
+    /// What is missing is said once.
+    pub(super) fn tell_untold(&mut self, delivery: &mut Delivery<'_>) {
+        for untold in self.follow.untold() {
+            if self.untold.insert(untold.clone()) {
+                delivery.notice(&Notice::NotTraced(untold));
+            }
+        }
+    }
+
+    /// What the kernel told of packets many at a time, where that was asked for; of devices that were named only.
+    pub(super) fn forwards(&self) -> Result<Option<Vec<Forward>>> {
+        if self.plan.selection.outcomes != Outcomes::All || self.counting.is_some() {
+            return Ok(None);
+        }
+        let names = self.watch.names();
+        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
+        let mut forwards = numbers::forwards(&self.follow.maps().forwards()?, name);
+        if let Devices::Named(devices) = &self.plan.scope.devices {
+            forwards.retain(|forward| {
+                let from = forward.path.from().and_then(|from| from.name.as_ref());
+                from.is_none_or(|name| devices.contains(name))
+            });
+        }
+        Ok(Some(forwards))
+    }
+}
