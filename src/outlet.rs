@@ -1,6 +1,7 @@
 //! Where data goes: the standard output, which may block, as a pipe into a pager does, while the tracer must not; or files.
 
 mod files;
+mod patience;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use files::{Due, Files, now, open};
+pub use patience::Patience;
 
 use crate::event::Verdict;
 
@@ -212,30 +214,6 @@ impl Outlet {
             _ => "",
         };
         io::Error::new(error.kind(), format!("failed to write {}: {error}{remedy}", self.name))
-    }
-}
-
-/// How long a reader is waited for: as long as it goes on reading.
-#[derive(Debug)]
-pub struct Patience<'run> {
-    outputs: &'run [&'run Outlet],
-    waiting: usize,
-    ends: Instant,
-}
-
-impl<'run> Patience<'run> {
-    /// Begins to wait for those of `outputs`.
-    pub fn new(outputs: &'run [&'run Outlet]) -> Self {
-        Self { outputs, waiting: 0, ends: Instant::now() + PATIENCE }
-    }
-
-    /// Whether to go on: something was read lately, or nothing waits.
-    pub fn lasts(&mut self) -> bool {
-        let waiting: usize = self.outputs.iter().map(|output| output.waiting()).sum();
-        if std::mem::replace(&mut self.waiting, waiting) != waiting || waiting == 0 {
-            self.ends = Instant::now() + PATIENCE;
-        }
-        Instant::now() < self.ends
     }
 }
 
