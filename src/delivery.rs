@@ -189,6 +189,7 @@ impl<'run> Delivery<'run> {
 
     /// Says that no record of before `until_ns`, by CLOCK_MONOTONIC, comes any more.
     pub fn settle(&mut self, until_ns: u64) {
+        let until_ns = self.held.oldest_ns().map_or(until_ns, |oldest_ns| oldest_ns.min(until_ns));
         let until_ns = until_ns.saturating_add(self.boot_ns).saturating_sub(SLACK.as_nanos() as u64);
         self.attempt(|sink| sink.settle(until_ns));
     }

@@ -125,7 +125,14 @@ impl<'plan> Follow<'plan> {
         });
         let is_forbidden = !self.can_read && self.plan.selection.outcomes != Outcomes::Off;
         let forbidden = "what became of verdicts: kernel lockdown (confidentiality) forbids reading it".to_owned();
-        missing.chain(is_forbidden.then_some(forbidden)).collect()
+        let unknown =
+            self.traced.iter().filter(|traced| traced.target.root.is_none() && self.plan.selection.only_failed);
+        let unknown = unknown.map(|Traced { target, .. }| {
+            format!(
+                "what became of verdicts of {target}: other programs have a say in them: trace the NIC's own program"
+            )
+        });
+        missing.chain(is_forbidden.then_some(forbidden)).chain(unknown).collect()
     }
 
     /// What is traced, the newest last.

@@ -165,7 +165,7 @@ impl Latency {
     }
 
     /// The latency that a share of all runs doesn't exceed: the end of the step that it is in, or the longest latency where
-    /// that is less; at most an eighth too long from 8 ns on, for a step is a quarter of its octave. None: there were none.
+    /// that is less; at most a quarter too long from 8 ns on, for an octave has four steps. None: there were none.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let count = self.count();
         let rank = ((count as f64 * share).ceil() as u64).clamp(1, count.max(1));

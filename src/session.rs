@@ -55,9 +55,10 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, outputs: &[&Outlet], signals: 
     if plan.promiscuous {
         privileges::check_promiscuous()?;
     }
-    if !probe::can_read() && (filter.is_some() || plan.selection.changed || plan.selection.only_failed) {
+    let by_key = plan.counting.as_ref().is_some_and(|counting| counting.by.is_some());
+    if !probe::can_read() && (filter.is_some() || plan.selection.changed || plan.selection.only_failed || by_key) {
         return Err(Failure::unable(
-            "a filter, --changed and --only-failed take reading the kernel's memory, which kernel lockdown (confidentiality) \
+            "a filter, --changed, --only-failed and --by take reading the kernel's memory, which kernel lockdown (confidentiality) \
              forbids: leave them out, or boot with lockdown=integrity or none",
         ));
     }

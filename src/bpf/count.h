@@ -239,8 +239,13 @@ static __always_inline int tally(void *ctx, struct state *state, __u64 since, co
 		if (is(state, FLAG_BY_LATENCY) && ns < VALUE(SLOWER_NS))
 			return pass_by(state, FATE_FILTERED);
 	}
-	if (!find_origin(state, xdp, &origin))
-		return is(state, FLAG_BY_QUEUE) ? pass_by(state, FATE_FILTERED) : count(state, FATE_FILTERED);
+	if (!find_origin(state, xdp, &origin)) {
+		/* By its device it is left out of the outcomes, too, but of a devmap's program, of which that isn't told. */
+		return is(state, FLAG_BY_QUEUE) || is(state, FLAG_IN_DEVMAP) ? pass_by(state, FATE_FILTERED)
+									     : count(state, FATE_FILTERED);
+	}
+	if (is(state, FLAG_IN_DEVMAP))
+		state->from = (struct device){ .netns = origin.netns, .ifindex = origin.ifindex };
 	cell = first_cell(state);
 	if (!is_of(cell, &origin))
 		cell = cell_at(state, place_of(origin.ifindex, origin.queue));

@@ -50,7 +50,7 @@ const _: () = assert!(size_of::<Sample>() == 16, "record.h and the skeleton disa
 const _: () = assert!(size_of::<Batch>() == 64, "record.h and the skeleton disagree on struct batch");
 const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");
 const _: () = assert!(size_of::<View>() == 264, "record.h and the skeleton disagree on struct view");
-const _: () = assert!(size_of::<State>() == 648, "record.h and the skeleton disagree on struct state");
+const _: () = assert!(size_of::<State>() == 656, "record.h and the skeleton disagree on struct state");
 
 const _: () = assert!(size_of::<Outcome>() == 72, "record.h and the skeleton disagree on struct outcome");
 const _: () = assert!(size_of::<Key>() == 48, "record.h and the skeleton disagree on struct key");

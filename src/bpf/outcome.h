@@ -70,8 +70,8 @@ static __always_inline bool confirm(struct state *state, struct batch *batch)
 		return false;
 	batch->waiting = 0;
 	state->counts.filtered--;
-	if (size == WAITING_SENT) {
-		count(state, FATE_LOST);
+	if (size == WAITING_SENT || !take_failed(state)) {
+		count(state, size == WAITING_SENT ? FATE_LOST : FATE_SKIPPED);
 		return false;
 	}
 	keep_record(batch, size);
@@ -100,12 +100,33 @@ static __always_inline int tell_outcome(void *ctx, struct state *state, const st
 	return 0;
 }
 
-/* Whether the target's last run on this CPU has ended, and was asked for as far as is known of it but for its device. */
-static __always_inline bool is_last_kept(const struct state *state)
+/*
+ * Whether the target's last run on this CPU was asked for, as far as is known of it but for its device. Where runs are counted by fexit
+ * alone, the first that was is known by its cell.
+ */
+static __always_inline bool is_last_kept(struct state *state)
 {
 	if (!(state->run & RUN_ENDED) || state->run & RUN_PASSED)
 		return false;
-	return !is_mostly(state, FLAG_HAS_ENTRY) || !(state->run & RUN_NONE);
+	if (!(state->run & RUN_NONE))
+		return true;
+	return is(state, FLAG_COUNTS) && !is_mostly(state, FLAG_HAS_ENTRY) && first_cell(state)->is_used;
+}
+
+/*
+ * A failure is counted once: where a driver says of a redirect that it couldn't be followed, xdp_redirect_err has said so
+ * before. Of a devmap's program the kernel names the device to leave by, and the run has noted by which one the packet came.
+ */
+static __always_inline int count_outcome(struct state *state, struct outcome *outcome)
+{
+	if (outcome->source == SOURCE_REDIRECT || (outcome->source == SOURCE_EXCEPTION && outcome->action == XDP_REDIRECT))
+		return 0;
+	if (is(state, FLAG_IN_DEVMAP)) {
+		outcome->netns = state->from.netns;
+		outcome->ifindex = state->from.ifindex;
+	}
+	count_failure(outcome);
+	return 0;
 }
 
 /* Of the last run of the target on this CPU, if it was kept. */
@@ -113,19 +134,14 @@ static __always_inline int take_outcome(void *ctx, struct outcome *outcome, cons
 {
 	struct state *state = this_state();
 
-	if (!tracing || !is_last_kept(state))
+	if (!is_last_kept(state))
 		return 0;
 	identify_any(dev, &outcome->netns, &outcome->ifindex);
-	/* Of a devmap's program the kernel names the device to leave by. */
 	if (!is(state, FLAG_IN_DEVMAP) && !is_wanted(state, outcome->netns, outcome->ifindex))
 		return 0;
 	outcome->target = VALUE(TARGET);
 	outcome->told = TOLD_OUTCOME;
-	if (!is(state, FLAG_COUNTS))
-		return tell_outcome(ctx, state, outcome);
-	if (outcome->source != SOURCE_REDIRECT)
-		count_failure(outcome);
-	return 0;
+	return is(state, FLAG_COUNTS) ? count_outcome(state, outcome) : tell_outcome(ctx, state, outcome);
 }
 
 /* Whether it is about the target's packet. */

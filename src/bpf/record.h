@@ -292,12 +292,19 @@ struct forwarded {
 	__u64 dropped;
 };
 
+/* A device: an index says nothing without its network namespace. */
+struct device {
+	__u32 netns;		/* inode number */
+	__u32 ifindex;
+};
+
 /* The run that a CPU is in, and what it has counted so far. */
 struct state {
 	struct view before;	/* first, so that a pointer to it is one to the whole */
 	struct view after;	/* for a filter that looks at the packet as it left */
 	struct key key;		/* what the packet is counted by */
 	__u64 evicted;		/* keys that had to leave for one of this target's */
+	struct device from;	/* in a devmap: by which the packet of the last run that was counted had come */
 	struct counts counts;
 	__u64 run;		/* the last one that fentry has seen, and bits of enum run */
 	__u64 time_ns;		/* CLOCK_MONOTONIC at its beginning */
@@ -311,12 +318,6 @@ struct state {
  */
 #define RECORD_ROOM (sizeof(struct record) + BATCHED_SNAP_LEN + 16 + HEAD_LEN + 16 + METADATA_LEN)
 
-/* A device: an index says nothing without its network namespace. */
-struct device {
-	__u32 netns;		/* inode number */
-	__u32 ifindex;
-};
-
 _Static_assert(RECORD_ROOM == 1000, "as mod.rs says");
 _Static_assert(sizeof(struct record) == 72, "struct record has no hidden padding");
 _Static_assert(sizeof(struct sample) == 16, "struct sample has no hidden padding");
@@ -324,7 +325,7 @@ _Static_assert(sizeof(struct batch) == 16 + 4 * 8 + sizeof(struct sample), "nor 
 _Static_assert(sizeof(struct extent) == 3 * 8 + 2 * 4, "nor has struct extent");
 _Static_assert(sizeof(struct view) == HEAD_LEN + 8 + 64 + 8 + sizeof(struct extent) + 8 + 4 * 4, "nor has struct view");
 _Static_assert(sizeof(struct counts) == 5 * 8, "nor has struct counts");
-_Static_assert(sizeof(struct state) == sizeof(struct counts) + 24 + 2 * sizeof(struct view) + sizeof(struct key) + 8,
+_Static_assert(sizeof(struct state) == sizeof(struct counts) + 24 + 2 * sizeof(struct view) + sizeof(struct key) + 16,
 	       "nor has struct state");
 _Static_assert(sizeof(struct outcome) == sizeof(struct record), "an outcome is read as a record");
 _Static_assert(__builtin_offsetof(struct outcome, serial) == __builtin_offsetof(struct record, serial), "… with its members");

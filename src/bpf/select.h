@@ -44,14 +44,23 @@ static __always_inline void number(struct state *state, struct record *record)
  * So many as the rate says are taken at most: whoever adds after it is reached reads more than it. (An addition that
  * tells what it added to would take Linux 5.12.)
  */
-static __always_inline bool take(struct state *state)
+static __always_inline bool take_one(struct state *state)
 {
-	if (!is(state, FLAG_RATED))
-		return true;
 	if (taken >= VALUE(RATE))
 		return false;
 	__sync_fetch_and_add(&taken, 1);
 	return taken <= VALUE(RATE);
+}
+
+/* Where only failures are asked for, the rate is that of these. */
+static __always_inline bool take(struct state *state)
+{
+	return !is(state, FLAG_RATED) || is(state, FLAG_ONLY_FAILED) || take_one(state);
+}
+
+static __always_inline bool take_failed(struct state *state)
+{
+	return !is(state, FLAG_RATED) || take_one(state);
 }
 
 /* Whether a run is to be left out, before anything is done for it. */
@@ -59,7 +68,7 @@ static __always_inline bool is_left_out(struct state *state)
 {
 	if (!is(state, FLAG_LEAVES_OUT))
 		return false;
-	if (is(state, FLAG_RATED) && taken >= VALUE(RATE))
+	if (is(state, FLAG_RATED) && !is(state, FLAG_ONLY_FAILED) && taken >= VALUE(RATE))
 		return true;
 	if (state->countdown) {
 		state->countdown--;

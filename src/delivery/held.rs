@@ -74,13 +74,20 @@ impl Held {
         self.count += 1;
     }
 
-    /// Notes what became of the verdict of one that waits. One that was not told of, as that of a program that another one
-    /// calls, has none.
+    /// Notes what became of the verdict of one that waits: what is told first, for a driver may say once more that a redirect
+    /// failed, and less of it.
     pub fn note(&mut self, cpu: u32, outcome: Outcome) {
         let is_of = |one: &&mut Kept| one.record.target == outcome.target && one.record.serial == outcome.serial;
-        if let Some(one) = self.of(cpu).iter_mut().find(is_of) {
-            one.outcome = Some(outcome).filter(|outcome| is_about(one.record.verdict, outcome.action));
+        if let Some(one) =
+            self.of(cpu).iter_mut().find(is_of).filter(|one| is_about(one.record.verdict, outcome.action))
+        {
+            one.outcome.get_or_insert(outcome);
         }
+    }
+
+    /// When, by CLOCK_MONOTONIC in nanoseconds, the first run began of those that wait; None: none waits.
+    pub fn oldest_ns(&self) -> Option<u64> {
+        self.waiting.iter().flatten().map(|one| one.record.time_ns).min()
     }
 
     /// Takes out those of this CPU.
@@ -155,6 +162,7 @@ mod tests {
         held.note(1, outcome(4, 7, Verdict::REDIRECT));
         held.note(0, outcome(3, 8, Verdict::REDIRECT));
         held.note(0, outcome(3, 7, Verdict::ABORTED));
+        held.note(1, Outcome { error: 0, ..outcome(3, 8, Verdict::REDIRECT) });
         assert_eq!(errors(&held.take(1)), [None, Some(-100)]);
         let kept = held.take(0);
         assert_eq!(errors(&kept), [None], "it is about another verdict");

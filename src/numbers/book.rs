@@ -101,6 +101,13 @@ impl Book {
         failures.iter().for_each(|(outcome, count)| entry.past_failed.note(outcome, *count));
     }
 
+    /// What devices are called, before one of them goes.
+    pub fn learn(&mut self, cells: &[Cell], name: impl Fn(u32, u32) -> Option<String>) {
+        for cell in cells.iter().filter(|cell| cell.is_used != 0) {
+            named(&mut self.names, cell.netns, cell.ifindex, &name);
+        }
+    }
+
     /// Where all runs went.
     pub fn total(&self) -> Counts {
         let mut total = Counts::none();

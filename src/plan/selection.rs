@@ -156,7 +156,8 @@ impl Selection {
     /// # Errors
     /// It asks a probe for what only the other knows, or a value means nothing.
     pub fn new(trace: &Trace) -> Result<Self> {
-        let to_a_terminal = trace.write.is_none() && io::stdout().is_terminal();
+        // Failures are few, and each is wanted.
+        let to_a_terminal = trace.write.is_none() && !trace.shown.only_failed && io::stdout().is_terminal();
         let selection = Self {
             shown: trace.probe.into(),
             outcomes: trace.outcome.into(),

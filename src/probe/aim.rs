@@ -165,6 +165,8 @@ impl Aim<'_> {
             None => Pair::Quick,
             // They know a network namespace by its address, which is that of another one once it is gone: so of ours only.
             Some(_) if self.devices == Wanted::All => Pair::Any,
+            // Which device its packets came by is to be noted.
+            Some(_) if self.place == target::Place::Devmap => Pair::Any,
             Some(counting) if counting.drops_a_second.is_some() => Pair::Any,
             Some(counting) if counting.by.is_some() => Pair::Key,
             Some(_) => Pair::Count,

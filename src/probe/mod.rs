@@ -103,6 +103,9 @@ impl Loaded {
     /// # Errors
     /// The kernel refused, with its reason where it is known.
     pub fn attach(self) -> Result<Probe> {
+        // Attached first and taken off last, for they tell of a run behind its end.
+        let told = self.tracepoints.iter().map(|(name, program)| Tracepoint::attach(name, program.as_fd()));
+        let tracepoints = told.collect();
         let (mut links, mut programs, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         // In the order in which they are taken off again, too: see `tracing` in xdptrace.bpf.c.
         for (program, action) in [(self.fexit, "attach fexit to"), (self.fentry, "attach fentry to")] {
@@ -111,9 +114,6 @@ impl Loaded {
             links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
             programs.push(program);
         }
-        // Taken off last, for they tell of a run behind its end.
-        let told = self.tracepoints.iter().map(|(name, program)| Tracepoint::attach(name, program.as_fd()));
-        let tracepoints = told.collect();
         let Self { switch, root, states, cells, .. } = self;
         Ok(Probe { links, tracepoints, programs, ids, switch, root, states, cells })
     }

@@ -47,8 +47,10 @@ impl<'plan> Counting<'plan> {
     ///
     /// # Errors
     /// The kernel's maps cannot be read.
-    pub(super) fn close(&mut self, released: &Released, maps: &Maps) -> Result<()> {
+    pub(super) fn close(&mut self, released: &Released, maps: &Maps, names: &Names) -> Result<()> {
         let Released { target, number, states, cells, recursion_misses } = released;
+        self.book
+            .learn(cells.as_deref().unwrap_or_default(), |netns, ifindex| names.of(netns, ifindex).map(str::to_owned));
         let (states, cells) = (states.clone(), cells.clone().unwrap_or_default());
         let reading = Reading { states, cells, recursion_misses: *recursion_misses, ..of(target, *number) };
         self.book.close(&reading, &maps.take_failures(*number)?);
@@ -139,7 +141,8 @@ impl Run<'_> {
     /// These were let go of: their numbers stay.
     pub(super) fn close(&mut self, released: &[Released]) -> Result<()> {
         let Some(counting) = &mut self.counting else { return Ok(()) };
-        released.iter().try_for_each(|released| counting.close(released, self.follow.maps()))
+        let (maps, names) = (self.follow.maps(), self.watch.names());
+        released.iter().try_for_each(|released| counting.close(released, maps, &names))
     }
 
     /// How many runs had which verdict, and how many another one.

@@ -1,6 +1,7 @@
 //! Where the kernel runs a program, and as a part of which one.
 
 use super::maps::Way;
+use super::obstacle::Obstacle;
 use super::tree::{Node, Role, Tree};
 
 /// Where the kernel runs a program, which decides what is known of its packets.
@@ -28,15 +29,18 @@ impl Place {
     }
 }
 
-/// Id of the program that the kernel runs, and whose verdict it follows: that at `node` of `tree`, or one that calls it.
-pub(super) fn root(tree: &Tree, node: &Node) -> u32 {
-    let is_called = |node: &Node| match &node.role {
-        Role::Component { .. } => true,
-        Role::Map(entry) => entry.way == Way::TailCall,
-        Role::Device(_) | Role::Loaded => false,
-    };
-    let ways = way_to(tree, node);
-    ways.iter().rev().find(|node| !is_called(node)).map_or(node.program.id, |root| root.program.id)
+/// Id of the program that the kernel runs, and each of whose runs is one of the program at `node` of `tree`: that one itself, or a
+/// dispatcher whose place its only component has taken. None: another program calls it, of some packets only.
+pub(super) fn root(tree: &Tree, node: &Node) -> Option<u32> {
+    match (&node.role, &way_to(tree, node)[..]) {
+        (Role::Component { .. }, [.., dispatcher, _]) => {
+            let is_replaced = matches!(dispatcher.obstacle, Some(Obstacle::Held { .. }));
+            (is_replaced && dispatcher.children.len() == 1).then_some(dispatcher.program.id)
+        }
+        (Role::Component { .. }, _) => None,
+        (Role::Map(entry), _) if entry.way == Way::TailCall => None,
+        _ => Some(node.program.id),
+    }
 }
 
 /// The nodes from the device's own program to `wanted`, both included.

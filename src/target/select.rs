@@ -40,8 +40,8 @@ pub struct Target {
     pub behind: Option<Behind>,
     /// When the program was loaded: nanoseconds of CLOCK_BOOTTIME.
     pub loaded_ns: u64,
-    /// Id of the program that the kernel runs: this one, or the one that it is a part of. None: the function is not its program's
-    /// entry, so that what it returns is no packet's verdict.
+    /// Id of the program that the kernel runs: this one, or the one whose place it has taken. None: what the function returns need
+    /// not be the packet's verdict, as of one of several components, or of one that is not its program's entry.
     pub root: Option<u32>,
     /// It is the device's own program, of which a change is noticed sooner than of others.
     pub is_devices_own: bool,
@@ -220,7 +220,7 @@ impl Selection {
                 probes,
                 place: Place::of(tree, node),
                 behind: behind(tree, node, is_entry),
-                root: is_entry.then(|| place::root(tree, node)),
+                root: place::root(tree, node).filter(|_| is_entry),
                 loaded_ns: node.program.loaded_ns,
                 is_devices_own: matches!(node.role, Role::Device(_)),
             }),
