@@ -69,8 +69,7 @@ static __always_inline void settle(struct batch *batch, long error)
 		batch->lost_other += batch->sample.records;
 	batch->sample.records = 0;
 	batch->sample.used = 0;
-	if (batch->waiting)
-		batch->waiting = WAITING_SENT;
+	batch->waiting = 0;
 	batch->sends++;
 }
 
@@ -87,6 +86,23 @@ static __noinline int send(void *ctx, struct batch *batch, __u32 cpu)
 	used = at_most(used, VALUE(BATCH_SIZE) - sizeof(*batch));
 	batch->sample.cpu = cpu;
 	settle(batch, bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &batch->sample, sizeof(batch->sample) + used));
+	return 0;
+}
+
+/* The same, within a run or behind it: a record that waits for its outcome goes on waiting, at the batch's beginning. */
+static __noinline int send_early(void *ctx, struct batch *batch, __u32 cpu)
+{
+	__u64 used, waiting;
+
+	if (!batch)
+		return 0;
+	used = batch->sample.used;
+	waiting = batch->waiting;
+	send(ctx, batch, cpu);
+	if (!is(batch, FLAG_ONLY_FAILED) || !waiting || EXCEEDS(used, BATCH_FILL))
+		return 0;
+	if (!bpf_probe_read_kernel(batch->bytes, at_most(waiting, RECORD_ROOM), &batch->bytes[used]))
+		batch->waiting = waiting;
 	return 0;
 }
 
@@ -121,7 +137,7 @@ static __always_inline void close_batch(void *ctx, struct batch *batch, const st
 		set_busy(batch, true);
 		batch->flush_wanted = false;
 		if (batch->sample.used)
-			send(ctx, batch, state->cpu);
+			send_early(ctx, batch, state->cpu);
 		set_busy(batch, false);
 	}
 }
@@ -163,7 +179,7 @@ int flush(__u64 *args)
 	}
 	set_busy(batch, true);
 	if (batch->sample.used)
-		send(args, batch, cpu);
+		send_early(args, batch, cpu);
 	set_busy(batch, false);
 	return 0;
 }

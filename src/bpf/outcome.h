@@ -54,10 +54,7 @@ static __always_inline void count_failure(const struct outcome *outcome)
 		__sync_fetch_and_add(count, 1);
 }
 
-/*
- * The record that waits for its run's outcome stays. It may have been overwritten by that of the program that this one is a part of;
- * or a flush may have come between, and then it is lost.
- */
+/* The record that waits for its run's outcome stays, unless that of the program that this one is a part of has overwritten it. */
 static __always_inline bool confirm(struct state *state, struct batch *batch)
 {
 	__u64 used = batch->sample.used, size = batch->waiting;
@@ -66,12 +63,12 @@ static __always_inline bool confirm(struct state *state, struct batch *batch)
 	if (!size || EXCEEDS(used, BATCH_FILL))
 		return false;
 	record = (const struct record *)&batch->bytes[used];
-	if (size != WAITING_SENT && record->target != (__u32)VALUE(TARGET))
+	if (record->target != (__u32)VALUE(TARGET))
 		return false;
 	batch->waiting = 0;
 	state->counts.filtered--;
-	if (size == WAITING_SENT || !take_failed(state)) {
-		count(state, size == WAITING_SENT ? FATE_LOST : FATE_SKIPPED);
+	if (!take_failed(state)) {
+		count(state, FATE_SKIPPED);
 		return false;
 	}
 	keep_record(batch, size);

@@ -103,9 +103,6 @@ struct sample {
 	__u32 _reserved;
 };
 
-/* A batch's `waiting`: the record was there until others were sent. */
-#define WAITING_SENT 0xffffffff
-
 /*
  * The records that a CPU gathers. Each CPU has two: the second is for a run that interrupts another one's adding to the
  * first. XDP runs with bottom halves off, so that takes BPF_PROG_TEST_RUN, a real-time kernel or a flush.

@@ -16,7 +16,7 @@ use plain::Plain;
 use super::settings::Settings;
 use super::{can_read, open, prepare};
 use crate::bpf::{
-    self, Batch, Cell, FailedOutcome, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel, State,
+    self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel, State,
     Tallied, Value,
 };
 use crate::plan::{By, Counting, Outcomes, Tracing};
@@ -58,7 +58,9 @@ impl Maps {
         }
         sizes.set(&mut open)?;
         refusal::try_to(|| prepare(&mut open), "create", "the BPF maps")?;
-        settings_for(&sizes).write(&mut open.progs.flush);
+        let mut settings = settings_for(&sizes);
+        settings.flag(Flag::FLAG_ONLY_FAILED, plan.selection.only_failed);
+        settings.write(&mut open.progs.flush);
         let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         let progs = &skeleton.progs;
