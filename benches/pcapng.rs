@@ -62,9 +62,13 @@ fn null(bencher: Bencher<'_, '_>) {
     time(bencher, &NULL, || write(Path::new("/dev/null"), 1));
 }
 
-#[divan::bench(sample_count = 10, sample_size = 1)]
+/// By turns with `cat` of it, for the disk that both write to has its moods.
+#[divan::bench(sample_count = 20, sample_size = 1)]
 fn file(bencher: Bencher<'_, '_>) {
-    time(bencher, &FILE, || write(&written(), 1));
+    bencher.counter(ItemsCount::new(2 * packets())).bench_local(|| {
+        timed(&FILE, || write(&written(), 1));
+        timed(&CAT, cat);
+    });
 }
 
 /// What two CPUs tell is put in order.
@@ -73,22 +77,20 @@ fn file_of_two_cpus(bencher: Bencher<'_, '_>) {
     time(bencher, &TWO_CPUS, || write(&written(), 2));
 }
 
-#[divan::bench(sample_count = 10, sample_size = 1)]
-fn of_cat(bencher: Bencher<'_, '_>) {
-    write(&written(), 1).expect("no room for a file");
-    time(bencher, &CAT, || {
-        let done = Command::new("cat").arg(written()).stdout(File::create(copied())?).status()?;
-        ensure!(done.success(), "cat: {done}");
-        Ok(())
-    });
+fn time(bencher: Bencher<'_, '_>, fastest: &AtomicU64, mut pass: impl FnMut() -> Result<()>) {
+    bencher.counter(ItemsCount::new(packets())).bench_local(|| timed(fastest, &mut pass));
 }
 
-fn time(bencher: Bencher<'_, '_>, fastest: &AtomicU64, mut pass: impl FnMut() -> Result<()>) {
-    bencher.counter(ItemsCount::new(packets())).bench_local(|| {
-        let began = Instant::now();
-        pass().expect("a file can be written");
-        fastest.fetch_min(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-    });
+fn timed(fastest: &AtomicU64, pass: impl FnOnce() -> Result<()>) {
+    let began = Instant::now();
+    pass().expect("a file can be written");
+    fastest.fetch_min(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+}
+
+fn cat() -> Result<()> {
+    let done = Command::new("cat").arg(written()).stdout(File::create(copied())?).status()?;
+    ensure!(done.success(), "cat: {done}");
+    Ok(())
 }
 
 /// Each record is a packet before and after the program.
