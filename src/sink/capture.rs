@@ -166,13 +166,13 @@ impl<'out, F: Format> Capture<'out, F> {
         let mut piece = Piece { bytes, packets, length: 0, count: 0 };
         for packet in packets {
             if self.is_due || self.files.is_long(piece.length) {
-                result = result.and(self.write_piece(&mut piece)).and(self.turn_if_due(packet.length));
+                result = result.and(self.write_piece(&mut piece)).and(self.turn_if_due(packet.length()));
             }
             self.format.describe(&mut self.scratch, packet.interface);
             if !self.scratch.is_empty() {
                 result = result.and(self.write_piece(&mut piece)).and(write_block(&mut self.files, &mut self.scratch));
             }
-            piece.length += packet.length;
+            piece.length += packet.length();
             piece.count += 1;
             self.open = (self.open + usize::from(packet.begins)).saturating_sub(packet.closes.into());
         }
@@ -184,7 +184,7 @@ impl<'out, F: Format> Capture<'out, F> {
         let ((bytes, packets), rest) = piece.split();
         *piece = rest;
         // Also where it isn't written: that is how it is known to be lost.
-        self.files.write_blocks(bytes, packets.iter().map(|one| (one.length, one.ended)))
+        self.files.write_blocks(bytes, packets.iter().map(|one| (one.length(), one.ended)))
     }
 
     fn add(&mut self, event: &Event<'_>, end: End, frame: Frame<'_>, time_ns: u64) {

@@ -34,6 +34,7 @@ pub struct Pcapng {
     told: Vec<Account>,
     /// Whether the run has ended: no interface's counts are known before.
     has_ended: bool,
+    comment: packet::Comment,
 }
 
 /// One end of a function on a device.
@@ -66,6 +67,7 @@ impl Pcapng {
             described: 0,
             told: Vec::new(),
             has_ended: false,
+            comment: packet::Comment::default(),
         }
     }
 
@@ -119,7 +121,7 @@ impl Format for Pcapng {
 
     fn packet(&mut self, out: &mut Vec<u8>, event: &Event<'_>, end: End, frame: &Captured<'_>) -> u32 {
         let interface = self.interface(event, end) as u32;
-        packet::write(out, interface, event, end, frame);
+        packet::write(out, interface, event, end, frame, &mut self.comment);
         interface
     }
 

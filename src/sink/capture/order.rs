@@ -38,9 +38,9 @@ struct Piece {
 pub struct Waiting {
     /// Nanoseconds since the Unix epoch.
     time_ns: u64,
-    start: usize,
-    /// Its bytes in the file.
-    pub length: usize,
+    /// Where its bytes begin among those that wait, and how many there are: a long one beyond [`MOST`] at the most.
+    start: u32,
+    length: u32,
     /// Its interface, by its number.
     pub interface: u32,
     /// Another packet of its event comes behind it.
@@ -57,6 +57,7 @@ impl Order {
         let start = self.bytes.len();
         let interface = write(&mut self.bytes);
         let length = self.bytes.len() - start;
+        let (start, length) = (start as u32, length as u32);
         self.waiting.push(Waiting { time_ns, start, length, interface, begins: false, closes: false, ended: None });
     }
 
@@ -95,6 +96,9 @@ impl Order {
     /// # Errors
     /// The first one that `hand` answers with; all are handed to it nevertheless, many at a time.
     pub fn release_most(&mut self, hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>) -> io::Result<()> {
+        if self.is_in_order() {
+            return self.release_as_they_lie(self.waiting.len() - self.waiting.len() / 4, hand);
+        }
         self.line_up();
         self.release_first(self.turns.len() - self.turns.len() / 4, hand)
     }
@@ -104,8 +108,33 @@ impl Order {
     /// # Errors
     /// As [`Order::release_most`].
     pub fn release(&mut self, until_ns: u64, hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>) -> io::Result<()> {
+        if self.is_in_order() {
+            return self.release_as_they_lie(self.waiting.partition_point(|one| one.time_ns <= until_ns), hand);
+        }
         self.line_up();
         self.release_first(self.turns.partition_point(|(time_ns, _)| *time_ns <= until_ns), hand)
+    }
+
+    /// As it mostly is where one CPU alone has something to tell.
+    fn is_in_order(&self) -> bool {
+        self.waiting.is_sorted_by_key(|one| one.time_ns)
+    }
+
+    fn release_as_they_lie(
+        &mut self,
+        count: usize,
+        mut hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let released = &self.waiting[..count];
+        let Some(last) = released.last() else { return Ok(()) };
+        let end = last.end();
+        self.late += released.partition_point(|one| one.time_ns < self.last_ns) as u64;
+        self.last_ns = self.last_ns.max(last.time_ns);
+        let handed = hand(&self.bytes[..end], released);
+        self.bytes.drain(..end);
+        self.waiting.drain(..count);
+        self.waiting.iter_mut().for_each(|one| one.start -= end as u32);
+        handed
     }
 
     fn line_up(&mut self) {
@@ -115,20 +144,12 @@ impl Order {
         self.turns.sort_by_key(|(time_ns, _)| *time_ns);
     }
 
-    fn release_first(
-        &mut self,
-        count: usize,
-        mut hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn release_first(&mut self, count: usize, hand: impl FnMut(&[u8], &[Waiting]) -> io::Result<()>) -> io::Result<()> {
         let turns = &self.turns[..count];
         let Some(last) = turns.last().copied() else { return Ok(()) };
         self.late += turns.partition_point(|(time_ns, _)| *time_ns < self.last_ns) as u64;
         self.last_ns = self.last_ns.max(last.0);
-        // Where one CPU alone has something to tell, they mostly lie as they are to go.
-        let handed = match last.1 + 1 == count && turns.is_sorted_by_key(|(_, place)| *place) {
-            true => hand(&self.bytes[..self.waiting[last.1].end()], &self.waiting[..count]),
-            false => self.hand_in_pieces(count, hand),
-        };
+        let handed = self.hand_in_pieces(count, hand);
         self.forget_until(last);
         handed
     }
@@ -141,7 +162,7 @@ impl Order {
         let (mut result, Piece { bytes, packets }) = (Ok(()), &mut self.piece);
         for (turn, (_, place)) in (1..).zip(&self.turns[..count]) {
             let one = self.waiting[*place];
-            bytes.extend_from_slice(&self.bytes[one.start..one.end()]);
+            bytes.extend_from_slice(&self.bytes[one.start()..one.end()]);
             packets.push(one);
             if bytes.len() >= PIECE || turn == count {
                 result = result.and(hand(bytes, packets));
@@ -158,8 +179,8 @@ impl Order {
         self.waiting.retain_mut(|one| {
             let stays = (one.time_ns, place) > last;
             if stays {
-                self.bytes.copy_within(one.start..one.end(), end);
-                one.start = end;
+                self.bytes.copy_within(one.start()..one.end(), end);
+                one.start = end as u32;
                 end = one.end();
             }
             place += 1;
@@ -170,8 +191,17 @@ impl Order {
 }
 
 impl Waiting {
+    fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Its bytes in the file.
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
     fn end(&self) -> usize {
-        self.start + self.length
+        self.start() + self.length()
     }
 }
 

@@ -26,15 +26,44 @@ const INBOUND: u32 = 1;
 /// The verdict is that of an XDP program: a 64-bit integer follows.
 const VERDICT_OF_XDP: u8 = 2;
 
+/// The comment that was made last: an event's two packets have the same.
+#[derive(Debug, Default)]
+pub struct Comment {
+    /// The whole option.
+    bytes: Vec<u8>,
+    /// The event's packet id.
+    event: Option<u64>,
+}
+
+impl Comment {
+    /// That of the event, of which an exit comes behind its entry.
+    fn of(&mut self, event: &Event<'_>, end: End) -> &[u8] {
+        let is_made = end == End::Exit && event.before.is_some() && event.packet_id.is_some();
+        if !is_made || self.event != event.packet_id {
+            self.bytes.clear();
+            write_comment(&mut self.bytes, event);
+            self.event = event.packet_id;
+        }
+        &self.bytes
+    }
+}
+
 /// Appends the block for one end of an event.
-pub fn write(out: &mut Vec<u8>, interface: u32, event: &Event<'_>, end: End, frame: &Captured<'_>) {
+pub fn write(
+    out: &mut Vec<u8>,
+    interface: u32,
+    event: &Event<'_>,
+    end: End,
+    frame: &Captured<'_>,
+    comment: &mut Comment,
+) {
     let start = out.len();
     // Its length, at both of its ends, is known at the last.
     let [high, low] = [(frame.time_ns >> 32) as u32, frame.time_ns as u32];
     words(out, [ENHANCED_PACKET, 0, interface, high, low, frame.bytes.len() as u32, frame.length]);
     out.extend_from_slice(frame.bytes);
     pad(out, frame.bytes.len());
-    write_options(out, event, end);
+    write_options(out, event, end, comment);
     let length = ((out.len() - start + size_of::<u32>()) as u32).to_ne_bytes();
     out[start + 4..start + 8].copy_from_slice(&length);
     out.extend_from_slice(&length);
@@ -45,7 +74,7 @@ fn words<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
     out.extend_from_slice(words.map(u32::to_ne_bytes).as_flattened());
 }
 
-fn write_options(out: &mut Vec<u8>, event: &Event<'_>, end: End) {
+fn write_options(out: &mut Vec<u8>, event: &Event<'_>, end: End, comment: &mut Comment) {
     words(out, [head(code::FLAGS, 4), INBOUND]);
     if let Some(id) = event.packet_id {
         let [first, second] = halves(id);
@@ -60,7 +89,7 @@ fn write_options(out: &mut Vec<u8>, event: &Event<'_>, end: End) {
         words(out, [head(code::VERDICT, 9)]);
         out.extend_from_slice(&value);
     }
-    write_comment(out, event);
+    out.extend_from_slice(comment.of(event, end));
     words(out, [head(code::END, 0)]);
 }
 
