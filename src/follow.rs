@@ -302,20 +302,14 @@ fn key(target: &Target) -> Key {
 }
 
 impl Traced {
-    /// What each CPU has counted so far.
+    /// What each CPU has counted so far, all together, and by device and queue; None where nothing is counted instead of being
+    /// told.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub fn states(&self) -> Result<Vec<State>> {
-        self.probe.states()
-    }
-
-    /// … by device and queue; None where nothing is counted instead of being told.
-    ///
-    /// # Errors
-    /// None but a defect of this build.
-    pub fn cells(&self) -> Result<Option<Vec<Cell>>> {
-        self.counts.then(|| self.probe.cells()).transpose()
+    pub fn counters(&self) -> Result<(Vec<State>, Option<Vec<Cell>>)> {
+        let (states, cells) = self.probe.counters()?;
+        Ok((states, self.counts.then_some(cells)))
     }
 
     /// Runs that the kernel has left out so far; None: it doesn't tell.
@@ -325,9 +319,9 @@ impl Traced {
 
     /// Closes the probes, once no run is under way.
     fn released(self) -> Result<Released> {
-        let cells = self.cells()?;
+        let (states, cells) = self.counters()?;
         let Self { target, number, probe, .. } = self;
-        Ok(Released { target, number, states: probe.states()?, cells, recursion_misses: probe.recursion_misses() })
+        Ok(Released { target, number, states, cells, recursion_misses: probe.recursion_misses() })
     }
 
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {

@@ -112,8 +112,8 @@ impl Progress {
             total.add(&so_far(cells.as_deref(), states, delivered, *recursion_misses));
         }
         for traced in now.traced {
-            let (cells, delivered) = (traced.cells()?, delivery.delivered(traced.number));
-            total.add(&so_far(cells.as_deref(), &traced.states()?, delivered, traced.recursion_misses()));
+            let ((states, cells), delivered) = (traced.counters()?, delivery.delivered(traced.number));
+            total.add(&so_far(cells.as_deref(), &states, delivered, traced.recursion_misses()));
         }
         total.lose(now.losses.sum().saturating_sub(self.past_losses));
         Ok(total)

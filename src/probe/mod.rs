@@ -125,20 +125,14 @@ impl Probe {
         &self.ids
     }
 
-    /// What each CPU is at, and has counted.
+    /// What each CPU is at, and has counted; and, of the same reading, what by device and queue: all that there is room for, also
+    /// where nothing was counted yet.
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn states(&self) -> Result<Vec<State>> {
-        Ok(bpf::read_states(&self.read()?, self.cells))
-    }
-
-    /// What each CPU has counted, by device and queue; all that there is room for, also where nothing was counted yet.
-    ///
-    /// # Errors
-    /// The map cannot be read.
-    pub fn cells(&self) -> Result<Vec<Cell>> {
-        Ok(bpf::read_cells(&self.read()?, self.cells))
+    pub fn counters(&self) -> Result<(Vec<State>, Vec<Cell>)> {
+        let value = self.read()?;
+        Ok((bpf::read_states(&value, self.cells), bpf::read_cells(&value, self.cells)))
     }
 
     fn read(&self) -> Result<Vec<u8>> {

@@ -91,8 +91,8 @@ impl<'plan> Counting<'plan> {
 
     fn note(&mut self, traced: &[Traced]) -> Result<()> {
         for one in traced {
-            let cells = one.cells()?.unwrap_or_default();
-            let (states, recursion_misses) = (one.states()?, one.recursion_misses());
+            let (states, cells) = one.counters()?;
+            let (cells, recursion_misses) = (cells.unwrap_or_default(), one.recursion_misses());
             self.book.note(&Reading { cells, states, recursion_misses, ..of(&one.target, one.number) });
         }
         Ok(())
