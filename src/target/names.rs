@@ -21,19 +21,22 @@ struct Named {
 
 #[derive(Debug, Clone)]
 struct Name {
-    name: String,
-    is_gone: bool,
+    name: Rc<str>,
+    /// Looks since it was there.
+    missed: u32,
 }
+
+/// Devices that have gone whose names are remembered.
+const GONE: usize = 1024;
 
 impl Names {
     /// The names now, by index, in the network namespace with this inode number. A device that has gone since `before` is
-    /// known by its name once more, for its last records.
+    /// known by its name once more, for its last records, and then as one of those that have gone.
     pub fn new<'name>(netns: u32, devices: impl IntoIterator<Item = (u32, &'name str)>, before: &Self) -> Self {
-        let gone = before.0.devices.iter().filter(|(_, name)| !name.is_gone);
-        let gone = gone.map(|(ifindex, name)| (*ifindex, Name { is_gone: true, ..name.clone() }));
-        let here = devices.into_iter();
-        let here = here.map(|(ifindex, name)| (ifindex, Name { name: name.to_owned(), is_gone: false }));
-        let all: BTreeMap<u32, Name> = gone.chain(here).collect();
+        let mut all: BTreeMap<u32, Name> = before.0.devices.iter().cloned().collect();
+        all.values_mut().for_each(|name| name.missed = name.missed.saturating_add(1));
+        all.extend(devices.into_iter().map(|(ifindex, name)| (ifindex, Name { name: name.into(), missed: 0 })));
+        forget(&mut all);
         let (devices, masters) = (all.into_iter().collect(), BTreeMap::new());
         Self(Rc::new(Named { netns, devices, masters, last: Cell::new(0) }))
     }
@@ -61,6 +64,22 @@ impl Names {
                 devices.get(last.get())?
             }
         };
-        (*own == netns).then_some(name.name.as_str())
+        (*own == netns && name.missed < 2).then_some(&*name.name)
+    }
+
+    /// Devices that have gone, and were not there at two looks: one alone may overlook a device where others come and go
+    /// meanwhile. Each by its network namespace's inode number and its index, with the name that it had. The last 1024.
+    pub fn gone(&self) -> impl Iterator<Item = ((u32, u32), &str)> {
+        let gone = self.0.devices.iter().filter(|(_, name)| name.missed >= 2);
+        gone.map(|(ifindex, name)| ((self.0.netns, *ifindex), &*name.name))
+    }
+}
+
+/// Of those that have gone, all but the last ones.
+fn forget(all: &mut BTreeMap<u32, Name>) {
+    let mut missed: Vec<u32> = all.values().map(|name| name.missed).filter(|missed| *missed > 0).collect();
+    if missed.len() > GONE {
+        missed.sort_unstable();
+        all.retain(|_, name| name.missed <= missed[GONE - 1]);
     }
 }

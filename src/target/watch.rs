@@ -340,5 +340,21 @@ mod tests {
         assert_eq!([2, 3, 4].map(|ifindex| second.of(7, ifindex)), [Some("lan0"), Some("eth1"), None]);
         let third = Names::new(7, [], &second);
         assert_eq!([2, 3].map(|ifindex| third.of(7, ifindex)), [Some("lan0"), None]);
+        let gone = |names: &Names| names.gone().map(|(device, name)| (device, name.to_owned())).collect::<Vec<_>>();
+        let expected = [((7, 3), "eth1".to_owned()), ((7, 90), "veth0".to_owned())];
+        assert_eq!([gone(&first), gone(&second), gone(&third)], [vec![], vec![], expected.to_vec()]);
+        // Another one has got the index of one that has gone.
+        let fourth = Names::new(7, [(3, "eth2")], &third);
+        assert_eq!((fourth.of(7, 3), gone(&fourth).len()), (Some("eth2"), 2));
+    }
+
+    #[test]
+    fn no_more_names_are_remembered_than_many() {
+        let mut names = Names::default();
+        for ifindex in 1..=1100 {
+            names = Names::new(7, [(ifindex, "veth0")], &names);
+        }
+        let gone: Vec<u32> = names.gone().map(|((_, ifindex), _)| ifindex).collect();
+        assert_eq!((gone.len(), gone.first(), gone.last()), (1023, Some(&76), Some(&1098)));
     }
 }
