@@ -84,7 +84,7 @@ impl Batches {
             full: sum(offset_of!(Batch, lost_full)),
             no_ring: sum(offset_of!(Batch, lost_no_ring)),
             other: sum(offset_of!(Batch, lost_other)),
-            unwritten: 0,
+            ..Losses::default()
         }
     }
 

@@ -6,8 +6,8 @@ mod outcome;
 
 use std::fmt::{self, Display, Formatter};
 
-pub use counts::{Account, Counts, Delivered, Losses, Subject, Summary};
-pub use forward::{Forward, Path, Port};
+pub use counts::{Account, Counts, Delivered, Losses, Overflow, Subject, Summary};
+pub use forward::{Forward, Path, Port, Standing};
 pub use outcome::{Outcome, Reason, Status, Way, error_name};
 
 use crate::bpf::{Record, Tells, Told};

@@ -10,6 +10,7 @@ use anyhow::{Error, Result};
 use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
+use crate::numbers;
 use crate::plan::{Devices, Outcomes, Tracing};
 use crate::probe::{self, Aim, Filter, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};
@@ -52,6 +53,8 @@ pub struct Traced {
     pub missed_since: Option<Instant>,
     /// Since when it is traced.
     pub traced_since: Instant,
+    /// Runs that stood in cells which were given back.
+    pub freed: u64,
     counts: bool,
     devices: Wanted,
     probe: Probe,
@@ -68,6 +71,8 @@ pub struct Released {
     pub states: Vec<State>,
     /// … by device and queue; None where nothing is counted instead of being told.
     pub cells: Option<Vec<Cell>>,
+    /// … and runs that stood in cells which were given back before.
+    pub freed: u64,
     /// Runs that the kernel left out; None: it doesn't tell.
     pub recursion_misses: Option<u64>,
 }
@@ -138,6 +143,11 @@ impl<'plan> Follow<'plan> {
     /// What is traced, the newest last.
     pub fn traced(&self) -> &[Traced] {
         &self.traced
+    }
+
+    /// The same, to give back what it no longer needs.
+    pub fn traced_mut(&mut self) -> &mut [Traced] {
+        &mut self.traced
     }
 
     /// Goes one step towards tracing what is to be traced according to `view`: attaches to one target at most, because
@@ -254,7 +264,16 @@ impl<'plan> Follow<'plan> {
         self.failed.remove(&key(target));
         let missed_since = self.untraced.remove(&key(target)).into_iter().chain(self.vanished.take()).min();
         let (traced_since, counts) = (Instant::now(), self.plan.counting.is_some());
-        Ok(Some(Traced { target: target.clone(), number, missed_since, traced_since, counts, devices, probe }))
+        Ok(Some(Traced {
+            target: target.clone(),
+            number,
+            missed_since,
+            traced_since,
+            freed: 0,
+            counts,
+            devices,
+            probe,
+        }))
     }
 
     fn release(&mut self, is_over: impl Fn(&Traced) -> bool) -> Result<Vec<Released>> {
@@ -312,6 +331,19 @@ impl Traced {
         Ok((states, self.counts.then_some(cells)))
     }
 
+    /// Gives back the cells of devices that have gone, and takes them out of `cells`, which were read just now; what they held.
+    ///
+    /// # Errors
+    /// The kernel doesn't let the counters be mapped.
+    pub fn free(&mut self, cells: &mut [Cell], is_gone: impl Fn(u32, u32) -> bool) -> Result<Vec<Cell>> {
+        let of_gone = |(_, cell): &(usize, &Cell)| cell.is_used != 0 && is_gone(cell.netns, cell.ifindex);
+        let places: Vec<usize> = cells.iter().enumerate().filter(of_gone).map(|(place, _)| place).collect();
+        let freed = self.probe.free(&places)?;
+        places.into_iter().for_each(|place| cells[place] = Cell::default());
+        self.freed += numbers::tallied(&freed);
+        Ok(freed)
+    }
+
     /// Runs that the kernel has left out so far; None: it doesn't tell.
     pub fn recursion_misses(&self) -> Option<u64> {
         self.probe.recursion_misses()
@@ -320,8 +352,8 @@ impl Traced {
     /// Closes the probes, once no run is under way.
     fn released(self) -> Result<Released> {
         let (states, cells) = self.counters()?;
-        let Self { target, number, probe, .. } = self;
-        Ok(Released { target, number, states, cells, recursion_misses: probe.recursion_misses() })
+        let Self { target, number, freed, probe, .. } = self;
+        Ok(Released { target, number, states, cells, freed, recursion_misses: probe.recursion_misses() })
     }
 
     fn is_for(&self, target: &Target, devices: Wanted) -> bool {

@@ -2,6 +2,7 @@
 
 mod book;
 mod cells;
+mod gone;
 mod keys;
 mod outcomes;
 
@@ -10,11 +11,12 @@ use std::time::Duration;
 
 pub use book::{Book, Reading, Shared};
 pub use cells::tallied;
+pub use gone::Gone;
 pub use outcomes::forwards;
 
-pub use crate::event::{Forward, Path, Port};
+pub use crate::event::{Forward, Path, Port, Standing};
 
-use crate::event::{Counts, Subject, Verdict};
+use crate::event::{Counts, Overflow, Subject, Verdict};
 
 /// What was counted of all programs up to one moment. All of it only grows while a program is traced.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +31,8 @@ pub struct Numbers {
     pub programs: Vec<Program>,
     /// What the kernel tells of packets many at a time, which names no program: only where it was asked for.
     pub forwards: Vec<Forward>,
+    /// What was not counted among failures and forwards.
+    pub overflow: Overflow,
 }
 
 /// What was counted of one function of a program.
@@ -62,7 +66,7 @@ pub struct Behind {
 /// Packets of one device and queue.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Traffic {
-    /// The receiving device. Not known of those for which the kernel side had no place left.
+    /// The receiving device, or all those that have gone. Not known of those for which the kernel side had no place left.
     pub device: Port,
     /// The receive queue; None: not known, as in programs of a cpumap.
     pub queue: Option<u32>,
@@ -73,11 +77,12 @@ pub struct Traffic {
 }
 
 /// What packets are counted by of a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Returned {
     /// One of [`Verdict::ACTIONS`].
     Action(Verdict),
     /// A value that is no action.
+    #[default]
     Other,
     /// Nothing: the function is void.
     Nothing,
@@ -107,10 +112,10 @@ pub struct Latency {
 /// Verdicts of a program for packets of one device with which it came to nothing, for one reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// The receiving device.
+    /// The receiving device, or all those that have gone.
     pub device: Port,
     /// The verdict that the kernel was to follow.
-    pub verdict: Option<Verdict>,
+    pub verdict: Returned,
     /// Why, in the kernel's word for it: `ENETDOWN`; None: it only says that it didn't (xdp_exception).
     pub error: Option<String>,
     /// How often.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::bpf::{Cell, State};
+use crate::bpf::State;
 use crate::delivery::Delivery;
 use crate::event::{Counts, Delivered, Losses, Summary};
 use crate::follow::{Released, Traced};
@@ -107,22 +107,25 @@ impl Progress {
 
     fn counts(&self, now: &Now<'_>, delivery: &Delivery<'_>) -> Result<Counts> {
         let mut total = self.past.clone();
-        for Released { number, states, cells, recursion_misses, .. } in now.released {
+        for Released { number, states, cells, freed, recursion_misses, .. } in now.released {
             let delivered = delivery.delivered(*number);
-            total.add(&so_far(cells.as_deref(), states, delivered, *recursion_misses));
+            let counted = cells.as_deref().map(|cells| numbers::tallied(cells) + freed);
+            total.add(&so_far(counted, states, delivered, *recursion_misses));
         }
         for traced in now.traced {
             let ((states, cells), delivered) = (traced.counters()?, delivery.delivered(traced.number));
-            total.add(&so_far(cells.as_deref(), &states, delivered, traced.recursion_misses()));
+            let counted = cells.map(|cells| numbers::tallied(&cells) + traced.freed);
+            total.add(&so_far(counted, &states, delivered, traced.recursion_misses()));
         }
         total.lose(now.losses.sum().saturating_sub(self.past_losses));
         Ok(total)
     }
 }
 
-fn so_far(cells: Option<&[Cell]>, states: &[State], delivered: Delivered, misses: Option<u64>) -> Counts {
-    match cells {
-        Some(cells) => Counts::counted(states, numbers::tallied(cells), misses),
+/// `counted`: where runs are counted, how many have been.
+fn so_far(counted: Option<u64>, states: &[State], delivered: Delivered, misses: Option<u64>) -> Counts {
+    match counted {
+        Some(counted) => Counts::counted(states, counted, misses),
         None => Counts::so_far(states, delivered, misses),
     }
 }

@@ -223,7 +223,7 @@ impl<'plan> Run<'plan> {
             self.heed_signals(&reader, &delivery)?;
             self.count(&mut delivery.borrow_mut())?;
             if self.progress.is_due() {
-                let losses = self.losses();
+                let losses = self.losses()?;
                 self.progress.tell(&now(&self.follow, &self.released, losses), &mut delivery.borrow_mut())?;
             }
             ended = self.keep_up(&reader, &delivery)?;
@@ -255,7 +255,7 @@ impl<'plan> Run<'plan> {
     fn heed_signals(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         if self.signals.take_summary() {
             self.drain_for_a_while(reader, delivery)?;
-            let now = now(&self.follow, &self.released, self.losses());
+            let now = now(&self.follow, &self.released, self.losses()?);
             let so_far = self.progress.so_far(&now, &delivery.borrow())?;
             let (verdicts, others) = self.verdicts(&delivery.borrow())?;
             delivery.borrow_mut().notice(&Notice::SoFar(Summary { verdicts, others, ..so_far }));
@@ -295,18 +295,13 @@ impl<'plan> Run<'plan> {
         };
         self.released.drain(..).for_each(|released| drop(let_go(&released)));
         let programs: Vec<Account> = programs.iter().map(let_go).collect();
-        let losses = self.losses();
+        let losses = self.losses()?;
         // What the rings were given and the output hasn't got; the reasons add up to what is lost.
         let unwritten = self.progress.past_losses().saturating_sub(losses.sum());
         let (total, losses) = (self.progress.past().clone(), Losses { unwritten, ..losses });
         let (verdicts, others) = self.verdicts(delivery)?;
         let (late, forwards) = (delivery.late(), self.forwards()?);
         Ok(Summary { programs, total, verdicts, others, losses, late, forwards })
-    }
-
-    /// What was lost of what is to be accounted for. Where runs are counted, records only tell of some of them besides.
-    fn losses(&self) -> Losses {
-        if self.counting.is_some() { Losses::default() } else { self.batches.losses() }
     }
 
     fn is_blocked(&self) -> bool {
@@ -384,10 +379,10 @@ fn now<'run>(follow: &'run Follow<'_>, released: &'run [Released], losses: Losse
 }
 
 fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {
-    let Released { target, number, states, cells, recursion_misses } = released;
+    let Released { target, number, states, cells, freed, recursion_misses } = released;
     let delivered = delivery.let_go(*number);
     let counts = match cells {
-        Some(cells) => Counts::counted(states, numbers::tallied(cells), *recursion_misses),
+        Some(cells) => Counts::counted(states, numbers::tallied(cells) + freed, *recursion_misses),
         None => Counts::new(states, delivered, *recursion_misses),
     };
     Account { subject: target.subject(), counts }

@@ -26,9 +26,9 @@ pub use passthrough::{PassthroughSkel, PassthroughSkelBuilder};
 pub use xdptrace::types::{
     answer as Answer, batch as Batch, batch_kind as BatchKind, cell as Cell, counts as Counted, device as ListedDevice,
     extent as Extent, failure as FailedOutcome, flag as Flag, forward as ForwardPath, forwarded as Forwarded,
-    key as Key, key_set as KeySet, known as Known, outcome as Outcome, place as Place, record as Record, run as Run,
-    sample as Sample, source as Source, state as State, tally as Tallied, told as Tells, value as Value,
-    verdict_kind as VerdictKind, view as View,
+    key as Key, key_set as KeySet, known as Known, outcome as Outcome, place as Place, record as Record,
+    refused as Refused, run as Run, sample as Sample, source as Source, state as State, tally as Tallied,
+    told as Tells, value as Value, verdict_kind as VerdictKind, view as View,
 };
 pub use xdptrace::{OpenXdptraceSkel, XdptraceSkel, XdptraceSkelBuilder};
 
@@ -58,6 +58,7 @@ const _: () = assert!(size_of::<KeySet>() == 296, "record.h and the skeleton dis
 const _: () = assert!(size_of::<Cell>() == 1192, "record.h and the skeleton disagree on struct cell");
 const _: () = assert!(size_of::<FailedOutcome>() == 24, "record.h and the skeleton disagree on struct failure");
 const _: () = assert!(size_of::<ForwardPath>() == 28, "record.h and the skeleton disagree on struct forward");
+const _: () = assert!(size_of::<Refused>() == 24, "record.h and the skeleton disagree on struct refused");
 
 // SAFETY: integers and arrays of them without padding (asserted in record.h), so any bytes are a valid value.
 unsafe impl Plain for Record {}
@@ -81,6 +82,8 @@ unsafe impl Plain for FailedOutcome {}
 unsafe impl Plain for ForwardPath {}
 // SAFETY: as above.
 unsafe impl Plain for Forwarded {}
+// SAFETY: as above.
+unsafe impl Plain for Refused {}
 
 /// The names of the types that the probes' object knows, the kernel's and its own, without what CO-RE lets follow on
 /// `___`.
@@ -221,6 +224,16 @@ pub fn states(cpus: Range<u32>, cells: usize) -> Vec<u8> {
     value
 }
 
+/// Where a cell lies in that value, in bytes: the place-th of all CPUs' cells.
+pub fn cell_offset(place: usize, cells: usize) -> usize {
+    state_offset(place, cells) + size_of::<State>() + place % cells * size_of::<Cell>()
+}
+
+/// … and the state that it stands behind.
+pub fn state_offset(place: usize, cells: usize) -> usize {
+    place / cells * state_len(cells)
+}
+
 /// A CPU's state with so many cells behind it, in bytes.
 fn state_len(cells: usize) -> usize {
     size_of::<State>() + cells * size_of::<Cell>()
@@ -230,6 +243,20 @@ fn state_len(cells: usize) -> usize {
 pub fn failure_key(outcome: &FailedOutcome) -> &[u8] {
     // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).
     unsafe { plain::as_bytes(outcome) }
+}
+
+impl ForwardPath {
+    /// The devices that packets came and went by, each by its network namespace's inode number and its index; of cpumaps none.
+    pub fn devices(&self) -> impl Iterator<Item = (u32, u32)> {
+        let (from, to) = ((self.from_netns, self.from_ifindex), (self.to_netns, self.to));
+        [from, to].into_iter().filter(|(netns, _)| *netns != 0)
+    }
+}
+
+/// The bytes of a key of the map `forwards`.
+pub fn forward_key(path: &ForwardPath) -> &[u8] {
+    // SAFETY: `plain` asks that all bytes are initialised: there is no padding (asserted in record.h).
+    unsafe { plain::as_bytes(path) }
 }
 
 /// The bytes of a key of the map `devices`.

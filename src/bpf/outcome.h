@@ -6,7 +6,6 @@
 #ifndef XDPTRACE_OUTCOME_H
 #define XDPTRACE_OUTCOME_H
 
-#define EEXIST 17
 /* A map's id where the program named a device itself, by bpf_redirect(); since Linux 5.13. */
 #define NO_MAP 0x7fffffff
 
@@ -27,6 +26,9 @@ struct {
 	__type(value, struct forwarded);
 } forwards SEC(".maps");
 
+/* What these two had no room for, of all targets. */
+struct refused refused SEC(".bss.refused");
+
 static __always_inline void identify_any(const struct net_device *dev, __u32 *netns, __u32 *ifindex)
 {
 	*netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
@@ -40,18 +42,20 @@ static __always_inline void count_failure(const struct outcome *outcome)
 		.netns = outcome->netns,
 		.ifindex = outcome->ifindex,
 		.source = outcome->source,
-		.action = outcome->action,
+		/* A program may return anything: what is no action is to fill no more than one place. */
+		.action = outcome->action > XDP_REDIRECT ? VERDICT_OTHER : outcome->action,
 		.error = outcome->error,
 	};
 	__u64 *count = bpf_map_lookup_elem(&failures, &failure), one = 1;
 
-	if (!count && bpf_map_update_elem(&failures, &failure, &one, BPF_NOEXIST) != -EEXIST)
+	if (!count && !bpf_map_update_elem(&failures, &failure, &one, BPF_NOEXIST))
 		return;
-	/* Another CPU was faster. */
+	/* Another CPU was faster, or there is no room. */
 	if (!count)
 		count = bpf_map_lookup_elem(&failures, &failure);
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	if (!count)
+		count = &refused.failures;
+	__sync_fetch_and_add(count, 1);
 }
 
 /* The record that waits for its run's outcome stays, unless that of the program that this one is a part of has overwritten it. */
@@ -221,13 +225,13 @@ static __always_inline int count_forward(const struct forward *forward, __u64 se
 {
 	struct forwarded *counts = bpf_map_lookup_elem(&forwards, forward), first = { .sent = sent, .dropped = dropped };
 
-	if (!counts && bpf_map_update_elem(&forwards, forward, &first, BPF_NOEXIST) != -EEXIST)
+	if (!counts && !bpf_map_update_elem(&forwards, forward, &first, BPF_NOEXIST))
 		return 0;
-	/* Another CPU was faster. */
+	/* Another CPU was faster, or there is no room. */
 	if (!counts)
 		counts = bpf_map_lookup_elem(&forwards, forward);
 	if (!counts)
-		return 0;
+		counts = &refused.forwards;
 	__sync_fetch_and_add(&counts->sent, sent);
 	__sync_fetch_and_add(&counts->dropped, dropped);
 	return 0;

@@ -243,7 +243,10 @@ struct key_set {
 /* Those of the shortest are looked up. */
 #define SHORT_LATENCIES 1024
 
-/* What one CPU has counted of a target's packets of one device and receive queue. They stand behind its state. */
+/*
+ * What one CPU has counted of a target's packets of one device and receive queue. They stand behind its state. User space
+ * gives back those of devices that have gone: src/probe/cells.rs.
+ */
 struct cell {
 	__u32 netns;		/* inode number; 0, with the index: what had no other place */
 	__u32 ifindex;
@@ -262,7 +265,7 @@ struct failure {
 	__u32 netns;		/* of the receiving device */
 	__u32 ifindex;
 	__u32 source;		/* enum source */
-	__u32 action;
+	__u32 action;		/* VERDICT_OTHER where it is none */
 	__s32 error;
 };
 
@@ -287,6 +290,12 @@ struct forward {
 struct forwarded {
 	__u64 sent;		/* of cpumaps: handed on */
 	__u64 dropped;
+};
+
+/* What was not counted for want of room in a table. */
+struct refused {
+	struct forwarded forwards;
+	__u64 failures;
 };
 
 /* A device: an index says nothing without its network namespace. */
@@ -333,6 +342,7 @@ _Static_assert(sizeof(struct key_set) == 8 + WAYS * (sizeof(struct key) + 16 + 8
 _Static_assert(sizeof(struct cell) == 16 + 8 + VERDICT_KINDS * 16 + 16 + LATENCIES * 8, "nor has struct cell");
 _Static_assert(sizeof(struct failure) == 6 * 4, "nor has struct failure");
 _Static_assert(sizeof(struct forward) == 7 * 4, "nor has struct forward");
+_Static_assert(sizeof(struct refused) == 3 * 8, "nor has struct refused");
 _Static_assert(sizeof(struct device) == 2 * 4, "nor has struct device");
 
 #endif

@@ -133,10 +133,21 @@ pub struct Losses {
     pub other: u64,
     /// The output took no more.
     pub unwritten: u64,
+    /// No records, but what is counted in the kernel.
+    pub overflow: Overflow,
+}
+
+/// What the kernel side had no room for in its tables of what became of verdicts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overflow {
+    /// Verdicts that came to nothing.
+    pub outcomes: u64,
+    /// Packets sent on, or dropped on that way.
+    pub forwards: u64,
 }
 
 impl Losses {
-    /// All of them.
+    /// All records.
     pub fn sum(&self) -> u64 {
         self.full + self.no_ring + self.other + self.unwritten
     }
@@ -148,6 +159,10 @@ impl Losses {
             no_ring: self.no_ring.saturating_sub(earlier.no_ring),
             other: self.other.saturating_sub(earlier.other),
             unwritten: self.unwritten.saturating_sub(earlier.unwritten),
+            overflow: Overflow {
+                outcomes: self.overflow.outcomes.saturating_sub(earlier.overflow.outcomes),
+                forwards: self.overflow.forwards.saturating_sub(earlier.overflow.forwards),
+            },
         }
     }
 }
@@ -218,6 +233,8 @@ impl Display for Losses {
             (self.no_ring, "on CPUs that came online meanwhile"),
             (self.other, "because the kernel refused them"),
             (self.unwritten, "because they could not be written"),
+            (self.overflow.outcomes, "outcomes for want of room in their table"),
+            (self.overflow.forwards, "packets sent on for want of room in their table"),
         ];
         for (count, reason) in reasons.iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} lost {reason}")?;

@@ -2,15 +2,29 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// A device, by what is known of it.
+/// A device, by what is known of it; or, of those that have gone, many.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port {
+    /// Which of both.
+    pub standing: Standing,
     /// Its name; None: it is one of another network namespace, or the index is no longer in use.
     pub name: Option<String>,
     /// Inode number of its network namespace; 0: not known.
     pub netns: u32,
     /// Its index there; 0: not known.
     pub ifindex: u32,
+}
+
+/// What a port stands for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// A device.
+    #[default]
+    One,
+    /// All devices that had its name and have gone; without a name, those that can't be told to be there.
+    Gone,
+    /// All that went before those, whatever they were called.
+    Forgotten,
 }
 
 /// What the kernel told of packets that it sent on many at a time.
@@ -27,7 +41,7 @@ pub struct Forward {
 }
 
 /// From where to where packets were sent on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Path {
     /// By XDP_REDIRECT, from one device to another.
     Redirect {
@@ -55,9 +69,19 @@ pub enum Path {
 }
 
 impl Port {
-    /// Its name, such that it cannot command a terminal; `?` where it isn't known.
+    /// Its name, such that it cannot command a terminal; `?` where it isn't known; `eth0 (gone)`.
     pub fn shown(&self) -> String {
-        self.name.as_ref().map_or_else(|| "?".into(), |name| name.escape_default().to_string())
+        let name = self.name.as_ref().map_or_else(|| "?".into(), |name| name.escape_default().to_string());
+        match self.standing {
+            Standing::One => name,
+            Standing::Gone => format!("{name} (gone)"),
+            Standing::Forgotten => "devices gone before".into(),
+        }
+    }
+
+    /// Whether it is a device, and not those of many that have gone.
+    pub fn is_one(&self) -> bool {
+        self.standing == Standing::One
     }
 }
 
@@ -67,6 +91,25 @@ impl Path {
         match self {
             Self::Redirect { from, .. } | Self::Tx(from) => Some(from),
             Self::Enqueue { .. } | Self::Dequeue { .. } => None,
+        }
+    }
+
+    /// The devices in it.
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        let (one, other) = match self {
+            Self::Redirect { from, to } => (Some(from), Some(to)),
+            Self::Tx(device) => (Some(device), None),
+            Self::Enqueue { .. } | Self::Dequeue { .. } => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+
+    /// The same between other devices.
+    pub fn map(self, mut port: impl FnMut(Port) -> Port) -> Self {
+        match self {
+            Self::Redirect { from, to } => Self::Redirect { from: port(from), to: port(to) },
+            Self::Tx(device) => Self::Tx(port(device)),
+            cpu => cpu,
         }
     }
 

@@ -86,7 +86,8 @@ fn the_last_words_tell_what_is_late_and_what_could_not_be_written() {
     let subject = Subject { program_id: 12, program_name: "xdp_lb".into(), function: "xdp_lb".into(), devices };
     let account = Account { subject, counts: counts.clone() };
     assert!(account.to_string().starts_with("xdp_lb#12 on eth0, eth1: 9 seen = "), "{account}");
-    let losses = Losses { unwritten: 2, ..Losses::default() };
+    let overflow = Overflow { outcomes: 4, forwards: 5 };
+    let losses = Losses { unwritten: 2, overflow, ..Losses::default() };
     let summary = Summary {
         programs: vec![account],
         total: counts,
@@ -98,7 +99,7 @@ fn the_last_words_tell_what_is_late_and_what_could_not_be_written() {
     };
     assert_eq!(
         summary.to_string(),
-        "9 seen = 0 filtered + 0 skipped + 7 traced + 2 lost; 2 lost because they could not be written; 3 late in the \
-         file; XDP_DROP 100.0 %"
+        "9 seen = 0 filtered + 0 skipped + 7 traced + 2 lost; 2 lost because they could not be written; 4 lost \
+         outcomes for want of room in their table; 5 lost packets sent on for want of room in their table; 3 late in the file; XDP_DROP 100.0 %"
     );
 }

@@ -1,14 +1,17 @@
 //! What was read of each target → Numbers, which only grow: also where a target is let go of and attached to once more, or
 //! another takes its place.
 
+mod keeping;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use super::cells::ByQueue;
-use super::outcomes::{Failed, forward};
+use super::gone;
+use super::outcomes::{Failed, Sent};
 use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, Tally, keys, tallied};
 use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, Key, State, Tallied};
-use crate::event::{Counts, Subject};
+use crate::event::{Counts, Overflow, Subject};
 use crate::plan::By;
 
 /// What was read of one target.
@@ -39,6 +42,8 @@ pub struct Shared {
     pub failures: Vec<(FailedOutcome, u64)>,
     /// What was sent on.
     pub forwards: Vec<(ForwardPath, Forwarded)>,
+    /// What these two had no room for.
+    pub overflow: Overflow,
 }
 
 /// Keeps what was counted.
@@ -46,8 +51,11 @@ pub struct Shared {
 pub struct Book {
     by: Option<By>,
     entries: Vec<Entry>,
-    /// What devices were last called.
+    /// What devices were last called: those of which something is kept.
     names: BTreeMap<(u32, u32), String>,
+    /// What was sent on by way of devices that have gone.
+    sent: Sent,
+    gone: gone::Names,
 }
 
 /// A function of a program.
@@ -58,11 +66,11 @@ struct Entry {
     /// The numbers of the targets that it was.
     numbers: Vec<u32>,
     is_traced: bool,
-    /// Of targets that were let go of.
+    /// Of targets that were let go of, and of devices that have gone.
     past: Sums,
     /// Of the one that is traced.
     present: Sums,
-    /// Of targets that were let go of.
+    /// Of these, too.
     past_failed: Failed,
     /// Of all, when the table was read last.
     failed: Failed,
@@ -82,7 +90,8 @@ const PAST: usize = 64;
 impl Book {
     /// Nothing counted yet; packets are counted `by` something, or nothing.
     pub fn new(by: Option<By>) -> Self {
-        Self { by, entries: Vec::new(), names: BTreeMap::new() }
+        let (names, sent, gone) = Default::default();
+        Self { by, entries: Vec::new(), names, sent, gone }
     }
 
     /// What a target that is traced has counted so far.
@@ -104,7 +113,7 @@ impl Book {
     /// What devices are called, before one of them goes.
     pub fn learn(&mut self, cells: &[Cell], name: impl Fn(u32, u32) -> Option<String>) {
         for cell in cells.iter().filter(|cell| cell.is_used != 0) {
-            named(&mut self.names, cell.netns, cell.ifindex, &name);
+            learn(&mut self.names, cell.netns, cell.ifindex, &name);
         }
     }
 
@@ -126,11 +135,13 @@ impl Book {
 
     /// All numbers, with the devices' names by `name`; when it is, whoever has read them knows.
     pub fn numbers(&mut self, shared: &Shared, name: impl Fn(u32, u32) -> Option<String>) -> Numbers {
+        self.learn_all(shared, &name);
+        self.forget();
         self.note_failures(&shared.failures);
         while self.entries.iter().filter(|entry| !entry.is_traced).count() > PAST && self.merge() {}
         let mut rows = self.rows(&shared.keys);
-        let Self { by, entries, names } = self;
-        let mut named = |netns, ifindex| named(names, netns, ifindex, &name);
+        let Self { by, entries, names, .. } = self;
+        let named = |netns, ifindex| known(names, netns, ifindex);
         let programs = entries.iter().enumerate().map(|(place, entry)| {
             let Sums { counts, traffic, evicted } = entry.sums();
             let rows = by.as_ref().map(|_| rows.remove(&place).unwrap_or_default());
@@ -144,12 +155,11 @@ impl Book {
                 failures: entry.failed.clone().into_failures().collect(),
                 keys,
             };
-            program.name_devices(&mut named);
+            program.name_devices(named);
             program
         });
         let programs = programs.collect();
-        let forwards = shared.forwards.iter().filter_map(|(path, sums)| forward(path, *sums, &mut named)).collect();
-        Numbers { programs, forwards, ..Numbers::default() }
+        Numbers { programs, forwards: self.forwards(shared), overflow: shared.overflow, ..Numbers::default() }
     }
 
     fn entry(&mut self, Reading { number, subject, behind, .. }: &Reading) -> &mut Entry {
@@ -257,25 +267,29 @@ impl Sums {
 }
 
 impl Program {
-    fn name_devices(&mut self, mut named: impl FnMut(u32, u32) -> Port) {
+    fn name_devices(&mut self, named: impl Fn(u32, u32) -> Port) {
         let devices = self.traffic.iter_mut().map(|traffic| &mut traffic.device);
-        for device in devices.chain(self.failures.iter_mut().map(|failures| &mut failures.device)) {
+        let devices = devices.chain(self.failures.iter_mut().map(|failures| &mut failures.device));
+        for device in devices.filter(|device| device.is_one()) {
             *device = named(device.netns, device.ifindex);
         }
     }
 }
 
 /// A device that has gone is known by its name once more.
-fn named(
+fn learn(
     names: &mut BTreeMap<(u32, u32), String>,
     netns: u32,
     ifindex: u32,
     name: impl Fn(u32, u32) -> Option<String>,
-) -> Port {
+) {
     if let Some(name) = name(netns, ifindex) {
         names.insert((netns, ifindex), name);
     }
-    Port { name: names.get(&(netns, ifindex)).cloned(), netns, ifindex }
+}
+
+fn known(names: &BTreeMap<(u32, u32), String>, netns: u32, ifindex: u32) -> Port {
+    Port { name: names.get(&(netns, ifindex)).cloned(), netns, ifindex, ..Port::default() }
 }
 
 /// Rows in order; what isn't in them of all of the program's packets is `other`.
@@ -295,4 +309,4 @@ fn keys_of(mut rows: Vec<Row>, total: Tally, evicted: u64) -> Keys {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

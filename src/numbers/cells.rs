@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Latency, Port, Returned, Tally, Traffic};
 use crate::bpf::{Cell, Tallied, VerdictKind};
-use crate::event::Verdict;
+use crate::event::{Standing, Verdict};
 
 /// Packets by device and queue. Devices have no names here.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,7 +15,7 @@ impl ByQueue {
     pub(super) fn new(cells: &[Cell], has_queue: bool) -> Self {
         let mut all = Self::default();
         for cell in cells.iter().filter(|cell| cell.is_used != 0) {
-            let device = Port { name: None, netns: cell.netns, ifindex: cell.ifindex };
+            let device = Port { netns: cell.netns, ifindex: cell.ifindex, ..Port::default() };
             // What had no place of its own is of any queue.
             let queue = (has_queue && cell.ifindex != 0).then_some(cell.queue);
             all.part(&device, queue).add(&Traffic { device: device.clone(), queue, ..Traffic::of(cell) });
@@ -28,6 +28,22 @@ impl ByQueue {
         for ((device, queue), traffic) in &other.0 {
             self.part(device, *queue).add(traffic);
         }
+    }
+
+    /// Adds what is of one device to another, where `to` says so.
+    pub(super) fn move_to(&mut self, to: impl Fn(&Port) -> Option<Port>) {
+        let moved = self.0.keys().filter_map(|(port, queue)| Some(((port.clone(), *queue), to(port)?)));
+        for (from, port) in moved.collect::<Vec<_>>() {
+            let queue = from.1.filter(|_| port.standing != Standing::Forgotten);
+            if let Some(traffic) = self.0.remove(&from) {
+                self.part(&port, queue).add(&traffic);
+            }
+        }
+    }
+
+    /// Devices, each as often as it has queues.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &Port> {
+        self.0.keys().map(|(device, _)| device)
     }
 
     /// All parts, in the order of devices and queues.

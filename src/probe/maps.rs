@@ -16,9 +16,10 @@ use plain::Plain;
 use super::settings::Settings;
 use super::{can_read, open, prepare};
 use crate::bpf::{
-    self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel, State,
-    Tallied, Value,
+    self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel,
+    Refused, State, Tallied, Value,
 };
+use crate::event::Overflow;
 use crate::plan::{By, Counting, Outcomes, Tracing};
 use crate::refusal;
 use crate::target;
@@ -34,6 +35,7 @@ pub struct Maps {
     key_sets: MapHandle,
     failures: MapHandle,
     forwards: MapHandle,
+    refused: MapHandle,
     flush: OwnedFd,
     /// What the kernel tells of packets many at a time.
     forwarding: Vec<Tracepoint>,
@@ -79,6 +81,7 @@ impl Maps {
             key_sets: handle(&skeleton.maps.key_sets)?,
             failures: handle(&skeleton.maps.failures)?,
             forwards: handle(&skeleton.maps.forwards)?,
+            refused: handle(&skeleton.maps.bss_refused)?,
             forwarding,
             events: handle(&skeleton.maps.events)?,
             batches: handle(&skeleton.maps.bss_batches)?,
@@ -157,25 +160,35 @@ impl Maps {
         read_all(&self.failures)
     }
 
-    /// Those of a target that was let go of, which make room for others.
-    ///
-    /// # Errors
-    /// The map cannot be read, or written.
-    pub fn take_failures(&self, target: u32) -> Result<Vec<(FailedOutcome, u64)>> {
-        let mut taken = self.failures()?;
-        taken.retain(|(outcome, _)| outcome.target == target);
-        for (outcome, _) in &taken {
-            self.failures.delete(bpf::failure_key(outcome)).context("failed to forget what became of verdicts")?;
-        }
-        Ok(taken)
-    }
-
     /// What was sent on.
     ///
     /// # Errors
     /// The map cannot be read.
     pub fn forwards(&self) -> Result<Vec<(ForwardPath, Forwarded)>> {
         read_all(&self.forwards)
+    }
+
+    /// Takes these out of both tables: of targets that were let go of, or of devices that have gone, to which nothing is added any
+    /// more. They make room for others.
+    ///
+    /// # Errors
+    /// The maps cannot be written.
+    pub fn forget(&self, failures: &[(FailedOutcome, u64)], forwards: &[(ForwardPath, Forwarded)]) -> Result<()> {
+        let failures = failures.iter().map(|(outcome, _)| (&self.failures, bpf::failure_key(outcome)));
+        let forwards = forwards.iter().map(|(path, _)| (&self.forwards, bpf::forward_key(path)));
+        let deleted = failures.chain(forwards).try_for_each(|(map, key)| map.delete(key));
+        deleted.context("failed to forget what became of verdicts")
+    }
+
+    /// What neither of these tables had room for.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub fn overflow(&self) -> Result<Overflow> {
+        let value = self.refused.lookup(&0u32.to_ne_bytes(), MapFlags::ANY);
+        let value = value.context("failed to read what was not counted")?;
+        let Refused { failures, forwards } = value.and_then(|value| bpf::copy(&value)).unwrap_or_default();
+        Ok(Overflow { outcomes: failures, forwards: forwards.sent + forwards.dropped })
     }
 
     /// Has the packets of these devices, each a network namespace's inode number and an index in it, let through where
@@ -210,6 +223,7 @@ impl Maps {
         open.maps.key_sets.reuse_fd(self.key_sets.as_fd())?;
         open.maps.failures.reuse_fd(self.failures.as_fd())?;
         open.maps.forwards.reuse_fd(self.forwards.as_fd())?;
+        open.maps.bss_refused.reuse_fd(self.refused.as_fd())?;
         open.maps.bss_brake.reuse_fd(self.brake.as_fd())
     }
 }

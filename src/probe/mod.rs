@@ -3,6 +3,7 @@
 //! Loading and attaching hand on nothing but plain data and file descriptors.
 
 mod aim;
+mod cells;
 mod maps;
 mod settings;
 
@@ -133,6 +134,14 @@ impl Probe {
     pub fn counters(&self) -> Result<(Vec<State>, Vec<Cell>)> {
         let value = self.read()?;
         Ok((bpf::read_states(&value, self.cells), bpf::read_cells(&value, self.cells)))
+    }
+
+    /// Frees these cells, by their places in what [`Self::counters`] returns, for other devices; what they held.
+    ///
+    /// # Errors
+    /// The map cannot be mapped.
+    pub fn free(&self, places: &[usize]) -> Result<Vec<Cell>> {
+        cells::free(&self.states, self.cells, places)
     }
 
     fn read(&self) -> Result<Vec<u8>> {

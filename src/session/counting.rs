@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use super::Run;
+use crate::bpf::ForwardPath;
 use crate::delivery::Delivery;
 use crate::event::Verdict;
 use crate::follow::{Follow, Released, Traced};
-use crate::numbers::{Book, Numbers, Reading, Returned, Shared};
+use crate::numbers::{Book, Gone, Numbers, Reading, Returned, Shared};
 use crate::plan;
 use crate::probe::Maps;
 use crate::target::{Names, Place, Target};
@@ -19,6 +20,8 @@ use crate::target::{Names, Place, Target};
 pub(super) struct Counting<'plan> {
     plan: &'plan plan::Counting,
     book: Book,
+    /// The devices that had gone when numbers were read last.
+    gone: Gone,
     /// When they were read last, and are to be read next.
     last: Instant,
     next: Instant,
@@ -30,7 +33,8 @@ impl<'plan> Counting<'plan> {
     /// Begins now.
     pub(super) fn new(plan: &'plan plan::Counting) -> Self {
         let now = Instant::now();
-        Self { plan, book: Book::new(plan.by.clone()), last: now, next: now + plan.interval, times: 0 }
+        let (book, gone) = (Book::new(plan.by.clone()), Gone::default());
+        Self { plan, book, gone, last: now, next: now + plan.interval, times: 0 }
     }
 
     /// Whether numbers have been read as often as was asked for.
@@ -48,12 +52,16 @@ impl<'plan> Counting<'plan> {
     /// # Errors
     /// The kernel's maps cannot be read.
     pub(super) fn close(&mut self, released: &Released, maps: &Maps, names: &Names) -> Result<()> {
-        let Released { target, number, states, cells, recursion_misses } = released;
-        self.book
-            .learn(cells.as_deref().unwrap_or_default(), |netns, ifindex| names.of(netns, ifindex).map(str::to_owned));
+        let Released { target, number, states, cells, recursion_misses, .. } = released;
+        self.book.learn(cells.as_deref().unwrap_or_default(), |netns, ifindex| {
+            names.last_of(netns, ifindex).map(str::to_owned)
+        });
         let (states, cells) = (states.clone(), cells.clone().unwrap_or_default());
         let reading = Reading { states, cells, recursion_misses: *recursion_misses, ..of(target, *number) };
-        self.book.close(&reading, &maps.take_failures(*number)?);
+        let mut failures = maps.failures()?;
+        failures.retain(|(outcome, _)| outcome.target == *number);
+        maps.forget(&failures, &[])?;
+        self.book.close(&reading, &failures);
         Ok(())
     }
 
@@ -61,7 +69,7 @@ impl<'plan> Counting<'plan> {
     ///
     /// # Errors
     /// The kernel's maps cannot be read.
-    pub(super) fn read(&mut self, follow: &Follow<'_>, names: &Names) -> Result<Numbers> {
+    pub(super) fn read(&mut self, follow: &mut Follow<'_>, names: &Names) -> Result<Numbers> {
         self.times += 1;
         // By the clock, however long anything takes; what was missed is in this one.
         while self.next <= Instant::now() {
@@ -74,28 +82,47 @@ impl<'plan> Counting<'plan> {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub(super) fn read_last(&mut self, follow: &Follow<'_>, names: &Names) -> Result<Numbers> {
+    pub(super) fn read_last(&mut self, follow: &mut Follow<'_>, names: &Names) -> Result<Numbers> {
         Ok(Numbers { is_final: true, ..self.read_now(follow, names)? })
     }
 
-    fn read_now(&mut self, follow: &Follow<'_>, names: &Names) -> Result<Numbers> {
-        let maps = follow.maps();
-        let keys = self.plan.by.as_ref().map_or(Ok(Vec::new()), |_| maps.keys())?;
-        self.note(follow.traced())?;
-        let shared = Shared { keys, failures: maps.failures()?, forwards: maps.forwards()? };
-        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
+    fn read_now(&mut self, follow: &mut Follow<'_>, names: &Names) -> Result<Numbers> {
+        let keys = self.plan.by.as_ref().map_or(Ok(Vec::new()), |_| follow.maps().keys())?;
+        let now = Gone::new(names.gone());
+        // What their last packets came to was handed on at the reading before.
+        let gone = now.since(&self.gone);
+        self.gone = now;
+        self.note(follow.traced_mut(), &gone)?;
+        let shared = Shared { keys, ..self.outcomes(follow.maps(), &gone)? };
+        self.book.settle(&gone);
+        let name = |netns, ifindex| names.last_of(netns, ifindex).map(str::to_owned);
         let (now, time_ns) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         let took = now - std::mem::replace(&mut self.last, now);
         Ok(Numbers { time_ns: time_ns.as_nanos() as u64, took, ..self.book.numbers(&shared, name) })
     }
 
-    fn note(&mut self, traced: &[Traced]) -> Result<()> {
+    /// Reads what each target has counted, and makes room in it for devices to come where others have gone.
+    fn note(&mut self, traced: &mut [Traced], gone: &Gone) -> Result<()> {
         for one in traced {
             let (states, cells) = one.counters()?;
-            let (cells, recursion_misses) = (cells.unwrap_or_default(), one.recursion_misses());
-            self.book.note(&Reading { cells, states, recursion_misses, ..of(&one.target, one.number) });
+            let (mut cells, recursion_misses) = (cells.unwrap_or_default(), one.recursion_misses());
+            let freed = one.free(&mut cells, |netns, ifindex| gone.has(netns, ifindex))?;
+            let reading = Reading { cells, states, recursion_misses, ..of(&one.target, one.number) };
+            self.book.note(&reading);
+            self.book.keep(&reading, &freed);
         }
         Ok(())
+    }
+
+    /// Reads what became of verdicts, and makes room there, too.
+    fn outcomes(&mut self, maps: &Maps, gone: &Gone) -> Result<Shared> {
+        let has_gone = |path: &ForwardPath| path.devices().any(|(netns, ifindex)| gone.has(netns, ifindex));
+        let (failed, failures) =
+            maps.failures()?.into_iter().partition::<Vec<_>, _>(|(one, _)| gone.has(one.netns, one.ifindex));
+        let (sent, forwards) = maps.forwards()?.into_iter().partition::<Vec<_>, _>(|(path, _)| has_gone(path));
+        maps.forget(&failed, &sent)?;
+        self.book.keep_outcomes(&failed, &sent, gone);
+        Ok(Shared { failures, forwards, overflow: maps.overflow()?, ..Shared::default() })
     }
 
     /// How many runs, of all that were counted, had which verdict, and how many another one.
@@ -124,7 +151,7 @@ impl Run<'_> {
         let is_blocked = self.is_blocked();
         let due = self.counting.as_mut().filter(|counting| !is_blocked && counting.due_in().is_zero());
         if let Some(counting) = due {
-            delivery.numbers(&counting.read(&self.follow, &self.watch.names())?);
+            delivery.numbers(&counting.read(&mut self.follow, &self.watch.names())?);
             delivery.flush();
         }
         Ok(())
@@ -133,7 +160,7 @@ impl Run<'_> {
     /// Hands on the last numbers: all there are.
     pub(super) fn count_last(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
         if let Some(counting) = &mut self.counting {
-            delivery.numbers(&counting.read_last(&self.follow, &self.watch.names())?);
+            delivery.numbers(&counting.read_last(&mut self.follow, &self.watch.names())?);
         }
         Ok(())
     }
@@ -150,7 +177,7 @@ impl Run<'_> {
         let Some(counting) = &mut self.counting else {
             return Ok((delivery.verdicts(), 0));
         };
-        counting.note(self.follow.traced())?;
+        counting.note(self.follow.traced_mut(), &Gone::default())?;
         Ok(counting.verdicts())
     }
 }

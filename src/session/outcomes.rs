@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::Run;
 use crate::delivery::Delivery;
-use crate::event::Forward;
+use crate::event::{Forward, Losses};
 use crate::numbers;
 use crate::plan::{Devices, Outcomes};
 use crate::sink::Notice;
@@ -17,6 +17,12 @@ impl Run<'_> {
                 delivery.notice(&Notice::NotTraced(untold));
             }
         }
+    }
+
+    /// What was lost of what is to be accounted for. Where runs are counted, records only tell of some of them besides.
+    pub(super) fn losses(&self) -> Result<Losses> {
+        let records = if self.counting.is_some() { Losses::default() } else { self.batches.losses() };
+        Ok(Losses { overflow: self.follow.maps().overflow()?, ..records })
     }
 
     /// What the kernel told of packets many at a time, where that was asked for; of devices that were named only.

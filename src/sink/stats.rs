@@ -49,6 +49,7 @@ impl<W: Write> Tables<W> {
         let mut words = format!("{} total of {took:.1} s\n", time_of_day(numbers));
         words += &programs::totals(numbers, self.per_queue);
         words += &sends::totals(numbers);
+        words += &sends::overflow(numbers.overflow);
         if let Some(by) = &self.by {
             words += &keys::totals(by, numbers);
         }
@@ -144,11 +145,11 @@ fn verdicts(numbers: &Numbers) -> Vec<Returned> {
 }
 
 /// `XDP_REDIRECT failed with ENETDOWN`, `XDP_ABORTED (xdp_exception)`.
-fn failure_name(verdict: Option<Verdict>, error: Option<&str>) -> String {
-    let name = verdict.map_or_else(|| "?".into(), |verdict| verdict.to_string());
+fn failure_name(verdict: Returned, error: Option<&str>) -> String {
+    let name = verdict_name(verdict);
     match (verdict, error) {
         (_, Some(error)) => format!("{name} failed with {error}"),
-        (Some(Verdict(0)), None) => format!("{name} (xdp_exception)"),
+        (Returned::Action(Verdict(0)), None) => format!("{name} (xdp_exception)"),
         (_, None) => format!("{name} failed"),
     }
 }

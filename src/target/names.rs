@@ -56,6 +56,16 @@ impl Names {
     /// another namespace, or the device is gone.
     #[inline]
     pub fn of(&self, netns: u32, ifindex: u32) -> Option<&str> {
+        self.find(netns, ifindex).filter(|name| name.missed < 2).map(|name| &*name.name)
+    }
+
+    /// The same, also of one that has gone, as far as that is remembered.
+    pub fn last_of(&self, netns: u32, ifindex: u32) -> Option<&str> {
+        self.find(netns, ifindex).map(|name| &*name.name)
+    }
+
+    #[inline]
+    fn find(&self, netns: u32, ifindex: u32) -> Option<&Name> {
         let Named { netns: own, devices, last, .. } = &*self.0;
         let (_, name) = match devices.get(last.get()).filter(|(index, _)| *index == ifindex) {
             Some(device) => device,
@@ -64,7 +74,7 @@ impl Names {
                 devices.get(last.get())?
             }
         };
-        (*own == netns && name.missed < 2).then_some(&*name.name)
+        (*own == netns).then_some(name)
     }
 
     /// Devices that have gone, and were not there at two looks: one alone may overlook a device where others come and go

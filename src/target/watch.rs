@@ -343,6 +343,10 @@ mod tests {
         let gone = |names: &Names| names.gone().map(|(device, name)| (device, name.to_owned())).collect::<Vec<_>>();
         let expected = [((7, 3), "eth1".to_owned()), ((7, 90), "veth0".to_owned())];
         assert_eq!([gone(&first), gone(&second), gone(&third)], [vec![], vec![], expected.to_vec()]);
+        assert_eq!(
+            [(7, 3), (7, 2), (8, 3)].map(|(netns, ifindex)| third.last_of(netns, ifindex)),
+            [Some("eth1"), Some("lan0"), None]
+        );
         // Another one has got the index of one that has gone.
         let fourth = Names::new(7, [(3, "eth2")], &third);
         assert_eq!((fourth.of(7, 3), gone(&fourth).len()), (Some("eth2"), 2));

@@ -20,14 +20,14 @@ const DROP: u8 = 17;
 const PASS: u8 = 47;
 
 /// An exporter on a port of its own.
-struct Exporter {
+pub struct Exporter {
     tracer: Tracer,
     address: SocketAddr,
 }
 
 impl Exporter {
     /// Starts it, behind the words of `wrapper`, and waits until it answers.
-    fn start(nic: &Nic, wrapper: &[&str], words: &[&str]) -> Self {
+    pub fn start(nic: &Nic, wrapper: &[&str], words: &[&str]) -> Self {
         let netns = nic.netns.as_deref().unwrap();
         let own = [XDPTRACE, "export", "--listen", "127.0.0.1:0", "--netns", netns, "--interval", "200ms"];
         let words: Vec<String> = [wrapper, &own, words].concat().into_iter().map(str::to_owned).collect();
@@ -38,7 +38,7 @@ impl Exporter {
         exporter
     }
 
-    fn get(&self, path: &str, accept: &str) -> Answer {
+    pub fn get(&self, path: &str, accept: &str) -> Answer {
         get(self.address, path, accept)
     }
 
@@ -63,7 +63,7 @@ impl Exporter {
         });
     }
 
-    fn end(self) -> Ended {
+    pub fn end(self) -> Ended {
         self.tracer.end("TERM")
     }
 }

@@ -6,6 +6,7 @@
 
 mod capture;
 mod checking;
+mod churn;
 mod endings;
 mod export;
 mod fields;

@@ -34,7 +34,7 @@ fn start(nic: &Nic, words: &[&[&str]]) -> Vec<Tracer> {
 }
 
 /// The last numbers. They add up, and are those of the last words.
-fn last(ended: &Ended) -> Value {
+pub fn last(ended: &Ended) -> Value {
     assert!(ended.status.success(), "{ended:#?}");
     let records: Vec<Value> = ended.stdout.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = records.iter().rfind(|record| record["type"] == "stats").unwrap_or_else(|| panic!("{ended:#?}")).clone();
@@ -51,11 +51,11 @@ fn last(ended: &Ended) -> Value {
     last
 }
 
-fn number(value: &Value) -> u64 {
+pub fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-fn programs(record: &Value) -> &Vec<Value> {
+pub fn programs(record: &Value) -> &Vec<Value> {
     record["programs"].as_array().unwrap()
 }
 

@@ -26,7 +26,7 @@ fn program(function: &str, program_id: u32, drops: u64) -> Program {
         is_traced: true,
         counts: Counts { seen: drops, traced: drops, ..Counts::none() },
         traffic: vec![Traffic {
-            device: Port { name: Some("eth0".into()), netns: 1, ifindex: 2 },
+            device: Port { name: Some("eth0".into()), netns: 1, ifindex: 2, ..Port::default() },
             queue: Some(0),
             verdicts: BTreeMap::from([(Returned::Action(Verdict(1)), dropped)]),
             latency: Some(latency),

@@ -12,13 +12,16 @@ struct {
 	__type(value, __u64);
 } runs SEC(".maps");
 
-static __always_inline void count_run(void)
+/* How many there were. */
+static __always_inline __u64 count_run(void)
 {
 	__u32 zero = 0;
 	__u64 *count = bpf_map_lookup_elem(&runs, &zero);
 
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	if (!count)
+		return 0;
+	__sync_fetch_and_add(count, 1);
+	return *count;
 }
 
 SEC("xdp")
@@ -33,4 +36,15 @@ int counted_drop(struct xdp_md *ctx)
 {
 	count_run();
 	return XDP_DROP;
+}
+
+/* Long packets it aborts, middling ones it sends back, and of each other one it returns another value, none of which is an action. */
+SEC("xdp")
+int counted_odd(struct xdp_md *ctx)
+{
+	__u64 count = count_run(), length = ctx->data_end - ctx->data;
+
+	if (length > 200)
+		return XDP_ABORTED;
+	return length > 100 ? XDP_TX : 1000 + count;
 }

@@ -7,10 +7,10 @@ use crate::event::Verdict;
 use crate::numbers::{Forward, Latency, Path};
 use crate::plan::Part;
 
-const DROP: usize = 1;
+pub(in crate::numbers) const DROP: usize = 1;
 const PASS: usize = 2;
 
-fn cell(ifindex: u32, queue: u32, tallies: &[(usize, u64, u64)]) -> Cell {
+pub(in crate::numbers) fn cell(ifindex: u32, queue: u32, tallies: &[(usize, u64, u64)]) -> Cell {
     let mut cell = Cell { netns: 7, ifindex, queue, is_used: 1, ..Cell::default() };
     for (kind, packets, bytes) in tallies {
         cell.tallies[*kind] = Tallied { packets: *packets, bytes: *bytes };
@@ -26,7 +26,7 @@ fn subject(program_id: u32) -> Subject {
     Subject { program_id, function: "xdp_lb".into(), ..Subject::default() }
 }
 
-fn reading(number: u32, program_id: u32, packets: u64) -> Reading {
+pub(in crate::numbers) fn reading(number: u32, program_id: u32, packets: u64) -> Reading {
     Reading {
         number,
         subject: subject(program_id),
@@ -42,7 +42,7 @@ fn eth(_netns: u32, ifindex: u32) -> Option<String> {
     (1..9).contains(&ifindex).then(|| format!("eth{ifindex}"))
 }
 
-fn tally(packets: u64, bytes: u64) -> Tally {
+pub(in crate::numbers) fn tally(packets: u64, bytes: u64) -> Tally {
     Tally { packets, bytes }
 }
 
@@ -131,7 +131,7 @@ fn failures_and_forwards_are_in_the_kernels_words() {
     let eth2 = || Some("eth2".to_owned());
     let expected = [(Some("ENOTSUPP".into()), 1, eth2()), (Some("ENETDOWN".into()), 3, eth2()), (None, 2, eth2())];
     assert_eq!(numbers.programs[0].failures.iter().map(told).collect::<Vec<_>>(), expected);
-    let port = |name: Option<String>, ifindex| Port { name, netns: 7, ifindex };
+    let port = |name: Option<String>, ifindex| Port { name, netns: 7, ifindex, ..Port::default() };
     let paths = [
         Path::Redirect { from: port(eth2(), 2), to: port(None, 12) },
         Path::Tx(port(eth2(), 2)),

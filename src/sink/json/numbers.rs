@@ -18,6 +18,14 @@ pub struct Stats<'a> {
     interval_ns: u64,
     programs: Vec<Counted<'a>>,
     forwards: Vec<Sent<'a>>,
+    losses: Losses,
+}
+
+/// What isn't in failures and forwards.
+#[derive(Serialize)]
+struct Losses {
+    outcome_table_full: u64,
+    forward_table_full: u64,
 }
 
 impl<'a> Stats<'a> {
@@ -30,6 +38,10 @@ impl<'a> Stats<'a> {
             interval_ns: numbers.took.as_nanos() as u64,
             programs: numbers.programs.iter().map(|program| Counted::new(program, by)).collect(),
             forwards: numbers.forwards.iter().map(Sent::new).collect(),
+            losses: Losses {
+                outcome_table_full: numbers.overflow.outcomes,
+                forward_table_full: numbers.overflow.forwards,
+            },
         }
     }
 }
@@ -69,12 +81,15 @@ struct Device<'a> {
     ifindex: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     netns: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    has_gone: bool,
 }
 
 impl<'a> Device<'a> {
-    fn new(Port { name, netns, ifindex }: &'a Port) -> Self {
+    fn new(port: &'a Port) -> Self {
         let known = |number: u32| Some(number).filter(|number| *number > 0);
-        Self { device: name.as_deref(), ifindex: known(*ifindex), netns: known(*netns) }
+        let (ifindex, netns) = (known(port.ifindex), known(port.netns));
+        Self { device: port.name.as_deref(), ifindex, netns, has_gone: !port.is_one() }
     }
 }
 
@@ -172,8 +187,7 @@ impl Serialize for Steps<'_> {
 struct Failed<'a> {
     #[serde(flatten)]
     device: Device<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<String>,
+    verdict: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     count: u64,
@@ -181,8 +195,7 @@ struct Failed<'a> {
 
 impl<'a> Failed<'a> {
     fn new(Failures { device, verdict, error, count }: &'a Failures) -> Self {
-        let verdict = verdict.map(|verdict| verdict.to_string());
-        Self { device: Device::new(device), verdict, error: error.as_deref(), count: *count }
+        Self { device: Device::new(device), verdict: name(*verdict), error: error.as_deref(), count: *count }
     }
 }
 

@@ -166,7 +166,7 @@ impl Serialize for Verdict {
     }
 }
 
-/// Records that were lost since it was told last, for one reason.
+/// Records, or what else was to be counted, that were lost since it was told last, for one reason.
 #[derive(Serialize)]
 pub struct Lost<'a> {
     r#type: &'static str,
@@ -184,9 +184,16 @@ impl<'a> Lost<'a> {
     }
 }
 
-fn reasons(losses: &Losses) -> [(&'static str, u64); 4] {
-    let Losses { full, no_ring, other, unwritten } = *losses;
-    [("ring_full", full), ("no_ring", no_ring), ("refused", other), ("unwritten", unwritten)]
+fn reasons(losses: &Losses) -> [(&'static str, u64); 6] {
+    let Losses { full, no_ring, other, unwritten, overflow } = *losses;
+    [
+        ("ring_full", full),
+        ("no_ring", no_ring),
+        ("refused", other),
+        ("unwritten", unwritten),
+        ("outcome_table_full", overflow.outcomes),
+        ("forward_table_full", overflow.forwards),
+    ]
 }
 
 /// The probes are on.

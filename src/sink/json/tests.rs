@@ -7,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{Account, Counts, Device, Frame, Losses, Subject, Verdict};
+use crate::event::{Account, Counts, Device, Frame, Losses, Overflow, Path, Port, Standing, Subject, Verdict};
 use crate::plan::Probes;
 use crate::sink::SCHEMA;
 
@@ -132,6 +132,31 @@ fn numbers_are_told_with_what_they_are_of() {
     assert_eq!(program["keys"]["rows"], rows);
     assert_eq!(program["keys"]["other"]["packets"], 300_003);
     assert_eq!(record["forwards"][1], json!({"kind": "dequeue", "cpumap": 12, "cpu": 3, "sent": 5, "dropped": 0}));
+    assert_eq!(record["losses"], json!({"outcome_table_full": 0, "forward_table_full": 0}));
+}
+
+#[test]
+fn of_devices_that_have_gone_it_is_told() {
+    let mut numbers = crate::sink::stats::tests::numbers(1);
+    numbers.overflow = Overflow { outcomes: 2, forwards: 7 };
+    let program = &mut numbers.programs[0];
+    let gone = Port { standing: Standing::Gone, name: Some("veth0".into()), ..Port::default() };
+    program.traffic[0].device = gone.clone();
+    program.failures[0].device = Port { standing: Standing::Forgotten, ..Port::default() };
+    numbers.forwards[0].path = Path::Tx(gone);
+    let mut out = Vec::new();
+    Json::of_numbers(&mut out, None, None).numbers(&numbers).unwrap();
+    let record: Value = serde_json::from_slice(&out).unwrap();
+    assert!(validator().is_valid(&record), "{record}");
+    let program = &record["programs"][0];
+    let (traffic, failure) = (&program["traffic"][0], &program["failures"][0]);
+    assert_eq!(
+        (&traffic["device"], &traffic["has_gone"], traffic.get("ifindex")),
+        (&json!("veth0"), &json!(true), None)
+    );
+    assert_eq!((failure.get("device"), &failure["has_gone"]), (None, &json!(true)));
+    assert_eq!(record["forwards"][0]["from"], json!({"device": "veth0", "has_gone": true}));
+    assert_eq!(record["losses"], json!({"outcome_table_full": 2, "forward_table_full": 7}));
 }
 
 fn packet(event: &Event<'_>) -> Value {
@@ -212,7 +237,7 @@ fn what_a_program_changed_is_told_field_by_field() {
 fn every_kind_of_record_is_valid() {
     let counts = Counts { seen: 10, filtered: 1, skipped: 2, traced: 3, lost: 4, ..Counts::none() };
     let under_way = Counts { under_way: 2, lost: 2, recursion_misses: None, ..counts.clone() };
-    let losses = Losses { full: 3, no_ring: 0, other: 1, unwritten: 0 };
+    let losses = Losses { full: 3, other: 1, overflow: Overflow { outcomes: 2, forwards: 7 }, ..Losses::default() };
     let verdicts = BTreeMap::from([(Verdict(1), 2), (Verdict(42), 1)]);
     let summary = |total: &Counts| crate::event::Summary {
         programs: vec![Account { subject: subject(), counts: counts.clone() }],
@@ -241,17 +266,21 @@ fn every_kind_of_record_is_valid() {
     ];
     let records = printed(None, &[], &notices);
     let types: Vec<&str> = records.iter().map(|record| record["type"].as_str().unwrap()).collect();
-    assert_eq!(types, ["attached", "attached", "lost", "lost", "detached", "summary", "summary"]);
+    assert_eq!(types, ["attached", "attached", "lost", "lost", "lost", "lost", "detached", "summary", "summary"]);
     assert_eq!(records[0]["devices"], json!(["eth0", "eth\"1"]));
     assert_eq!(records[1]["not_traced"]["to"], "2023-07-15T06:56:59.000000000Z");
     assert_eq!((&records[2]["reason"], &records[2]["count"]), (&json!("ring_full"), &json!(3)));
     assert_eq!(records[3]["reason"], "refused");
-    assert_eq!(records[5]["under_way"], 2);
-    assert_eq!((records[5]["final"].as_bool(), records[6]["final"].as_bool()), (Some(false), Some(true)));
-    assert_eq!(records[5].get("recursion_misses"), None);
-    assert_eq!(records[6]["verdicts"], json!({"XDP_DROP": 2, "42": 1, "other": 1}));
+    assert_eq!(
+        (&records[4]["reason"], &records[5]["reason"]),
+        (&json!("outcome_table_full"), &json!("forward_table_full"))
+    );
+    assert_eq!(records[7]["under_way"], 2);
+    assert_eq!((records[7]["final"].as_bool(), records[8]["final"].as_bool()), (Some(false), Some(true)));
+    assert_eq!(records[7].get("recursion_misses"), None);
+    assert_eq!(records[8]["verdicts"], json!({"XDP_DROP": 2, "42": 1, "other": 1}));
     let sum = |record: &Value, names: &[&str]| names.iter().filter_map(|name| record[name].as_u64()).sum::<u64>();
-    for record in &records[4..] {
+    for record in &records[6..] {
         assert_eq!(record["seen"], sum(record, &["filtered", "skipped", "traced", "lost", "under_way"]));
     }
 }

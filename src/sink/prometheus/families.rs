@@ -50,7 +50,7 @@ pub static LOST: Family = family(
     "xdptrace_lost_events",
     Kind::Counter,
     "",
-    "Runs of programs that were seen and could not be counted among the packets.",
+    "What was seen and could not be counted: runs (uncounted); outcome errors and forwarded packets, for want of room in a table.",
 );
 pub static RUNS: Family =
     family("xdptrace_runs", Kind::Counter, "", "Runs of the program while it was traced, also those filtered out.");

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use self::exposition::{Exposition, Labels};
 use self::sums::{ALWAYS, Packets, Place, Sums, VERDICTS};
 use super::{Notice, Sink, tell};
-use crate::event::{Counts, Event};
+use crate::event::{Counts, Event, Overflow};
 use crate::export::{Board, Listener, Server, Snapshot};
 use crate::numbers::Numbers;
 
@@ -125,7 +125,7 @@ fn expose(numbers: &Numbers, per_queue: bool, took: Duration) -> Exposition {
     exposition.add(&families::PROGRAMS, |samples| samples.one(&none, traced(numbers)));
     add_programs(&mut exposition, numbers);
     add_packets(&mut exposition, &sums);
-    add_errors(&mut exposition, &sums);
+    add_errors(&mut exposition, &sums, numbers.overflow);
     add_counts(&mut exposition, &sums);
     add_latencies(&mut exposition, &sums);
     add_forwards(&mut exposition, &sums);
@@ -174,14 +174,16 @@ fn place_labels(place: &Place<'_>) -> Labels {
     Labels::new(&[("device", place.device), ("program", place.program), ("queue", &queue)])
 }
 
-fn add_errors(exposition: &mut Exposition, sums: &Sums<'_>) {
+fn add_errors(exposition: &mut Exposition, sums: &Sums<'_>, overflow: Overflow) {
     for ((place, verdict, reason), count) in &sums.failures {
         let labels = place_labels(place).with("verdict", verdict).with("reason", reason);
         exposition.add(&families::ERRORS, |samples| samples.one(&labels, count));
     }
     let lost = sums.counts.values().map(|counts| counts.lost).sum::<u64>();
-    let labels = Labels::new(&[("reason", "uncounted")]);
-    exposition.add(&families::LOST, |samples| samples.one(&labels, lost));
+    let Overflow { outcomes, forwards } = overflow;
+    for (reason, count) in [("uncounted", lost), ("outcome_table_full", outcomes), ("forward_table_full", forwards)] {
+        exposition.add(&families::LOST, |samples| samples.one(&Labels::new(&[("reason", reason)]), count));
+    }
 }
 
 fn add_counts(exposition: &mut Exposition, sums: &Sums<'_>) {

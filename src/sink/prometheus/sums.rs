@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Counts, Verdict};
-use crate::numbers::{Failures, Forward, Latency, Numbers, Path, Port, Program, Returned, Tally};
+use crate::numbers::{Failures, Forward, Latency, Numbers, Path, Port, Program, Returned, Standing, Tally};
 
 /// Verdicts as labels have them: the actions by their number, what is none of them, and what a void function returns.
 pub const VERDICTS: [&str; 7] = ["aborted", "drop", "pass", "tx", "redirect", "other", "none"];
@@ -66,7 +66,8 @@ impl<'n> Sums<'n> {
             let counts = sums.counts.entry(&program.subject.function).or_insert_with(Counts::none);
             counts.add(&program.counts);
         }
-        numbers.forwards.iter().for_each(|forward| sums.add_forward(forward));
+        let forwards = numbers.forwards.iter().filter(|forward| forward.path.ports().all(has_series));
+        forwards.for_each(|forward| sums.add_forward(forward));
         sums
     }
 
@@ -78,7 +79,7 @@ impl<'n> Sums<'n> {
                 self.packets.entry(Place { device, program: &subject.function, queue: None }).or_default();
             }
         }
-        for traffic in &program.traffic {
+        for traffic in program.traffic.iter().filter(|traffic| has_series(&traffic.device)) {
             let queue = traffic.queue.filter(|_| per_queue);
             let place = Place { device: name(&traffic.device), program: &subject.function, queue };
             let packets = self.packets.entry(place).or_default();
@@ -90,9 +91,10 @@ impl<'n> Sums<'n> {
     }
 
     fn add_failures(&mut self, program: &'n Program) {
-        for Failures { device, verdict, error, count } in &program.failures {
+        let failures = program.failures.iter().filter(|failures| has_series(&failures.device));
+        for Failures { device, verdict, error, count } in failures {
             let place = Place { device: name(device), program: &program.subject.function, queue: None };
-            let verdict = verdict.map_or("", |verdict| VERDICTS[number(Returned::Action(verdict))]);
+            let verdict = VERDICTS[number(*verdict)];
             // Where the kernel gives no reason, the name of the tracepoint that tells.
             let reason = error.as_deref().unwrap_or("xdp_exception");
             *self.failures.entry((place, verdict, reason)).or_default() += count;
@@ -110,6 +112,11 @@ impl<'n> Sums<'n> {
         forwarded.sent += forward.sent;
         *forwarded.dropped.entry(forward.error.clone().unwrap_or_default()).or_default() += forward.dropped;
     }
+}
+
+/// Whether there is a series of it: those of devices that have gone end when their names are forgotten, all at once.
+fn has_series(port: &Port) -> bool {
+    port.standing != Standing::Forgotten
 }
 
 /// A device's name; one that isn't known has none.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::event::{Subject, Verdict};
-use crate::numbers::{Failures, Forward, Latency, Path, Port, Program, Returned, Tally, Traffic};
+use crate::numbers::{Failures, Forward, Latency, Path, Port, Program, Returned, Standing, Tally, Traffic};
 
 fn port(name: Option<&str>, ifindex: u32) -> Port {
-    Port { name: name.map(str::to_owned), netns: 1, ifindex }
+    Port { name: name.map(str::to_owned), netns: 1, ifindex, ..Port::default() }
 }
 
 fn tally(packets: u64, bytes: u64) -> Tally {
@@ -49,8 +49,13 @@ fn program(program_id: u32, is_traced: bool) -> Program {
             traffic(1, &[(drop, tally(1, 64))], None),
         ],
         failures: vec![
-            Failures { device: port(Some("eth0"), 2), verdict: Some(Verdict(0)), error: None, count: 4 },
-            Failures { device: port(None, 9), verdict: Some(Verdict(4)), error: Some("ENETDOWN".into()), count: 5 },
+            Failures { device: port(Some("eth0"), 2), verdict: Returned::Action(Verdict(0)), error: None, count: 4 },
+            Failures {
+                device: port(None, 9),
+                verdict: Returned::Action(Verdict(4)),
+                error: Some("ENETDOWN".into()),
+                count: 5,
+            },
         ],
         keys: None,
     }
@@ -146,15 +151,14 @@ fn whatever_is_no_action_has_a_verdict_of_its_own() {
     let mut odd = program(12, true);
     let verdicts = [(Returned::Other, tally(1, 0)), (Returned::Nothing, tally(2, 0))];
     odd.traffic[0].verdicts = verdicts.into_iter().collect();
-    odd.failures[0].verdict = Some(Verdict(42));
-    odd.failures[1].verdict = None;
+    odd.failures[0].verdict = Returned::Other;
     let exposition = exposed(&Numbers { programs: vec![odd], ..Numbers::default() }, false);
     let lines = samples(&exposition, "xdptrace_packets_total");
     assert!(lines[5].ends_with(r#"verdict="other"} 1"#) && lines[6].ends_with(r#"verdict="none"} 2"#), "{lines:#?}");
     assert_eq!(
         samples(&exposition, "xdptrace_outcome_errors_total"),
         [
-            r#"xdptrace_outcome_errors_total{program="xdp_lb",reason="ENETDOWN"} 5"#,
+            r#"xdptrace_outcome_errors_total{program="xdp_lb",verdict="redirect",reason="ENETDOWN"} 5"#,
             r#"xdptrace_outcome_errors_total{device="eth0",program="xdp_lb",verdict="other",reason="xdp_exception"} 4"#,
         ]
     );
@@ -172,12 +176,50 @@ fn devices(count: u32) -> Numbers {
 }
 
 #[test]
+fn what_has_gone_counts_under_its_name_until_that_is_forgotten() {
+    let mut program = program(12, true);
+    let queue = program.traffic[0].clone();
+    let of = |standing, name: Option<&str>| Port { standing, name: name.map(str::to_owned), ..Port::default() };
+    let drops = |device, packets| {
+        let verdicts = [(Returned::Action(Verdict(1)), tally(packets, 0))].into_iter().collect();
+        Traffic { device, verdicts, ..queue.clone() }
+    };
+    let devices = [port(Some("eth0"), 2), of(Standing::Gone, Some("eth0")), of(Standing::Gone, Some("eth1"))];
+    let nameless = [port(None, 9), of(Standing::Gone, None), of(Standing::Forgotten, None)];
+    program.traffic = devices
+        .into_iter()
+        .chain(nameless.clone())
+        .zip([1, 2, 4, 8, 16, 32])
+        .map(|(device, packets)| drops(device, packets))
+        .collect();
+    program.failures.truncate(1);
+    program.failures[0].device = of(Standing::Forgotten, None);
+    let path = |to| Path::Redirect { from: port(Some("eth0"), 2), to };
+    let forward = |to, sent| Forward { path: path(to), sent, dropped: 0, error: None };
+    let forwards = nameless.into_iter().zip([1, 2, 4]).map(|(to, sent)| forward(to, sent)).collect();
+    let exposition = exposed(&Numbers { programs: vec![program], forwards, ..Numbers::default() }, false);
+    let drops = samples(&exposition, "xdptrace_packets_total");
+    let drops: Vec<&String> = drops.iter().filter(|line| line.contains("\"drop\"")).collect();
+    assert_eq!(
+        drops,
+        [
+            r#"xdptrace_packets_total{program="xdp_lb",verdict="drop"} 24"#,
+            r#"xdptrace_packets_total{device="eth0",program="xdp_lb",verdict="drop"} 3"#,
+            r#"xdptrace_packets_total{device="eth1",program="xdp_lb",verdict="drop"} 4"#,
+        ]
+    );
+    assert!(samples(&exposition, "xdptrace_outcome_errors_total").is_empty());
+    let sent = samples(&exposition, "xdptrace_forwarded_packets_total");
+    assert_eq!(sent, [r#"xdptrace_forwarded_packets_total{path="redirect",device="eth0"} 3"#]);
+}
+
+#[test]
 fn series_are_bounded_and_what_is_left_out_is_counted() {
     let text = exposed(&devices(5000), false);
     let lines = text.text().lines().filter(|line| !line.starts_with('#')).count();
     let left_out = samples(&text, "xdptrace_series_left_out");
     assert!(lines <= 10_002, "{lines}");
-    assert_eq!(left_out, [format!("xdptrace_series_left_out {}", 5000 * (12 + 33) + 10 - (lines - 2))]);
+    assert_eq!(left_out, [format!("xdptrace_series_left_out {}", 5000 * (12 + 33) + 12 - (lines - 2))]);
     assert_eq!(samples(&text, "xdptrace_series "), [format!("xdptrace_series {}", lines - 2)]);
 }
 

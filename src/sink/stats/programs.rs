@@ -9,14 +9,15 @@ use crate::numbers::{Failures, Latency, Numbers, Port, Program, Returned, Tally,
 
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// A program's packets by device, by queue, too, where that is asked for.
-type Grouped = BTreeMap<(u32, u32, Option<Option<u32>>), Traffic>;
+/// A program's packets by device, by queue, too, where that is asked for; what devices are called may change.
+type Grouped = BTreeMap<(Port, Option<Option<u32>>), Traffic>;
 
 fn grouped(program: &Program, per_queue: bool) -> Grouped {
     let mut all = Grouped::new();
     for traffic in &program.traffic {
-        let Port { netns, ifindex, .. } = traffic.device;
-        let place = (netns, ifindex, per_queue.then_some(traffic.queue));
+        let device = &traffic.device;
+        let name = device.name.clone().filter(|_| !device.is_one());
+        let place = (Port { name, ..device.clone() }, per_queue.then_some(traffic.queue));
         let new = || Traffic { device: traffic.device.clone(), queue: traffic.queue, ..Traffic::default() };
         all.entry(place).or_insert_with(new).add(traffic);
     }
@@ -58,13 +59,14 @@ impl Columns {
         first.chain(rates).chain(verdicts).chain(latency.map(str::to_owned)).collect()
     }
 
-    /// The program's packets; where there were none, those of its devices.
+    /// The program's packets, of devices that are there; where there were none, those of its devices.
     fn grouped(&self, program: &Program) -> Grouped {
         let mut all = grouped(program, self.per_queue);
+        all.retain(|(device, _), _| device.is_one());
         if all.is_empty() {
             let name = Some(program.subject.devices.join(",")).filter(|name| !name.is_empty());
             let device = Port { name, ..Port::default() };
-            all.insert((0, 0, self.per_queue.then_some(None)), Traffic { device, ..Traffic::default() });
+            all.insert((Port::default(), self.per_queue.then_some(None)), Traffic { device, ..Traffic::default() });
         }
         all
     }
@@ -98,7 +100,7 @@ pub(super) fn totals(numbers: &Numbers, per_queue: bool) -> String {
     let mut words = String::new();
     for program in &numbers.programs {
         let name = program_name(&program.subject);
-        for ((.., queue), traffic) in grouped(program, per_queue) {
+        for ((_, queue), traffic) in grouped(program, per_queue) {
             let queue = queue.map(|queue| queue.map_or_else(|| "?".into(), |queue| queue.to_string()));
             let queue = queue.map_or_else(String::new, |queue| format!(" queue {queue}"));
             let Tally { packets, bytes } = sum(&traffic);

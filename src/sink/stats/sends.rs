@@ -1,14 +1,15 @@
 //! What became of verdicts: failures, and what was sent on.
 
 use super::{Change, amount, device_name, failure_name, program_name};
-use crate::numbers::{Failures, Forward, Numbers};
+use crate::event::Overflow;
+use crate::numbers::{Failures, Forward, Numbers, Port};
 
 /// A line for each failure and each way by which packets were sent on in an interval.
 pub(super) fn lines(change: &Change<'_>) -> String {
     let Change { before, now, took } = *change;
     let failures = change.programs().flat_map(|(program, before)| {
         let name = program_name(&program.subject);
-        let lines = program.failures.iter().filter_map(move |failures| {
+        let lines = program.failures.iter().filter(|failures| failures.device.is_one()).filter_map(move |failures| {
             let count = failures.count.saturating_sub(before.map_or(0, |before| count_of(&before.failures, failures)));
             let Failures { device, verdict, error, .. } = failures;
             let failure = failure_name(*verdict, error.as_deref());
@@ -17,7 +18,8 @@ pub(super) fn lines(change: &Change<'_>) -> String {
         });
         lines.collect::<Vec<_>>()
     });
-    let forwards = now.forwards.iter().filter_map(|forward| {
+    let of_these = now.forwards.iter().filter(|forward| forward.path.ports().all(Port::is_one));
+    let forwards = of_these.filter_map(|forward| {
         let then = before.forwards.iter().find(|one| (&one.path, &one.error) == (&forward.path, &forward.error));
         let (sent, dropped) = then.map_or((0, 0), |then| (then.sent, then.dropped));
         let (sent, dropped) = (forward.sent.saturating_sub(sent), forward.dropped.saturating_sub(dropped));
@@ -36,6 +38,13 @@ fn count_of(all: &[Failures], failures: &Failures) -> u64 {
 pub(super) fn totals(numbers: &Numbers) -> String {
     let exact = |count: u64| count.to_string();
     numbers.forwards.iter().map(|forward| line(forward, &exact, forward.sent, forward.dropped)).collect()
+}
+
+/// What is missing in all of this; nothing where all is there.
+pub(super) fn overflow(Overflow { outcomes, forwards }: Overflow) -> String {
+    let lost = [(outcomes, "outcomes of verdicts"), (forwards, "packets sent on")];
+    let lost = lost.iter().filter(|(count, _)| *count > 0);
+    lost.map(|(count, what)| format!("{count} {what} not counted: their table was full\n")).collect()
 }
 
 /// `  eth0 -> eth1: 12 sent, 3 dropped (ENXIO)`

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::event::Counts;
-use crate::numbers::{Failures, Forward, Keys, Latency, Path, Row, Tally};
+use crate::event::{Counts, Overflow};
+use crate::numbers::{Failures, Forward, Keys, Latency, Path, Row, Standing, Tally};
 use crate::plan::{Counting, Part, Tracing};
 use crate::sink::open_stats;
 
@@ -12,7 +12,7 @@ const TIME_NS: u64 = 1_689_404_218_000_000_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn port(name: &str, ifindex: u32) -> Port {
-    Port { name: Some(name.into()), netns: 4_026_531_840, ifindex }
+    Port { name: Some(name.into()), netns: 4_026_531_840, ifindex, ..Port::default() }
 }
 
 fn tally(packets: u64) -> Tally {
@@ -50,7 +50,7 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
     };
     let failures = |verdict, error: Option<&str>, count| Failures {
         device: port("eth0", 2),
-        verdict: Some(Verdict(verdict)),
+        verdict: Returned::Action(Verdict(verdict)),
         error: error.map(str::to_owned),
         count,
     };
@@ -71,7 +71,7 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
     let dequeue = Path::Dequeue { map: 12, cpu: 3 };
     let forwards = vec![forward, Forward { path: dequeue, sent: 5 * seconds, dropped: 0, error: None }];
     let time_ns = TIME_NS + seconds * 1_000_000_000;
-    Numbers { time_ns, took: SECOND, is_final: false, programs: vec![balancer, idle], forwards }
+    Numbers { time_ns, took: SECOND, is_final: false, programs: vec![balancer, idle], forwards, ..Numbers::default() }
 }
 
 pub(in crate::sink) fn by() -> By {
@@ -163,6 +163,35 @@ fn what_is_let_go_of_is_shown_once_more_and_in_the_total() {
     let text = shown(false, None, &[numbers(1), gone, later, last]);
     assert_eq!(text.matches("xdp_lb#12   ").count(), 2, "{text}");
     assert!(text.contains("2400006 packets"), "{text}");
+}
+
+#[test]
+fn what_has_gone_has_no_rate_and_is_in_the_total() {
+    let first = numbers(1);
+    let mut second = numbers(2);
+    let gone = |name: Option<&str>, standing| Port { standing, name: name.map(str::to_owned), ..Port::default() };
+    let [veth0, before] = [gone(Some("veth0"), Standing::Gone), gone(None, Standing::Forgotten)];
+    let program = &mut second.programs[0];
+    let traffic = Traffic { device: veth0.clone(), queue: Some(0), ..program.traffic[0].clone() };
+    program.traffic.extend([traffic.clone(), Traffic { device: before.clone(), queue: None, ..traffic }]);
+    program.failures.push(Failures { device: before.clone(), verdict: Returned::Other, error: None, count: 5 });
+    let path = Path::Redirect { from: veth0, to: before };
+    second.forwards.push(Forward { path, sent: 3, dropped: 0, error: None });
+    second.overflow = Overflow { outcomes: 2, forwards: 7 };
+    let last = Numbers { is_final: true, ..second.clone() };
+    let text = shown(false, None, &[first, second, last]);
+    let (intervals, total) = text.split_once(" total of ").unwrap();
+    assert!(!intervals.contains("gone"), "{intervals}");
+    for line in [
+        "veth0 (gone) xdp_lb#12: 2400000 packets, 153600000 bytes\n",
+        "\ndevices gone before xdp_lb#12: 2400000 packets, 153600000 bytes\n",
+        "\n  devices gone before: other failed 5 times\n",
+        "\n  veth0 (gone) -> devices gone before: 3 sent, 0 dropped\n",
+        "\n2 outcomes of verdicts not counted: their table was full\n",
+        "\n7 packets sent on not counted: their table was full\n",
+    ] {
+        assert!(total.contains(line), "{line}: {total}");
+    }
 }
 
 #[test]

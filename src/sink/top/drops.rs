@@ -58,6 +58,7 @@ fn row(event: &Event<'_>) -> Option<RowId> {
         name: device.name.map(str::to_owned),
         netns: device.netns,
         ifindex: device.ifindex,
+        ..Port::default()
     });
     Some(RowId { device: words::port(&device), program: Some((event.program_id?, event.function?.to_owned())) })
 }

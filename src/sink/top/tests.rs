@@ -27,7 +27,7 @@ const PASS: Returned = Returned::Action(Verdict(2));
 const TX: Returned = Returned::Action(Verdict(3));
 
 fn port(name: &str) -> Port {
-    Port { name: Some(name.into()), netns: 1, ifindex: 2 }
+    Port { name: Some(name.into()), netns: 1, ifindex: 2, ..Port::default() }
 }
 
 /// With packets of 100 bytes each.
@@ -62,7 +62,8 @@ fn behind(mut program: Program, id: u32, role: &str) -> Program {
 }
 
 fn failing(mut program: Program, count: u64) -> Program {
-    let failures = Failures { device: port("eth0"), verdict: Some(Verdict(4)), error: Some("ENETDOWN".into()), count };
+    let failures =
+        Failures { device: port("eth0"), verdict: Returned::Action(Verdict(4)), error: Some("ENETDOWN".into()), count };
     program.failures = vec![failures];
     program
 }

@@ -56,11 +56,11 @@ impl Totals {
     /// What was counted of a program's packets of one device.
     fn of(program: &Program, device: &str) -> Self {
         let mut totals = Self::default();
-        for traffic in program.traffic.iter().filter(|traffic| words::port(&traffic.device) == device) {
+        for traffic in program.traffic.iter().filter(|traffic| words::is_called(&traffic.device, device)) {
             let latency = traffic.latency.clone();
             totals.add(&Self { verdicts: traffic.verdicts.clone(), latency, failures: 0 });
         }
-        let failures = program.failures.iter().filter(|failures| words::port(&failures.device) == device);
+        let failures = program.failures.iter().filter(|failures| words::is_called(&failures.device, device));
         totals.failures = failures.map(|failures| failures.count).sum();
         totals
     }
@@ -209,7 +209,9 @@ fn traced(numbers: &Numbers) -> impl Iterator<Item = &Program> {
 /// What the devices are called on whose path a program is, as far as that is known.
 fn devices(program: &Program) -> Vec<String> {
     let mut names: Vec<String> = program.subject.devices.iter().map(|name| name.escape_default().to_string()).collect();
-    names.extend(program.traffic.iter().map(|traffic| words::port(&traffic.device)));
+    // What has gone has no row; but its packets are in that of another one of its name.
+    let here = program.traffic.iter().filter(|traffic| traffic.device.is_one());
+    names.extend(here.map(|traffic| words::port(&traffic.device)));
     if names.is_empty() {
         names.push("?".into());
     }

@@ -76,6 +76,11 @@ pub fn port(port: &Port) -> String {
     }
 }
 
+/// Whether what is counted of a port is of a device that is called so. What isn't known by name is of none once it has gone.
+pub fn is_called(one: &Port, name: &str) -> bool {
+    (one.is_one() || one.name.is_some()) && port(one) == name
+}
+
 /// The first of `words` that fits into so many columns; else the last one, cut.
 pub fn fitting(words: &[String], width: usize) -> String {
     match words.iter().find(|words| words.len() <= width).or(words.last()) {

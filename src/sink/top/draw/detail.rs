@@ -80,7 +80,7 @@ fn verdict(rates: Option<(f64, f64)>, tally: Tally, all: u64) -> String {
 fn failures(page: &mut Page<'_>, model: &Model, row: &Branch) {
     let programs = model.state().programs(row);
     let all = programs.iter().flat_map(|program| &program.failures);
-    let mut all: Vec<&Failures> = all.filter(|failures| words::port(&failures.device) == row.id.device).collect();
+    let mut all: Vec<&Failures> = all.filter(|failures| words::is_called(&failures.device, &row.id.device)).collect();
     all.sort_by_key(|failures| std::cmp::Reverse(failures.count));
     for failures in all.into_iter().take(FAILURES) {
         page.line(Span::styled(failure(failures), alarm(model.palette)));
@@ -89,9 +89,9 @@ fn failures(page: &mut Page<'_>, model: &Model, row: &Branch) {
 
 /// ` XDP_REDIRECT failed: ENETDOWN, 12 times`
 fn failure(failures: &Failures) -> String {
-    let verdict = failures.verdict.map_or_else(|| "?".into(), |verdict| verdict.to_string());
+    let verdict = words::returned(failures.verdict);
     let error = failures.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.escape_default()));
-    let aborted = failures.verdict == Some(Verdict(0)) && error.is_empty();
+    let aborted = failures.verdict == Returned::Action(Verdict(0)) && error.is_empty();
     let failed = if aborted { "" } else { " failed" };
     format!(" {verdict}{failed}{error}, {} times", failures.count)
 }
