@@ -176,6 +176,9 @@ impl Book {
         if !entry.numbers.contains(number) {
             entry.numbers.push(*number);
         }
+        // Where it is let go of and attached to again and again: packets by older ones' keys are others.
+        let too_many = entry.numbers.len().saturating_sub(PAST);
+        entry.numbers.drain(..too_many);
         entry
     }
 

@@ -53,9 +53,7 @@ impl<'plan> Counting<'plan> {
     /// The kernel's maps cannot be read.
     pub(super) fn close(&mut self, released: &Released, maps: &Maps, names: &Names) -> Result<()> {
         let Released { target, number, states, cells, recursion_misses, .. } = released;
-        self.book.learn(cells.as_deref().unwrap_or_default(), |netns, ifindex| {
-            names.last_of(netns, ifindex).map(str::to_owned)
-        });
+        self.book.learn(cells.as_deref().unwrap_or_default(), |netns, ifindex| names.ask(netns, ifindex));
         let (states, cells) = (states.clone(), cells.clone().unwrap_or_default());
         let reading = Reading { states, cells, recursion_misses: *recursion_misses, ..of(target, *number) };
         let mut failures = maps.failures()?;
@@ -95,10 +93,13 @@ impl<'plan> Counting<'plan> {
         self.note(follow.traced_mut(), &gone)?;
         let shared = Shared { keys, ..self.outcomes(follow.maps(), &gone)? };
         self.book.settle(&gone);
-        let name = |netns, ifindex| names.last_of(netns, ifindex).map(str::to_owned);
         let (now, time_ns) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         let took = now - std::mem::replace(&mut self.last, now);
-        Ok(Numbers { time_ns: time_ns.as_nanos() as u64, took, ..self.book.numbers(&shared, name) })
+        Ok(Numbers {
+            time_ns: time_ns.as_nanos() as u64,
+            took,
+            ..self.book.numbers(&shared, |netns, ifindex| names.ask(netns, ifindex))
+        })
     }
 
     /// Reads what each target has counted, and makes room in it for devices to come where others have gone.

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::links;
+
 /// The names of the devices of a network namespace. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Names(Rc<Named>);
@@ -62,6 +64,14 @@ impl Names {
     /// The same, also of one that has gone, as far as that is remembered.
     pub fn last_of(&self, netns: u32, ifindex: u32) -> Option<&str> {
         self.find(netns, ifindex).map(|name| &*name.name)
+    }
+
+    /// The same, also of one that has come since the last look: the kernel is asked then, about this thread's network namespace.
+    pub fn ask(&self, netns: u32, ifindex: u32) -> Option<String> {
+        match self.last_of(netns, ifindex) {
+            None if netns == self.0.netns => links::read_one(ifindex).ok().flatten().map(|link| link.name),
+            known => known.map(str::to_owned),
+        }
     }
 
     #[inline]
