@@ -4,7 +4,7 @@
 mod keeping;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cells::ByQueue;
 use super::gone;
@@ -53,6 +53,8 @@ pub struct Book {
     entries: Vec<Entry>,
     /// What devices were last called: those of which something is kept.
     names: BTreeMap<(u32, u32), String>,
+    /// All those of which something was kept at the last reading.
+    seen: BTreeSet<(u32, u32)>,
     /// What was sent on by way of devices that have gone.
     sent: Sent,
     gone: gone::Names,
@@ -90,8 +92,8 @@ const PAST: usize = 64;
 impl Book {
     /// Nothing counted yet; packets are counted `by` something, or nothing.
     pub fn new(by: Option<By>) -> Self {
-        let (names, sent, gone) = Default::default();
-        Self { by, entries: Vec::new(), names, sent, gone }
+        let (names, seen, sent, gone) = Default::default();
+        Self { by, entries: Vec::new(), names, seen, sent, gone }
     }
 
     /// What a target that is traced has counted so far.

@@ -12,14 +12,14 @@ use crate::event::Standing;
 /// Names of devices that have gone which are kept.
 pub(super) const KEPT: usize = 64;
 
-/// Devices that have gone, by their network namespace's inode number and their index, with the names that they had.
+/// Devices that have gone, by their network namespace's inode number and their index, with the names that they had, if known.
 #[derive(Debug, Clone, Default)]
-pub struct Gone(BTreeMap<(u32, u32), String>);
+pub struct Gone(BTreeMap<(u32, u32), Option<String>>);
 
 impl Gone {
     /// These.
-    pub fn new<'name>(devices: impl IntoIterator<Item = ((u32, u32), &'name str)>) -> Self {
-        Self(devices.into_iter().map(|(device, name)| (device, name.to_owned())).collect())
+    pub(super) fn new<'name>(devices: impl IntoIterator<Item = ((u32, u32), Option<&'name str>)>) -> Self {
+        Self(devices.into_iter().map(|(device, name)| (device, name.map(str::to_owned))).collect())
     }
 
     /// Those that had gone before, too.
@@ -35,7 +35,7 @@ impl Gone {
     /// What stands for it instead; None: it hasn't gone.
     pub(super) fn instead_of(&self, port: &Port) -> Option<Port> {
         let name = self.0.get(&(port.netns, port.ifindex)).filter(|_| port.is_one())?;
-        Some(Port { standing: Standing::Gone, name: Some(name.clone()), ..Port::default() })
+        Some(Port { standing: Standing::Gone, name: name.clone(), ..Port::default() })
     }
 }
 
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn only_a_device_that_has_gone_is_replaced() {
-        let before = Gone::new([((7, 2), "eth0"), ((7, 3), "eth1")]);
-        let gone = Gone::new([((7, 3), "eth1"), ((7, 4), "eth2")]).since(&before);
+        let before = Gone::new([((7, 2), Some("eth0")), ((7, 3), Some("eth1"))]);
+        let gone = Gone::new([((7, 3), Some("eth1")), ((7, 4), Some("eth2"))]).since(&before);
         assert_eq!(
             [(7, 2), (7, 3), (7, 4), (8, 3)].map(|(netns, index)| gone.has(netns, index)),
             [false, true, false, false]

@@ -86,7 +86,7 @@ impl<'plan> Counting<'plan> {
 
     fn read_now(&mut self, follow: &mut Follow<'_>, names: &Names) -> Result<Numbers> {
         let keys = self.plan.by.as_ref().map_or(Ok(Vec::new()), |_| follow.maps().keys())?;
-        let now = Gone::new(names.gone());
+        let now = self.book.gone(|netns, ifindex| names.has_gone(netns, ifindex));
         // What their last packets came to was handed on at the reading before.
         let gone = now.since(&self.gone);
         self.gone = now;

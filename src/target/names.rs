@@ -87,11 +87,13 @@ impl Names {
         (*own == netns).then_some(name)
     }
 
-    /// Devices that have gone, and were not there at two looks: one alone may overlook a device where others come and go
-    /// meanwhile. Each by its network namespace's inode number and its index, with the name that it had. The last 1024.
-    pub fn gone(&self) -> impl Iterator<Item = ((u32, u32), &str)> {
-        let gone = self.0.devices.iter().filter(|(_, name)| name.missed >= 2);
-        gone.map(|(ifindex, name)| ((self.0.netns, *ifindex), &*name.name))
+    /// Whether the device has gone from this network namespace, which is the one with that inode number: it was not there at two looks
+    /// (one alone may overlook a device where others come and go meanwhile), or there is none and no look has seen one.
+    pub fn has_gone(&self, netns: u32, ifindex: u32) -> bool {
+        match self.find(netns, ifindex) {
+            Some(name) => name.missed >= 2,
+            None => netns == self.0.netns && matches!(links::read_one(ifindex), Ok(None)),
+        }
     }
 }
 

@@ -82,16 +82,16 @@ fn traffic(record: &Value) -> BTreeMap<Option<String>, u64> {
     sums
 }
 
-/// Waits until `stats` says that these devices have gone.
-fn wait_until_gone(tracer: &mut Tracer, names: &[&str]) {
-    tracer.wait_until(&format!("end of {names:?}"), |tracer| {
+/// Waits until `stats` tells of these devices, as of some that are there, or have gone.
+fn wait_until_told(tracer: &mut Tracer, names: &[&str], has_gone: bool) {
+    tracer.wait_until(&format!("{names:?}, gone: {has_gone}"), |tracer| {
         let line = tracer.stdout.iter().rfind(|line| line.contains("\"type\":\"stats\""));
-        let has_gone = |name: &&str| {
-            let record: Value = line.map_or(Value::Null, |line| serde_json::from_str(line).unwrap());
-            let is_it = |one: &Value| one["device"] == **name && one["has_gone"] == true;
+        let record: Value = line.map_or(Value::Null, |line| serde_json::from_str(line).unwrap());
+        let is_told = |name: &&str| {
+            let is_it = |one: &Value| one["device"] == **name && one.get("has_gone").is_some() == has_gone;
             record["programs"][0]["traffic"].as_array().is_some_and(|traffic| traffic.iter().any(is_it))
         };
-        names.iter().all(has_gone)
+        names.iter().all(is_told)
     });
 }
 
@@ -119,8 +119,9 @@ fn devices_that_come_and_go_are_counted_by_their_names() {
             assert!(!told.contains_key(""), "{told:?}");
             names.iter().all(|name| told.get(*name) == sent.get(*name)).then_some(())
         });
+        wait_until_told(&mut tracer, &names, false);
         nic.change(&names.iter().map(|name| format!("link delete {name}\n")).collect::<String>());
-        wait_until_gone(&mut tracer, &names);
+        wait_until_told(&mut tracer, &names, true);
     }
     make(&nic, &counted, "counted_drop", &["last0"]);
     send(&nic, "last0-peer", frames(7, 60));
@@ -154,8 +155,9 @@ fn failures_are_counted_also_behind_a_device_that_has_gone() {
         send(&nic, peer, frames(3, LONG));
         counted.runs.settle();
     }
+    wait_until_told(&mut tracer, &["first0"], false);
     nic.change("link delete first0");
-    wait_until_gone(&mut tracer, &["first0"]);
+    wait_until_told(&mut tracer, &["first0"], true);
     send(&nic, "veth1", frames(5, LONG));
     counted.runs.wait_for(11);
     let last = last(&tracer.end("INT"));

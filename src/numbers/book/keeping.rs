@@ -40,6 +40,12 @@ impl Book {
         }
     }
 
+    /// Those of the devices of which something was kept at the last reading that have gone.
+    pub fn gone(&self, has_gone: impl Fn(u32, u32) -> bool) -> Gone {
+        let gone = self.seen.iter().filter(|(netns, ifindex)| has_gone(*netns, *ifindex));
+        Gone::new(gone.map(|device| (*device, self.names.get(device).map(String::as_str))))
+    }
+
     /// These devices have gone: what is kept of them goes by their names from now on.
     pub fn settle(&mut self, gone: &Gone) {
         self.move_past(|port| gone.instead_of(port));
@@ -83,7 +89,8 @@ impl Book {
     pub(super) fn learn_all(&mut self, shared: &Shared, name: impl Fn(u32, u32) -> Option<String>) {
         let devices: BTreeSet<(u32, u32)> = self.devices(shared).collect();
         self.names.retain(|device, _| devices.contains(device));
-        devices.into_iter().for_each(|(netns, ifindex)| learn(&mut self.names, netns, ifindex, &name));
+        devices.iter().for_each(|(netns, ifindex)| learn(&mut self.names, *netns, *ifindex, &name));
+        self.seen = devices;
     }
 
     /// Keeps no more of devices that have gone than of a few by themselves.

@@ -19,7 +19,7 @@ fn pass_by(book: &mut Book, ifindex: u32, name: &str, beside: &[Cell]) -> Number
     let _ = book.numbers(&Shared::default(), there);
     let failed = FailedOutcome { netns: 7, ifindex, action: 9, ..FailedOutcome::default() };
     let path = ForwardPath { from_netns: 7, from_ifindex: ifindex, to_netns: 9, to: ifindex, ..ForwardPath::default() };
-    let gone = Gone::new([((7, ifindex), name)]);
+    let gone = Gone::new([((7, ifindex), Some(name))]);
     book.note(&Reading { cells: beside.to_vec(), ..here.clone() });
     book.keep(&here, &[held]);
     book.keep_outcomes(&[(failed, 2)], &[(path, Forwarded { sent: 1, dropped: 1 })], &gone);
