@@ -174,8 +174,11 @@ fn values_that_are_no_action_leave_room_for_failures() {
     let counted = Counted::load("counted_odd");
     counted.programs.attach(&nic, Mode::Native, "counted_odd");
     let tracer = start(&nic, &[]);
-    send(&nic, "veth1", frames(6000, ODD));
-    // A queue that is full drops what comes, before the program.
+    // A queue that is full drops what comes, before the program, or takes no more.
+    for sent in 1..=24 {
+        send(&nic, "veth1", frames(250, ODD));
+        wait_for("half of them", || (counted.runs.now() >= sent * 200).then_some(()));
+    }
     let odd = counted.runs.settle();
     assert!(odd > 4096, "{odd}");
     send(&nic, "veth1", frames(20, LONG));
