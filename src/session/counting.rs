@@ -30,7 +30,8 @@ impl<'plan> Counting<'plan> {
     /// Begins now.
     pub(super) fn new(plan: &'plan plan::Counting) -> Self {
         let now = Instant::now();
-        Self { plan, book: Book::new(plan.by.clone()), last: now, next: now + plan.interval, times: 0 }
+        let next = if plan.at_once { now } else { now + plan.interval };
+        Self { plan, book: Book::new(plan.by.clone()), last: now, next, times: 0 }
     }
 
     /// Whether numbers have been read as often as was asked for.

@@ -57,7 +57,19 @@ fn program(program_id: u32, is_traced: bool) -> Program {
 }
 
 fn exposed(numbers: &Numbers, per_queue: bool) -> Exposition {
-    expose(numbers, per_queue, Duration::from_micros(1500))
+    exposed_by(&mut Ledger::default(), numbers, per_queue)
+}
+
+/// What is exposed behind what the ledger has; no two samples have the same name and labels.
+fn exposed_by(ledger: &mut Ledger, numbers: &Numbers, per_queue: bool) -> Exposition {
+    let exposition = expose(numbers, ledger.read(numbers, per_queue), Duration::from_micros(1500));
+    let text = exposition.text();
+    let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    let mut series: Vec<&str> = lines.map(|(series, _)| series).collect();
+    series.sort_unstable();
+    let twice: Vec<&str> = series.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
+    exposition
 }
 
 /// The samples of metrics whose name begins with this.
@@ -116,6 +128,77 @@ fn a_replaced_program_goes_on_counting_under_its_name() {
         [r#"xdptrace_program_info{program="xdp_lb",id="13",name="xdp_lb_kernel",device="eth0"} 1"#]
     );
     assert_eq!(samples(&after, "xdptrace_programs"), ["xdptrace_programs 1"]);
+}
+
+/// A program that has dropped so many packets of each of these devices, by index and name, and failed to redirect as many.
+fn dropping(devices: &[(u32, &str, u64)]) -> Numbers {
+    let of = |&(ifindex, name, count): &(u32, &str, u64)| {
+        let device = port(Some(name), ifindex);
+        let latency = Latency { sum_ns: 7 * count, max_ns: 7, ..Latency::default() };
+        let mut latency = Some(latency);
+        latency.iter_mut().for_each(|latency| latency.steps[7] = count);
+        let verdicts = [(Returned::Action(Verdict(1)), tally(count, 60 * count))].into_iter().collect();
+        let failures = Failures { device: device.clone(), verdict: Some(Verdict(4)), error: None, count };
+        (Traffic { device, queue: Some(0), verdicts, latency }, failures)
+    };
+    let (traffic, failures) = devices.iter().map(of).unzip();
+    let names: Vec<&str> = devices.iter().map(|(_, name, _)| *name).collect();
+    let program = Program { subject: subject(12, &names), is_traced: true, traffic, failures, ..Program::default() };
+    let sent = |&(ifindex, name, count): &(u32, &str, u64)| {
+        let path = Path::Redirect { from: port(Some(name), ifindex), to: port(Some(name), ifindex) };
+        Forward { path, sent: count, dropped: count, error: Some("ENXIO".into()) }
+    };
+    Numbers { programs: vec![program], forwards: devices.iter().map(sent).collect(), ..Numbers::default() }
+}
+
+/// Dropped packets by device; all else that is counted by device is as many.
+fn drops(exposition: &Exposition) -> Vec<(String, u64)> {
+    let counts = |start: &str, with: &str| -> Vec<(String, u64)> {
+        let lines = samples(exposition, start).into_iter().filter(|line| line.contains(with));
+        let parsed = lines.map(|line| {
+            let (_, rest) = line.split_once("device=\"").unwrap();
+            (rest.split_once('"').unwrap().0.to_owned(), line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        });
+        parsed.collect()
+    };
+    let drops = counts("xdptrace_packets_total", "verdict=\"drop\"");
+    for name in ["latency_seconds_count", "outcome_errors_total", "forwarded_packets_total", "forward_drops_total"] {
+        assert_eq!(counts(&format!("xdptrace_{name}"), ""), drops, "{name}");
+    }
+    let bytes = counts("xdptrace_bytes_total", "verdict=\"drop\"");
+    assert_eq!(bytes, drops.iter().map(|(device, count)| (device.clone(), 60 * count)).collect::<Vec<_>>());
+    drops
+}
+
+#[test]
+fn what_was_counted_under_a_name_stays_there_and_no_packet_is_counted_twice() {
+    let mut ledger = Ledger::default();
+    let steps: [(&[(u32, &str, u64)], &[(&str, u64)]); 5] = [
+        (&[(2, "eth0", 5), (3, "eth1", 100)], &[("eth0", 5), ("eth1", 100)]),
+        // A new name.
+        (&[(2, "wan0", 7), (3, "eth1", 100)], &[("eth0", 5), ("eth1", 100), ("wan0", 2)]),
+        // One that another device has had.
+        (&[(2, "wan0", 7), (3, "eth0", 101)], &[("eth0", 6), ("eth1", 100), ("wan0", 2)]),
+        // Two that have changed theirs.
+        (&[(2, "eth0", 8), (3, "wan0", 103)], &[("eth0", 7), ("eth1", 100), ("wan0", 4)]),
+        // One that has gone is known by its name, and that is another one's now.
+        (&[(2, "eth0", 8), (3, "wan0", 104), (4, "wan0", 10)], &[("eth0", 7), ("eth1", 100), ("wan0", 15)]),
+    ];
+    for (devices, expected) in steps {
+        let expected: Vec<_> = expected.iter().map(|(device, count)| ((*device).to_owned(), *count)).collect();
+        assert_eq!(drops(&exposed_by(&mut ledger, &dropping(devices), false)), expected, "{devices:?}");
+        // From the kernel's side, nothing was lost.
+        let all: u64 = devices.iter().map(|(.., count)| count).sum();
+        assert_eq!(expected.iter().map(|(_, count)| count).sum::<u64>(), all);
+    }
+}
+
+#[test]
+fn names_that_look_alike_are_one() {
+    let devices = [(2, "\x1b", 5), (3, "\\u{1b}", 2)];
+    for per_queue in [false, true] {
+        assert_eq!(drops(&exposed(&dropping(&devices), per_queue)), [("\\\\u{1b}".to_owned(), 7)]);
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub(in crate::sink) fn by() -> By {
 }
 
 fn shown(per_queue: bool, by: Option<By>, all: &[Numbers]) -> String {
-    let counting = Counting { interval: SECOND, times: None, by, drops_a_second: None };
+    let counting = Counting { interval: SECOND, at_once: false, times: None, by, drops_a_second: None };
     let tracing = Tracing { counting: Some(counting), ..Tracing::default() };
     let mut out = Vec::new();
     let mut sink = open_stats(&Stats { tracing, per_queue, json: false }, &mut out);
