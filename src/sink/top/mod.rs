@@ -35,7 +35,7 @@ use super::{Notice, Sink, tell};
 use crate::event::Event;
 use crate::numbers::Numbers;
 use crate::outlet::Outlet;
-use crate::plan::{self, Look, Part};
+use crate::plan::{self, By, Look};
 use crate::stop::Signals;
 
 /// Numbers on a terminal, which has it to itself from the first of them on.
@@ -53,18 +53,20 @@ impl<'out> Top<'out> {
     ///
     /// # Errors
     /// A signal handler cannot be set.
-    pub fn new(palette: plan::Palette, parts: Vec<Part>, out: &'out Outlet, signals: &Signals) -> io::Result<Self> {
+    pub fn new(palette: plan::Palette, by: Option<By>, out: &'out Outlet, signals: &Signals) -> io::Result<Self> {
         Ok(Self {
             screen: Screen::new(out, signals)?,
-            model: Model::new(palette, parts),
+            model: Model::new(palette, by),
             text: Text::new(io::sink(), Look::default()),
             signals: signals.clone(),
             is_over: false,
         })
     }
 
+    /// What is left to do takes a while, in which Ctrl-C is to be a signal again.
     fn end(&mut self) {
         self.is_over = true;
+        self.screen.give_back();
         self.signals.ask_to_stop();
     }
 
@@ -101,7 +103,7 @@ impl Sink for Top<'_> {
 
     fn numbers(&mut self, numbers: &Numbers) -> io::Result<()> {
         // Of the last reading, nothing is traced any more, and the screen goes.
-        if numbers.is_final {
+        if numbers.is_final || self.is_over {
             return Ok(());
         }
         self.model.read(numbers);
