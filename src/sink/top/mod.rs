@@ -70,6 +70,15 @@ impl<'out> Top<'out> {
         self.signals.ask_to_stop();
     }
 
+    /// Draws what there is, on a screen that is taken for it, unless the end has begun.
+    fn show(&mut self) -> io::Result<()> {
+        if self.is_over {
+            return Ok(());
+        }
+        self.screen.take()?;
+        self.screen.draw(&self.model)
+    }
+
     fn grant(&mut self, wish: Wish) -> io::Result<()> {
         match wish {
             Wish::Nothing => Ok(()),
@@ -103,12 +112,11 @@ impl Sink for Top<'_> {
 
     fn numbers(&mut self, numbers: &Numbers) -> io::Result<()> {
         // Of the last reading, nothing is traced any more, and the screen goes.
-        if numbers.is_final || self.is_over {
+        if numbers.is_final {
             return Ok(());
         }
         self.model.read(numbers);
-        self.screen.take()?;
-        self.screen.draw(&self.model)
+        self.show()
     }
 
     fn input(&self) -> Option<BorrowedFd<'_>> {
@@ -126,20 +134,20 @@ impl Sink for Top<'_> {
                 for key in keys {
                     let wish = self.model.press(key);
                     self.grant(wish)?;
+                    if self.is_over {
+                        break;
+                    }
                 }
             }
         }
-        if self.is_over { Ok(()) } else { self.screen.draw(&self.model) }
+        self.show()
     }
 
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
         match notice {
             Notice::Progress { .. } => return Ok(()),
             Notice::Ended(_) => self.screen.give_back(),
-            Notice::Listening => {
-                self.screen.take()?;
-                return self.screen.draw(&self.model);
-            }
+            Notice::Listening => return self.show(),
             _ => {}
         }
         if self.screen.is_taken() {
