@@ -229,7 +229,8 @@ pub struct Shown {
     /// Only packets that the program changed: their lengths, offsets, or first 128 bytes
     #[arg(long)]
     pub changed: bool,
-    /// Only runs whose verdict came to nothing: failed redirects, XDP_ABORTED; no more than 512 bytes of each packet
+    /// Only runs whose verdict came to nothing: failed redirects, XDP_ABORTED; no more than 512 bytes of each packet; of the
+    /// NIC's own program, not of a dispatcher's components, whose verdicts it decides on
     #[arg(long)]
     pub only_failed: bool,
     /// Stop after so many

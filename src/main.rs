@@ -10,7 +10,7 @@ use xdptrace::export::Listener;
 use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
-use xdptrace::plan::{Export, Filter, Listing, Part, Plan, Reading, Stats, Top, Tracing};
+use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Stats, Top, Tracing};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::sink::Prometheus;
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
@@ -103,9 +103,8 @@ fn top(Top { tracing, palette }: &Top) -> Result<()> {
     }
     let signals = stop::on_signals(false)?;
     let outlet = sink::terminal(io::stdout().as_fd()).context("failed to open the terminal")?;
-    let by = tracing.counting.as_ref().and_then(|counting| counting.by.as_ref());
-    let parts: Vec<Part> = by.map_or_else(Vec::new, |by| by.parts.clone());
-    let mut sink = sink::open_top(*palette, parts, &outlet, &signals).context("failed to set the signal handlers")?;
+    let by = tracing.counting.as_ref().and_then(|counting| counting.by.clone());
+    let mut sink = sink::open_top(*palette, by, &outlet, &signals).context("failed to set the signal handlers")?;
     // What a terminal is too slow for is left out, and nothing waits for it.
     session::trace(tracing, sink.as_mut(), &[], &signals)
 }

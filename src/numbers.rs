@@ -7,11 +7,13 @@ mod keys;
 mod outcomes;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 pub use book::{Book, Reading, Shared};
 pub use cells::tallied;
 pub use gone::Gone;
+pub use keys::{Common, Protocol, first};
 pub use outcomes::forwards;
 
 pub use crate::event::{Forward, Path, Port, Standing};
@@ -125,8 +127,9 @@ pub struct Failures {
 /// Packets by what was asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Keys {
-    /// Those that the kernel's table holds, the most packets first.
-    pub rows: Vec<Row>,
+    /// Those that the kernel's table holds, in the order of their keys and verdicts. They may be many, and whoever compares
+    /// two readings keeps them: not as a copy.
+    pub rows: Rc<Vec<Row>>,
     /// Those whose key had to leave the table for another, or found no room, or could not be read: with `rows`, all there are.
     pub other: Tally,
     /// How many keys have left the table, or found no room.
@@ -134,10 +137,10 @@ pub struct Keys {
 }
 
 /// Packets that have one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// What they have in common: a value for each part that was asked for, in that order; None where a packet has none.
-    pub key: Vec<Option<String>>,
+    /// What they have in common.
+    pub key: Common,
     /// What the program returned.
     pub verdict: Returned,
     /// How many.

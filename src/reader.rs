@@ -3,6 +3,7 @@
 mod size;
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
@@ -22,7 +23,7 @@ use crate::bpf::{Records, Told};
 use crate::failure::Failure;
 
 /// How long to deliver what is in the rings before others get their turn.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(10);
 
 /// Samples of a ring to deliver before the next ring's: a batch holds 8 KiB.
 const SLICE: usize = 16;
@@ -51,6 +52,19 @@ struct State<'run> {
     was_cut_short: bool,
     /// Whether no more is delivered.
     is_stopped: bool,
+    /// This ring.
+    ring: libbpf_sys::size_t,
+    /// Of each CPU, the ring that its last sample was in: its own, but of one that went offline another one's.
+    rings: BTreeMap<u32, libbpf_sys::size_t>,
+    /// Rings that have been read to their end since the mark.
+    ended: BTreeSet<libbpf_sys::size_t>,
+}
+
+impl<'run> State<'run> {
+    fn new(deliver: Box<Deliver<'run>>) -> Self {
+        let (rings, ended) = Default::default();
+        Self { deliver, left: 0, was_cut_short: false, is_stopped: false, ring: 0, rings, ended }
+    }
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -76,8 +90,7 @@ impl<'run> Reader<'run> {
         ring_bytes: usize,
         deliver: impl FnMut(&Told<'_>) -> bool + 'run,
     ) -> Result<Self> {
-        let state = State { deliver: Box::new(deliver), left: 0, was_cut_short: false, is_stopped: false };
-        let state = Box::new(RefCell::new(state));
+        let state = Box::new(RefCell::new(State::new(Box::new(deliver))));
         let mut attributes = attributes(ring_bytes);
         let context = ptr::from_ref::<RefCell<State<'run>>>(&state).cast_mut().cast();
         // SAFETY: the map's descriptor is open, the attributes outlive the call, and the context, which the callback takes for
@@ -125,18 +138,33 @@ impl<'run> Reader<'run> {
         }
     }
 
+    /// From now on it counts for [`Self::has_read`] what is read.
+    pub fn mark(&self) {
+        self.state.borrow_mut().ended.clear();
+    }
+
+    /// Whether all has been read that this CPU, of which something was read before, had sent up to the mark.
+    pub fn has_read(&self, cpu: u32) -> bool {
+        let state = self.state.borrow();
+        state.rings.get(&cpu).is_some_and(|ring| state.ended.contains(ring))
+    }
+
     /// Whether that was all.
     fn drain_slice(&self, ring: libbpf_sys::size_t) -> Result<bool> {
         {
             let mut state = self.state.borrow_mut();
-            (state.left, state.was_cut_short) = (SLICE, false);
+            (state.left, state.was_cut_short, state.ring) = (SLICE, false, ring);
         }
         // SAFETY: the buffer is there until this is dropped, and has that many rings.
         let error = unsafe { libbpf_sys::perf_buffer__consume_buffer(self.buffer.as_ptr(), ring) };
         if error < 0 {
             return Err(Errno::from_raw(-error)).context("failed to read the perf rings");
         }
-        Ok(!self.state.borrow().was_cut_short)
+        let mut state = self.state.borrow_mut();
+        if !state.was_cut_short {
+            state.ended.insert(ring);
+        }
+        Ok(!state.was_cut_short)
     }
 }
 
@@ -199,6 +227,8 @@ unsafe extern "C" fn on_event(
     let mut state = state.borrow_mut();
     if let Some(records) = sample.and_then(Records::new) {
         let mut goes_on = true;
+        let ring = state.ring;
+        state.rings.insert(records.cpu(), ring);
         for told in records {
             goes_on &= (state.deliver)(&told);
         }

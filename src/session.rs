@@ -218,7 +218,7 @@ impl<'plan> Run<'plan> {
                 break;
             }
             // First, so that what it flushes is read now: too little to wake anybody, it would wait for the next time.
-            self.tick()?;
+            self.tick(&reader)?;
             self.drain(&reader, &delivery)?;
             self.heed_signals(&reader, &delivery)?;
             self.count(&mut delivery.borrow_mut())?;
@@ -317,11 +317,14 @@ impl<'plan> Run<'plan> {
         if !self.is_blocked() {
             self.more = !reader.drain()?;
             let mut delivery = delivery.borrow_mut();
-            if let Some(Flushed { ns, gathering }) = self.flushed.take_if(|_| !self.more) {
-                delivery.release_settled(ns, |cpu| !gathering.contains(&cpu));
-                if self.plan.capture.is_some() {
-                    delivery.settle(ns);
-                }
+            if let Some(Flushed { ns, gathering }) = &self.flushed {
+                // A CPU whose ring has been read isn't to wait for one whose ring never ends.
+                delivery.release_settled(*ns, |cpu| !gathering.contains(&cpu) && reader.has_read(cpu));
+            }
+            if let Some(Flushed { ns, .. }) = self.flushed.take_if(|_| !self.more)
+                && self.plan.capture.is_some()
+            {
+                delivery.settle(ns);
             }
             delivery.flush();
             self.more |= self.is_blocked();
@@ -354,7 +357,7 @@ impl<'plan> Run<'plan> {
     }
 
     /// What has to be done now and then, however much there is to read.
-    fn tick(&mut self) -> Result<()> {
+    fn tick(&mut self, reader: &Reader<'_>) -> Result<()> {
         if self.ticked.elapsed() >= TICK {
             let ns = reader::monotonic_ns()?;
             match self.plan.capture {
@@ -363,6 +366,7 @@ impl<'plan> Run<'plan> {
                 None => self.batches.flush_waiting(self.follow.maps().flush())?,
             }
             self.flushed = Some(Flushed { ns, gathering: self.batches.gathering() });
+            reader.mark();
             self.ticked = Instant::now();
         }
         let tells_drops = self.plan.counting.as_ref().is_some_and(|counting| counting.drops_a_second.is_some());

@@ -164,6 +164,11 @@ impl<'a> Records<'a> {
         Some(Self { cpu: head.cpu, rest, tail })
     }
 
+    /// The CPU that has gathered them.
+    pub fn cpu(&self) -> u32 {
+        self.cpu
+    }
+
     #[inline]
     fn take(&mut self, length: u16) -> Option<&'a [u8]> {
         let length = usize::from(length);

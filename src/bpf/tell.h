@@ -204,7 +204,8 @@ static __always_inline int tell_half(void *ctx, struct state *state, __u64 now, 
 	record = next_record(ctx, batch, state);
 	if (!begin(ctx, state, record, now, half))
 		return discard(ctx, state, batch, FATE_FILTERED);
-	if (!take(state))
+	/* A run that is counted was taken before. */
+	if (!is(state, FLAG_COUNTS) && !take(state))
 		return discard(ctx, state, batch, FATE_SKIPPED);
 	extent = measure(state, context_of(ctx, state));
 	if (half == TOLD_ENTRY)

@@ -22,24 +22,13 @@ fn each_option_takes_what_it_means_and_nothing_unknown() {
     let (udp, tcp) = (packet(17), packet(6));
     let frame = |bytes| Some(Frame { length: Some(42), metadata: 0, bytes });
     let event = Event {
-        time_ns: 0,
-        monotonic_ns: None,
-        packet_id: None,
-        device: None,
         queue: Some(3),
-        egress: None,
-        cpu: None,
-        function: None,
-        program_id: None,
-        program_name: None,
         verdict: Some(Verdict(1)),
-        outcome: None,
         latency_ns: Some(1000),
         before: frame(&udp),
         after: frame(&tcp),
-        moved: None,
         changed: Some(true),
-        metadata: &[],
+        ..Event::NOTHING_KNOWN
     };
     let unknown =
         Event { queue: None, verdict: None, latency_ns: None, before: None, after: None, changed: None, ..event };

@@ -2,6 +2,30 @@
 use super::*;
 use crate::bpf::{Counted, Record, State};
 
+impl Event<'static> {
+    /// What tests fill in.
+    pub(crate) const NOTHING_KNOWN: Self = Self {
+        time_ns: 0,
+        monotonic_ns: None,
+        packet_id: None,
+        device: None,
+        queue: None,
+        egress: None,
+        cpu: None,
+        function: None,
+        program_id: None,
+        program_name: None,
+        verdict: None,
+        outcome: None,
+        latency_ns: None,
+        before: None,
+        after: None,
+        moved: None,
+        changed: None,
+        metadata: &[],
+    };
+}
+
 const ORIGIN: Origin<'_> = Origin { function: "prog", program_id: 12, program_name: "prog", has_queue: true };
 
 fn told(record: Record, tells: &[Tells]) -> Told<'static> {

@@ -5,6 +5,7 @@
 //! classic     cBPF → what each instruction does
 //! flow        … what is read later, how long a packet must be, whose byte order doesn't matter
 //! facts       … what is certain where
+//! view        what eBPF is told of a packet, and where
 //! translate   … → eBPF with labels
 //! code        … → as many instructions as the place holds
 //! ebpf        one eBPF instruction
@@ -21,6 +22,7 @@ mod libpcap;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod view;
 
 use anyhow::Result;
 
@@ -28,7 +30,8 @@ pub use classic::Classic;
 pub use code::Code;
 pub use dump::{Notation, dump, dump_code};
 pub use ebpf::Insn;
-pub use translate::{Layout, translate};
+pub use translate::translate;
+pub use view::Layout;
 
 use crate::failure::Failure;
 

@@ -3,13 +3,12 @@
 
 mod keeping;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cells::ByQueue;
 use super::gone;
 use super::outcomes::{Failed, Sent};
-use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, Tally, keys, tallied};
+use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, tallied};
 use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, Key, State, Tallied};
 use crate::event::{Counts, Overflow, Subject};
 use crate::plan::By;
@@ -147,7 +146,7 @@ impl Book {
         let programs = entries.iter().enumerate().map(|(place, entry)| {
             let Sums { counts, traffic, evicted } = entry.sums();
             let rows = by.as_ref().map(|_| rows.remove(&place).unwrap_or_default());
-            let keys = rows.map(|rows| keys_of(rows, traffic.total(), evicted));
+            let keys = rows.map(|rows| Keys::new(rows, traffic.total(), evicted));
             let mut program = Program {
                 subject: entry.subject.clone(),
                 behind: entry.behind.clone(),
@@ -214,7 +213,7 @@ impl Book {
         let Some(by) = &self.by else { return all };
         for (key, tally) in table {
             if let Some(place) = places.get(&key.target) {
-                all.entry(*place).or_default().extend(keys::row(by, key, (*tally).into()));
+                all.entry(*place).or_default().extend(Row::new(by, key, (*tally).into()));
             }
         }
         all
@@ -295,22 +294,6 @@ fn learn(
 
 fn known(names: &BTreeMap<(u32, u32), String>, netns: u32, ifindex: u32) -> Port {
     Port { name: names.get(&(netns, ifindex)).cloned(), netns, ifindex, ..Port::default() }
-}
-
-/// Rows in order; what isn't in them of all of the program's packets is `other`.
-fn keys_of(mut rows: Vec<Row>, total: Tally, evicted: u64) -> Keys {
-    rows.sort_unstable_by(|one, two| (&one.key, one.verdict).cmp(&(&two.key, two.verdict)));
-    rows.dedup_by(|next, row| {
-        let is_same = (&next.key, next.verdict) == (&row.key, row.verdict);
-        if is_same {
-            row.tally.add(next.tally);
-        }
-        is_same
-    });
-    rows.sort_by_key(|row| Reverse(row.tally.packets));
-    let mut counted = Tally::default();
-    rows.iter().for_each(|row| counted.add(row.tally));
-    Keys { rows, other: total.since(counted), evicted }
 }
 
 #[cfg(test)]

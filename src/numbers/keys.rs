@@ -1,33 +1,168 @@
-//! What packets have in common, as the kernel's table holds it → as it is shown.
+//! What packets have in common: the kernel's table, a part for each CPU → rows → as they are shown, those that are.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::cmp::Ordering;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::cells::returned;
-use super::{Returned, Row, Tally};
+use super::{Keys, Returned, Row, Tally};
 use crate::bpf::{Key, Known};
 use crate::plan::{By, Part};
 
-/// The row of a key; None where the packet could not be read.
-pub(super) fn row(by: &By, key: &Key, tally: Tally) -> Option<Row> {
-    let verdict = returned(key.verdict.into()).unwrap_or(Returned::Other);
-    knows(key, Known::KEY_READ).then(|| Row {
-        key: by.parts.iter().map(|part| shown(by, *part, key)).collect(),
-        verdict,
-        tally,
-    })
+/// What packets have in common; None where they have none, or it wasn't asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Common {
+    /// Leading bits of the source address, as many as matter.
+    pub source: Option<IpAddr>,
+    /// … and of the destination address.
+    pub destination: Option<IpAddr>,
+    /// Source port.
+    pub source_port: Option<u16>,
+    /// Destination port.
+    pub destination_port: Option<u16>,
+    /// Protocol.
+    pub protocol: Option<Protocol>,
+    /// Identifier of the outermost VLAN tag.
+    pub vlan: Option<u16>,
+    /// Bytes; 65535 is that or more.
+    pub length: Option<u16>,
 }
 
-fn shown(by: &By, part: Part, key: &Key) -> Option<String> {
-    let number = |number: u16, what| knows(key, what).then(|| number.to_string());
-    match part {
-        Part::Source => address(by, key.source, key),
-        Part::Destination => address(by, key.destination, key),
-        Part::SourcePort => number(key.source_port, Known::KEY_PORTS),
-        Part::DestinationPort => number(key.destination_port, Known::KEY_PORTS),
-        Part::Protocol => protocol(key),
-        Part::Vlan => number(key.vlan, Known::KEY_VLAN),
-        Part::Length if key.length == u16::MAX => knows(key, Known::KEY_LENGTH).then(|| "65535+".into()),
-        Part::Length => number(key.length, Known::KEY_LENGTH),
+/// A protocol, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// Of IP.
+    Ip(u16),
+    /// An EtherType, of what is no IP.
+    Ethernet(u16),
+}
+
+impl Row {
+    /// What the kernel has counted of a key; None where the packet could not be read.
+    pub(super) fn new(by: &By, key: &Key, tally: Tally) -> Option<Self> {
+        let verdict = returned(key.verdict.into()).unwrap_or(Returned::Other);
+        knows(key, Known::KEY_READ).then(|| Self { key: Common::new(by, key), verdict, tally })
+    }
+
+    /// What has come since there were `then` of them.
+    pub fn since(&self, then: Option<Tally>) -> Tally {
+        // Where there are fewer, the key has left the table, and come back.
+        let then = then.filter(|then| then.packets <= self.tally.packets);
+        self.tally.since(then.unwrap_or_default())
+    }
+
+    /// By what was asked for first, then by the rest.
+    pub fn compare(&self, other: &Self, by: &By) -> Ordering {
+        let parts = by.parts.iter().map(|part| self.key.compare(&other.key, *part));
+        parts.fold(Ordering::Equal, Ordering::then).then_with(|| self.verdict.cmp(&other.verdict))
+    }
+
+    fn place(&self) -> (&Common, Returned) {
+        (&self.key, self.verdict)
+    }
+}
+
+impl Keys {
+    /// Of the rows of all CPUs; what isn't in them of all of a program's packets is `other`.
+    pub(super) fn new(mut rows: Vec<Row>, total: Tally, evicted: u64) -> Self {
+        rows.sort_unstable_by(|one, two| one.place().cmp(&two.place()));
+        rows.dedup_by(|next, row| {
+            let is_same = next.place() == row.place();
+            if is_same {
+                row.tally.add(next.tally);
+            }
+            is_same
+        });
+        let mut counted = Tally::default();
+        rows.iter().for_each(|row| counted.add(row.tally));
+        Self { rows: rows.into(), other: total.since(counted), evicted }
+    }
+
+    /// So many rows, those with the most packets, and the most first.
+    pub fn most(&self, by: &By, count: usize) -> Vec<&Row> {
+        first(self.rows.iter().collect(), count, |one, two| {
+            two.tally.packets.cmp(&one.tally.packets).then_with(|| one.compare(two, by))
+        })
+    }
+
+    /// What there is of a row's key.
+    pub fn tally(&self, row: &Row) -> Option<Tally> {
+        let place = self.rows.binary_search_by(|other| other.place().cmp(&row.place())).ok()?;
+        Some(self.rows[place].tally)
+    }
+
+    /// Each row, with what has come of it since `before`.
+    pub fn since<'keys>(&'keys self, before: Option<&'keys Self>) -> impl Iterator<Item = (&'keys Row, Tally)> {
+        let mut before = before.map_or(&[][..], |before| &before.rows).iter().peekable();
+        self.rows.iter().map(move |row| {
+            while before.next_if(|then| then.place() < row.place()).is_some() {}
+            let then = before.next_if(|then| then.place() == row.place());
+            (row, row.since(then.map(|then| then.tally)))
+        })
+    }
+}
+
+/// The first so many in this order.
+pub fn first<T>(mut all: Vec<T>, count: usize, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    if count < all.len() {
+        all.select_nth_unstable_by(count, &order);
+        all.truncate(count);
+    }
+    all.sort_unstable_by(order);
+    all
+}
+
+impl Common {
+    fn new(by: &By, key: &Key) -> Self {
+        let number = |part, number: u16, what| (by.asks(part) && knows(key, what)).then_some(number);
+        Self {
+            source: by.asks(Part::Source).then(|| address(key, key.source)).flatten(),
+            destination: by.asks(Part::Destination).then(|| address(key, key.destination)).flatten(),
+            source_port: number(Part::SourcePort, key.source_port, Known::KEY_PORTS),
+            destination_port: number(Part::DestinationPort, key.destination_port, Known::KEY_PORTS),
+            protocol: by.asks(Part::Protocol).then(|| protocol(key)).flatten(),
+            vlan: number(Part::Vlan, key.vlan, Known::KEY_VLAN),
+            length: number(Part::Length, key.length, Known::KEY_LENGTH),
+        }
+    }
+
+    fn compare(&self, other: &Self, part: Part) -> Ordering {
+        match part {
+            Part::Source => self.source.cmp(&other.source),
+            Part::Destination => self.destination.cmp(&other.destination),
+            Part::SourcePort => self.source_port.cmp(&other.source_port),
+            Part::DestinationPort => self.destination_port.cmp(&other.destination_port),
+            Part::Protocol => self.protocol.cmp(&other.protocol),
+            Part::Vlan => self.vlan.cmp(&other.vlan),
+            Part::Length => self.length.cmp(&other.length),
+        }
+    }
+
+    /// As it is written, a part for each that was asked for, in that order.
+    pub fn words(&self, by: &By) -> Vec<Option<String>> {
+        by.parts.iter().map(|part| self.word(by, *part)).collect()
+    }
+
+    fn word(&self, by: &By, part: Part) -> Option<String> {
+        let number = |number: Option<u16>| number.map(|number| number.to_string());
+        match part {
+            Part::Source => self.source.map(|address| network(by, address)),
+            Part::Destination => self.destination.map(|address| network(by, address)),
+            Part::SourcePort => number(self.source_port),
+            Part::DestinationPort => number(self.destination_port),
+            Part::Protocol => self.protocol.map(Protocol::word),
+            Part::Vlan => number(self.vlan),
+            Part::Length if self.length == Some(u16::MAX) => Some("65535+".into()),
+            Part::Length => number(self.length),
+        }
+    }
+}
+
+impl Protocol {
+    fn word(self) -> String {
+        match self {
+            Self::Ip(number) => name_in(&PROTOCOLS, number).unwrap_or_else(|| number.to_string()),
+            Self::Ethernet(number) => name_in(&ETHERTYPES, number).unwrap_or_else(|| format!("0x{number:04x}")),
+        }
     }
 }
 
@@ -35,21 +170,22 @@ fn knows(key: &Key, what: Known) -> bool {
     u32::from(key.known) & what.0 != 0
 }
 
-/// `192.0.2.1`, or `192.0.2.0/24`.
-fn address(by: &By, [high, low]: [u64; 2], key: &Key) -> Option<String> {
+fn address(key: &Key, [high, low]: [u64; 2]) -> Option<IpAddr> {
     // In memory they are in network byte order.
     let address = u128::from(u64::from_be(high)) << 64 | u128::from(u64::from_be(low));
-    let with_prefix = |address: String, prefix: u8, bits: u8| match prefix < bits {
-        true => format!("{address}/{prefix}"),
-        false => address,
-    };
-    if knows(key, Known::KEY_IPV4) {
-        Some(with_prefix(Ipv4Addr::from((address >> 96) as u32).to_string(), by.prefix4, 32))
-    } else if knows(key, Known::KEY_IPV6) {
-        Some(with_prefix(Ipv6Addr::from(address).to_string(), by.prefix6, 128))
-    } else {
-        None
-    }
+    let ipv4 = knows(key, Known::KEY_IPV4).then(|| Ipv4Addr::from((address >> 96) as u32).into());
+    ipv4.or_else(|| knows(key, Known::KEY_IPV6).then(|| Ipv6Addr::from(address).into()))
+}
+
+fn protocol(key: &Key) -> Option<Protocol> {
+    let ip = knows(key, Known::KEY_PROTOCOL).then_some(Protocol::Ip(key.protocol));
+    ip.or_else(|| knows(key, Known::KEY_ETHERTYPE).then_some(Protocol::Ethernet(key.protocol)))
+}
+
+/// `192.0.2.1`, or `192.0.2.0/24`.
+fn network(by: &By, address: IpAddr) -> String {
+    let (prefix, bits) = if address.is_ipv4() { (by.prefix4, 32) } else { (by.prefix6, 128) };
+    if prefix < bits { format!("{address}/{prefix}") } else { address.to_string() }
 }
 
 /// IP protocols as pcap-filter(7) and /etc/protocols call them; a number where neither has a name that is much used.
@@ -87,16 +223,6 @@ const ETHERTYPES: [(u16, &str); 10] = [
     (0x8864, "pppoes"),
     (0x88cc, "lldp"),
 ];
-
-fn protocol(key: &Key) -> Option<String> {
-    if knows(key, Known::KEY_PROTOCOL) {
-        Some(name_in(&PROTOCOLS, key.protocol).unwrap_or_else(|| key.protocol.to_string()))
-    } else if knows(key, Known::KEY_ETHERTYPE) {
-        Some(name_in(&ETHERTYPES, key.protocol).unwrap_or_else(|| format!("0x{:04x}", key.protocol)))
-    } else {
-        None
-    }
-}
 
 fn name_in(table: &[(u16, &str)], number: u16) -> Option<String> {
     table.iter().find(|(value, _)| *value == number).map(|(_, name)| (*name).to_owned())

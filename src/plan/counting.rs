@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Counting {
     /// How often they are read.
     pub interval: Duration,
+    /// Read them for the first time at the start, not an interval later: whoever asks for them doesn't wait.
+    pub at_once: bool,
     /// Stop after they have been read so often.
     pub times: Option<u64>,
     /// By what packets are counted, besides device, queue, program and verdict.

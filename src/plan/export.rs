@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Tracing;
+use super::{Counting, Tracing};
 use crate::cli;
 use crate::failure::Failure;
 
@@ -33,7 +33,8 @@ impl Export {
         if scope.place.device.is_empty() && scope.prog.is_empty() {
             scope.place.device.push("any".into());
         }
-        let tracing = Tracing { wait: true, ..Tracing::counted(counted)? };
+        let mut tracing = Tracing { wait: true, ..Tracing::counted(counted)? };
+        tracing.counting = tracing.counting.map(|counting| Counting { at_once: true, ..counting });
         let interval = tracing.counting.as_ref().map_or(Duration::ZERO, |counting| counting.interval);
         Ok(Self { listen, per_queue, interval, tracing })
     }

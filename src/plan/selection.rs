@@ -277,6 +277,8 @@ fn verdict_bit(name: &str) -> Option<u32> {
     actions.or((name == "OTHER").then_some(Verdict::ACTIONS.len())).map(|bit| 1 << bit)
 }
 
+const LONGEST_HOURS: f64 = 876_000.0;
+
 /// `500ns`, `2us`, `1.5ms`, `10s`, `5m`, `1h`; without a unit, seconds.
 pub(super) fn parse_duration(option: &str, words: &str) -> Result<Duration> {
     const UNITS: [(&str, f64); 7] =
@@ -285,10 +287,12 @@ pub(super) fn parse_duration(option: &str, words: &str) -> Result<Duration> {
     let unit = UNITS.iter().find(|(name, _)| *name == &words[number.len()..]);
     let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = number.parse::<f64>().ok().filter(|_| is_plain).zip(unit).map(|(number, (_, unit))| number * unit);
-    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|it| !it.is_zero()).ok_or_else(|| {
-        let words = words.escape_default();
-        Failure::usage(format!("{option} '{words}' is no duration: write it like 500ns, 2us, 1ms, 10s, 5m or 1h"))
-    })
+    let refused = |why| Failure::usage(format!("{option} '{}' {why}", words.escape_default()));
+    let seconds = seconds.filter(|seconds| *seconds >= 1e-9);
+    let seconds = seconds.ok_or_else(|| refused("is no duration: write it like 500ns, 2us, 1ms, 10s, 5m or 1h"))?;
+    // Clocks, and their nanoseconds in 64 bits, end somewhere behind that.
+    let sensible = Some(seconds).filter(|seconds| *seconds <= LONGEST_HOURS * 3600.0);
+    sensible.map(Duration::from_secs_f64).ok_or_else(|| refused("is too long: 876000h (100 years), or shorter"))
 }
 
 #[cfg(test)]
@@ -314,8 +318,15 @@ mod tests {
         for (words, ns) in table {
             assert_eq!(parse_duration("--slower", words).unwrap(), Duration::from_nanos(ns), "{words}");
         }
-        for words in ["", "0", "ns", "-1s", "1 s", "1d", "1e3s", "inf", "nan", "99999999999999999999h"] {
-            assert!(parse_duration("--slower", words).is_err(), "{words}");
+        for words in ["", "0", "0.1ns", "ns", "-1s", "1 s", "1d", "1e3s", "inf", "nan"] {
+            let refused = parse_duration("--slower", words).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("--slower '{words}' is no duration: ")), "{refused}");
+        }
+        assert_eq!(parse_duration("--slower", "876000h").unwrap(), Duration::from_secs(876_000 * 3600));
+        let digits = "9".repeat(400);
+        for words in ["876000.1h", "99999999999h", "4000000000000000h", &digits] {
+            let refused = parse_duration("--slower", words).unwrap_err().to_string();
+            assert_eq!(refused, format!("--slower '{words}' is too long: 876000h (100 years), or shorter"));
         }
     }
 

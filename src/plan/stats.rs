@@ -21,6 +21,8 @@ pub struct Stats {
 
 /// Reading costs something, too.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// A day: who reads numbers more rarely than that has mistyped it.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 impl Stats {
     /// What the command line says of them.
@@ -50,6 +52,9 @@ impl Tracing {
         if interval < SHORTEST_INTERVAL {
             return Err(Failure::usage("--interval is too short: 100ms, or longer"));
         }
+        if interval > LONGEST_INTERVAL {
+            return Err(Failure::usage("--interval is too long: 24h, or shorter"));
+        }
         let scope = Scope::new(counted.targets.scope)?;
         scope.check()?;
         Ok(Self {
@@ -58,7 +63,7 @@ impl Tracing {
             follow: !counted.targets.no_follow,
             allowed_hazards: counted.targets.allow_hazard,
             selection,
-            counting: Some(Counting { interval, times: None, by: None, drops_a_second: None }),
+            counting: Some(Counting { interval, at_once: false, times: None, by: None, drops_a_second: None }),
             ..Self::default()
         })
     }

@@ -122,7 +122,7 @@ fn export_listens_on_the_loopback_waits_and_follows() {
     let plain = export("export");
     assert_eq!(plain.listen.to_string(), "127.0.0.1:9494");
     assert_eq!((plain.interval, plain.per_queue), (Duration::from_secs(1), false));
-    let counting = Counting { interval: plain.interval, times: None, by: None, drops_a_second: None };
+    let counting = Counting { interval: plain.interval, at_once: true, times: None, by: None, drops_a_second: None };
     let scope = Scope { devices: Devices::Any, ..Scope::default() };
     let expected = Tracing { scope, wait: true, follow: true, counting: Some(counting), ..Tracing::default() };
     assert_eq!(plain.tracing, expected);
@@ -256,7 +256,8 @@ fn stats(words: &str) -> Stats {
 fn stats_counts_what_trace_would_show() {
     let words = "-i eth0 -p xdp_lb --queue 1 --verdict drop --slower 2us --filter-at exit --wait --no-follow --netns n udp port 9";
     let (counted, traced) = (stats(words).tracing, tracing(words));
-    let counting = Counting { interval: Duration::from_secs(1), times: None, by: None, drops_a_second: None };
+    let counting =
+        Counting { interval: Duration::from_secs(1), at_once: false, times: None, by: None, drops_a_second: None };
     let selection = Selection { rate: None, ..traced.selection.clone() };
     assert_eq!(counted, Tracing { counting: Some(counting), selection, ..traced });
 }
@@ -268,7 +269,7 @@ fn stats_has_intervals_and_keys() {
     let stats = stats(words);
     let by = By { parts: vec![Part::Source, Part::DestinationPort], prefix4: 24, prefix6: 64, rows: 5 };
     let interval = Duration::from_millis(500);
-    let counting = Counting { interval, times: Some(3), by: Some(by), drops_a_second: None };
+    let counting = Counting { interval, at_once: false, times: Some(3), by: Some(by), drops_a_second: None };
     assert_eq!(stats.tracing.counting, Some(counting));
     assert_eq!(stats.tracing.duration, Some(Duration::from_secs(10)));
     assert_eq!(stats.tracing.selection.outcomes, Outcomes::All);

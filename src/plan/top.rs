@@ -48,7 +48,9 @@ impl Top {
         }
         let tracing = Tracing::counted(top.counted)?;
         let drops_a_second = Some(DROPS_A_SECOND);
-        let counting = tracing.counting.map(|counting| Counting { by, drops_a_second, ..counting });
+        // What is traced is on the screen at once.
+        let at_once = true;
+        let counting = tracing.counting.map(|counting| Counting { at_once, by, drops_a_second, ..counting });
         let palette = Palette { colored: look::is_colorful(), unicode: is_unicode() };
         Ok(Self { tracing: Tracing { counting, ..tracing }, palette })
     }
@@ -84,7 +86,7 @@ mod tests {
         assert_eq!(scope, Scope { devices: Devices::Any, narrowing: all.clone(), netns: None });
         let counting = counting.unwrap();
         assert_eq!((counting.interval, counting.times, counting.by), (Duration::from_secs(1), None, None));
-        assert!(counting.drops_a_second.is_some() && follow);
+        assert!(counting.at_once && counting.drops_a_second.is_some() && follow);
         assert_eq!(top("-i eth0").unwrap().tracing.scope.narrowing, all);
         assert_eq!(top("-p 12").unwrap().tracing.scope.devices, Devices::Unnamed);
     }
@@ -105,7 +107,15 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for words in ["--interval 1ms", "--interval x", "--by color", "--by src --prefix 33/64", "--prefix 24/64"] {
+        for words in [
+            "--interval 1ms",
+            "--interval x",
+            "--interval 25h",
+            "--interval 4000000000000000h",
+            "--by color",
+            "--by src --prefix 33/64",
+            "--prefix 24/64",
+        ] {
             assert!(top(words).is_err(), "{words}");
         }
     }

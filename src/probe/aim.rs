@@ -224,11 +224,10 @@ impl Aim<'_> {
     fn set_counting(&self, settings: &mut Settings) {
         let Some(counting) = self.counting else { return };
         settings.flag(Flag::FLAG_COUNTS, true);
-        // The rate is then that of the packets told of, which are taken twice.
+        // The rate is then that of the packets told of.
         settings.flag(Flag::FLAG_LEAVES_OUT, false);
-        let drops = counting.drops_a_second.map(|drops| 2 * drops);
-        settings.flag(Flag::FLAG_TELLS_DROPS, drops.is_some());
-        settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, drops);
+        settings.flag(Flag::FLAG_TELLS_DROPS, counting.drops_a_second.is_some());
+        settings.optional(Flag::FLAG_RATED, Value::VALUE_RATE, counting.drops_a_second);
         // Who asked for fexit alone gets fentry only for a filter.
         let is_timed = counting.by.is_none() && self.selection.shown == Probes::Both;
         settings.flag(Flag::FLAG_UNTIMED, !is_timed && self.selection.slower.is_none());

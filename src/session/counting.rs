@@ -33,8 +33,9 @@ impl<'plan> Counting<'plan> {
     /// Begins now.
     pub(super) fn new(plan: &'plan plan::Counting) -> Self {
         let now = Instant::now();
+        let next = if plan.at_once { now } else { now + plan.interval };
         let (book, gone) = (Book::new(plan.by.clone()), Gone::default());
-        Self { plan, book, gone, last: now, next: now + plan.interval, times: 0 }
+        Self { plan, book, gone, last: now, next, times: 0 }
     }
 
     /// Whether numbers have been read as often as was asked for.

@@ -35,7 +35,7 @@ use top::Top;
 use crate::event::Event;
 use crate::numbers::Numbers;
 use crate::outlet::{Ended, Files, Outlet};
-use crate::plan::{self, Format, Output, Palette, Part, Side};
+use crate::plan::{self, By, Format, Output, Palette, Side};
 use crate::stop::Signals;
 
 /// The JSON schema of what `--output json` prints.
@@ -120,17 +120,17 @@ pub fn open_stats<'out>(stats: &plan::Stats, out: impl Write + 'out) -> Box<dyn 
     }
 }
 
-/// The sink for numbers on a terminal, by `parts` as well; writing to `out`, which is that terminal.
+/// The sink for numbers on a terminal, `by` something as well; writing to `out`, which is that terminal.
 ///
 /// # Errors
 /// A signal handler cannot be set.
 pub fn open_top<'out>(
     palette: Palette,
-    parts: Vec<Part>,
+    by: Option<By>,
     out: &'out Outlet,
     signals: &Signals,
 ) -> io::Result<Box<dyn Sink + 'out>> {
-    Ok(Box::new(Top::new(palette, parts, out, signals)?))
+    Ok(Box::new(Top::new(palette, by, out, signals)?))
 }
 
 /// The sink for `files`, and for `lines` beside them; `snap_len` is how many bytes of a packet its events hold, at most.

@@ -185,26 +185,9 @@ mod tests {
     use super::*;
     use crate::event::{Device, Verdict};
 
-    const NOTHING_KNOWN: Event<'_> = Event {
-        time_ns: 0,
-        monotonic_ns: Some(0),
-        packet_id: Some(1),
-        device: None,
-        queue: None,
-        egress: None,
-        cpu: Some(0),
-        function: Some("xdp_lb"),
-        program_id: Some(12),
-        program_name: Some("xdp_lb"),
-        verdict: None,
-        outcome: None,
-        latency_ns: None,
-        before: None,
-        after: None,
-        moved: None,
-        changed: None,
-        metadata: &[],
-    };
+    /// … but which program it was.
+    const NOTHING_KNOWN: Event<'_> =
+        Event { function: Some("xdp_lb"), program_id: Some(12), program_name: Some("xdp_lb"), ..Event::NOTHING_KNOWN };
 
     fn device(name: &str) -> Option<Device<'_>> {
         Some(Device { netns: 1, ifindex: 2, name: Some(name) })

@@ -11,6 +11,7 @@
 //! tree        all of that, as the tree of programs behind a device
 //! behind      … what hands packets on to one of them
 //! select      trees → targets, and why others are refused (obstacle, hazard)
+//! guards      … and which probes hazards leave them
 //! place       … and where the kernel runs them
 //! names       what devices are called
 //! watch       all of it, again and again
@@ -22,6 +23,7 @@ mod device;
 mod dispatcher;
 mod ethtool;
 mod function;
+mod guards;
 mod hazard;
 mod links;
 mod maps;
@@ -41,6 +43,7 @@ use anyhow::{Context, Result};
 pub use device::{Device, enter_netns};
 pub use ethtool::{Features, driver};
 pub use function::Function;
+pub use guards::Guards;
 pub use hazard::{Fixed, Hazard};
 pub use links::Mode;
 pub use maps::Way;
@@ -49,7 +52,7 @@ pub use object::{own, program_id, recursion_misses};
 pub use obstacle::Obstacle;
 pub use place::Place;
 pub use program::Program;
-pub use select::{Guards, Refused, Target, function_obstacle, kernel_obstacle};
+pub use select::{Refused, Target, function_obstacle, kernel_obstacle};
 pub use tree::{Depth, Known, Node, Role, Survey, Tree};
 pub use watch::{View, Watch};
 

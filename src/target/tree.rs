@@ -309,7 +309,8 @@ impl Branch<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::function::Function;
-    use super::super::select::{Guards, select};
+    use super::super::guards::Guards;
+    use super::super::select::select;
     use super::*;
 
     /// The tree of a device with this program, read from no kernel.

@@ -13,11 +13,12 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::device::{self, Device, is_called};
 use super::dispatcher;
+use super::guards::Guards;
 use super::links::{self, Changes, Link, Mode, Word};
 use super::names::Names;
 use super::object::{self, Kind};
 use super::program::Program;
-use super::select::{Guards, Refused, Selection, select};
+use super::select::{Refused, Selection, select};
 use super::tree::{Depth, Known, Survey, Tree};
 use crate::failure::Failure;
 use crate::kernel;

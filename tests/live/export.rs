@@ -26,15 +26,20 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Starts it, behind the words of `wrapper`, and waits until it answers.
+    /// Starts it, behind the words of `wrapper`.
     pub fn start(nic: &Nic, wrapper: &[&str], words: &[&str]) -> Self {
+        Self::start_reading(nic, "200ms", wrapper, words)
+    }
+
+    /// It answers as soon as it says that it listens, however seldom it reads.
+    fn start_reading(nic: &Nic, interval: &str, wrapper: &[&str], words: &[&str]) -> Self {
         let netns = nic.netns.as_deref().unwrap();
-        let own = [XDPTRACE, "export", "--listen", "127.0.0.1:0", "--netns", netns, "--interval", "200ms"];
+        let own = [XDPTRACE, "export", "--listen", "127.0.0.1:0", "--netns", netns, "--interval", interval];
         let words: Vec<String> = [wrapper, &own, words].concat().into_iter().map(str::to_owned).collect();
         let mut tracer = Tracer::spawn_command(&words);
         tracer.wait_until("'listening on'", |tracer| address(&tracer.stderr).is_some());
         let exporter = Self { address: address(&tracer.stderr).unwrap(), tracer };
-        wait_for("reading", || (exporter.get("/healthz", "").status == 200).then_some(()));
+        assert_eq!(["/healthz", "/metrics"].map(|path| exporter.get(path, "").status), [200, 200]);
         exporter
     }
 
@@ -72,13 +77,16 @@ fn address(stderr: &[String]) -> Option<SocketAddr> {
     stderr.iter().find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
 }
 
-/// Sends frames of 60 bytes of an IP protocol, from a source that nobody else has.
+/// Sends frames of 60 bytes of an IP protocol to veth0, from a source that nobody else has.
 fn send(nic: &Nic, protocol: u8, count: usize) {
+    send_by(&nic.other_end("veth1"), protocol, count);
+}
+
+fn send_by(other_end: &Nic, protocol: u8, count: usize) {
     let mut frame = [0; 60];
     frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 8, 0]);
     frame[14..24].copy_from_slice(&[0x45, 0, 0, 46, 0, 0, 0, 0, 64, protocol]);
-    let other_end = nic.other_end("veth1");
-    (0..count).for_each(|_| send_frame(&other_end, &frame));
+    (0..count).for_each(|_| send_frame(other_end, &frame));
 }
 
 /// What `send` sends.
@@ -128,6 +136,43 @@ fn prometheus_counts_what_was_sent_and_nothing_goes_down_when_the_program_is_rep
     drop(prometheus);
     assert!(exporter.end().status.success());
     assert_nothing_is_left();
+}
+
+#[test]
+fn prometheus_counts_no_packet_twice_when_a_device_takes_the_name_of_another() {
+    let nic = Nic::veth();
+    let other = nic.another("veth2");
+    let program = attach(&nic);
+    program.attach(&other, Mode::Native, "xdp_lb");
+    let exporter = Exporter::start(&nic, &[], &[FILTER]);
+    send(&nic, DROP, 5);
+    send_by(&other.other_end("veth2-peer"), DROP, 4);
+    let prometheus = Prometheus::start(exporter.address);
+    let drops = "xdptrace_packets_total{verdict=\"drop\"}";
+    prometheus.wait_for("device", drops, &[("veth0", 5.0), ("veth2", 4.0)]);
+
+    nic.ip(&["link", "delete", "veth0"]);
+    nic.ip(&["link", "set", "veth2", "down"]);
+    nic.ip(&["link", "set", "veth2", "name", "veth0", "up"]);
+    let info = || exporter.samples("xdptrace_program_info", "device").into_keys().collect::<Vec<_>>();
+    wait_for("the new name", || (info() == ["veth0"]).then_some(()));
+    send_by(&other.other_end("veth2-peer"), DROP, 3);
+    prometheus.wait_for("device", drops, &[("veth0", 8.0), ("veth2", 4.0)]);
+    check_metrics(&exporter.get("/metrics", "").body);
+    assert_eq!(prometheus.query_by("job", "min_over_time(up[10m])").get("xdptrace"), Some(&1.0));
+    assert_eq!(prometheus.query("max(resets(xdptrace_packets_total[10m]))")[0].1, 0.0);
+    drop(prometheus);
+    assert!(exporter.end().status.success());
+}
+
+#[test]
+fn a_scrape_is_answered_from_the_start_on() {
+    let nic = Nic::veth();
+    let _program = attach(&nic);
+    let exporter = Exporter::start_reading(&nic, "24h", &[], &["-i", "veth0", FILTER]);
+    assert_eq!(exporter.get("/healthz", "").body, "1 function traced\n");
+    assert_eq!(exporter.samples("xdptrace_packets_total", "verdict")["drop"], 0.0);
+    assert!(exporter.end().status.success());
 }
 
 #[test]

@@ -1,9 +1,20 @@
 //! `xdptrace top` in a terminal, which tmux is.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::termios::{FlowArg, tcflow};
 
 use crate::lab::{Nic, TARGETS, assert_nothing_is_left, output, run, wait_for};
+use crate::loader::{Mode, detach};
 use crate::tracer::XDPTRACE;
+
+/// After this, a signal is a second one.
+const SAME_WISH: Duration = Duration::from_millis(600);
 
 /// A shell in a terminal in a NIC's namespace.
 struct Pane {
@@ -54,18 +65,31 @@ impl Pane {
 
     /// Starts it; what it says at its end stands alone on the screen then.
     fn start_top(&self, options: &str) {
-        self.enter(&format!("clear; {XDPTRACE} top -i veth0 --interval 200ms {options}; echo status $?"));
+        self.start_reading("200ms", options);
+    }
+
+    /// What is traced is there at once, however seldom numbers are read.
+    fn start_reading(&self, interval: &str, options: &str) {
+        self.enter(&format!("clear; {XDPTRACE} top -i veth0 --interval {interval} {options}; echo status $?"));
         self.wait("a screen of top's", |screen| screen.contains("PACKETS/S") && screen.contains("target_drop"));
     }
 
     /// Its end, after which everything is as it was before.
     fn wait_for_the_end(&self) {
+        self.wait_for_the_end_with(0, " seen = ");
+    }
+
+    fn wait_for_the_end_with(&self, status: u8, words: &str) {
         let screen = self.wait("end of top", |screen| screen.contains("status "));
-        assert!(screen.contains("status 0") && screen.contains(" seen = "), "{screen}");
+        assert!(screen.contains(&format!("status {status}\n")) && screen.contains(words), "{screen}");
         assert!(!screen.contains("PACKETS/S") && !screen.contains("dropped last"), "{screen}");
+        self.wait_for_its_modes();
+        assert_eq!(self.tmux(&["display-message", "-p", "#{alternate_on}#{cursor_flag}"]).trim(), "01");
+    }
+
+    fn wait_for_its_modes(&self) {
         self.enter(&format!("clear; stty -a | diff - {} && echo the same", self.modes.display()));
         self.wait("a terminal as before", |screen| screen.lines().any(|line| line == "the same"));
-        assert_eq!(self.tmux(&["display-message", "-p", "#{alternate_on}#{cursor_flag}"]).trim(), "01");
     }
 
     /// The process that the shell runs.
@@ -157,5 +181,56 @@ fn signals_end_it_or_suspend_it_and_leave_the_terminal_as_it_was() {
         output(&["kill", "-s", signal, &pane.pid()]);
         pane.wait_for_the_end();
     }
+    assert_nothing_is_left();
+}
+
+#[test]
+fn an_error_is_said_when_the_terminal_is_as_it_was() {
+    let nic = dropping();
+    let pane = Pane::open(&nic, "error");
+    pane.start_reading("24h", "--no-follow");
+    detach(&nic, Mode::Native);
+    pane.wait_for_the_end_with(4, "xdptrace: what was traced is gone, and --no-follow leaves ");
+    assert_nothing_is_left();
+}
+
+/// The run waits for what it says at its end to be read, and nobody reads it.
+#[test]
+fn a_second_signal_finds_the_terminal_as_it_was() {
+    let nic = dropping();
+    let pane = Pane::open(&nic, "second");
+    let pipe = pane.modes.with_extension("fifo");
+    output(&["mkfifo", pipe.to_str().unwrap()]);
+    let mut held = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&pipe).unwrap();
+    pane.start_top(&format!("2>{}", pipe.display()));
+    while held.write(&[b'x'; 4096]).is_ok() {}
+    while held.write(b"x").is_ok() {}
+    let pid = pane.pid();
+    output(&["kill", "-s", "TERM", &pid]);
+    pane.wait("the screen from before", |screen| !screen.contains("PACKETS/S"));
+    thread::sleep(SAME_WISH);
+    output(&["kill", "-s", "TERM", &pid]);
+    pane.wait_for_the_end_with(130, "");
+    std::fs::remove_file(pipe).unwrap();
+    assert_nothing_is_left();
+}
+
+/// What is on the screen cannot be taken away then, but keys are to do what they did.
+#[test]
+fn a_second_signal_gives_back_a_terminal_that_takes_nothing() {
+    let nic = dropping();
+    let pane = Pane::open(&nic, "stopped");
+    pane.start_top("");
+    let pid = pane.pid();
+    let path = pane.tmux(&["list-panes", "-F", "#{pane_tty}"]);
+    let terminal = File::options().read(true).custom_flags(libc::O_NOCTTY).open(path.trim()).unwrap();
+    tcflow(&terminal, FlowArg::TCOOFF).unwrap();
+    output(&["kill", "-s", "TERM", &pid]);
+    thread::sleep(SAME_WISH);
+    output(&["kill", "-s", "INT", &pid]);
+    wait_for("end of top", || (!run(&["kill", "-s", "0", &pid]).status.success()).then_some(()));
+    tcflow(&terminal, FlowArg::TCOON).unwrap();
+    pane.wait("a status", |screen| screen.contains("status 130"));
+    pane.wait_for_its_modes();
     assert_nothing_is_left();
 }

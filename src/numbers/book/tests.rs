@@ -4,7 +4,7 @@
 use super::*;
 use crate::bpf::{Counted, Known, VerdictKind};
 use crate::event::Verdict;
-use crate::numbers::{Forward, Latency, Path};
+use crate::numbers::{Forward, Latency, Path, Tally};
 use crate::plan::Part;
 
 pub(in crate::numbers) const DROP: usize = 1;
@@ -169,8 +169,9 @@ fn key(known: u32) -> Key {
 fn keys_are_as_they_are_written() {
     use Part::{Destination, DestinationPort, Length, Protocol, Source, SourcePort, Vlan};
     let shown = |parts: &[Part], key: &Key| {
-        let row = keys::row(&by(parts, 24), key, Tally::default()).unwrap();
-        row.key.iter().map(|part| part.as_deref().unwrap_or("-").to_owned()).collect::<Vec<_>>().join(" ")
+        let by = by(parts, 24);
+        let words = Row::new(&by, key, Tally::default()).unwrap().key.words(&by);
+        words.iter().map(|part| part.as_deref().unwrap_or("-")).collect::<Vec<_>>().join(" ")
     };
     let all = [Source, SourcePort, Destination, DestinationPort, Protocol, Vlan, Length];
     let tcp = Known::KEY_IPV4.0 | Known::KEY_PROTOCOL.0 | Known::KEY_PORTS.0 | Known::KEY_VLAN.0 | Known::KEY_LENGTH.0;
@@ -181,6 +182,10 @@ fn keys_are_as_they_are_written() {
     let of = |protocol, known: Known| shown(&[Protocol], &Key { protocol, ..key(known.0) });
     assert_eq!(of(253, Known::KEY_PROTOCOL), "253");
     assert_eq!([of(0x0806, Known::KEY_ETHERTYPE), of(0x1234, Known::KEY_ETHERTYPE)], ["arp", "0x1234"]);
+}
+
+fn ports<'rows>(rows: impl IntoIterator<Item = &'rows Row>) -> Vec<(Option<u16>, u64)> {
+    rows.into_iter().map(|row| (row.key.destination_port, row.tally.packets)).collect()
 }
 
 #[test]
@@ -195,9 +200,46 @@ fn rows_and_others_are_all_packets() {
     let others = (Key { target: 4, ..key(0) }, Tallied { packets: 30, bytes: 1800 });
     let keys = vec![port(53, 10), port(443, 39), others, port(443, 1)];
     let keys = book.numbers(&Shared { keys, ..Shared::default() }, eth).programs.remove(0).keys.unwrap();
-    let rows: Vec<(Option<&str>, u64)> =
-        keys.rows.iter().map(|row| (row.key[0].as_deref(), row.tally.packets)).collect();
-    assert_eq!(rows, [(Some("443"), 40), (Some("53"), 10)]);
+    assert_eq!(ports(keys.rows.iter()), [(Some(53), 10), (Some(443), 40)]);
+    assert_eq!(ports(keys.most(&by(&[Part::DestinationPort], 32), 9)), [(Some(443), 40), (Some(53), 10)]);
     assert_eq!((keys.other, keys.evicted), (tally(50, 3000), 3));
     assert_eq!(keys.rows[0].verdict, Returned::Action(Verdict(1)));
+}
+
+/// What a table comes to that has so many packets from each of these sources, to these ports.
+fn keys_of(table: &[(u32, u16, u64)]) -> Keys {
+    let by = by(&[Part::DestinationPort, Part::Source], 32);
+    let rows = table.iter().filter_map(|(source, destination_port, packets)| {
+        let source = [(u64::from(*source) << 32).to_be(), 0];
+        let known = Known::KEY_IPV4.0 | Known::KEY_PORTS.0;
+        Row::new(&by, &Key { source, destination_port: *destination_port, ..key(known) }, tally(*packets, *packets))
+    });
+    Keys::new(rows.collect(), tally(1000, 1000), 0)
+}
+
+#[test]
+fn the_most_packets_are_first_and_of_as_many_the_least_key() {
+    let by = by(&[Part::DestinationPort, Part::Source], 32);
+    let keys = keys_of(&[(9, 80, 5), (1, 443, 5), (2, 80, 2), (7, 80, 9), (2, 80, 3), (10, 80, 5), (3, 53, 1)]);
+    let most = |count| -> Vec<(u16, String, u64)> {
+        let shown = |row: &&Row| (row.key.destination_port.unwrap(), row.key.source.unwrap(), row.tally.packets);
+        keys.most(&by, count).iter().map(shown).map(|(port, from, packets)| (port, from.to_string(), packets)).collect()
+    };
+    let all = [(80, 7, 9), (80, 2, 5), (80, 9, 5), (80, 10, 5), (443, 1, 5), (53, 3, 1)];
+    let all = all.map(|(port, source, packets)| (port, format!("0.0.0.{source}"), packets));
+    for count in 0..8 {
+        assert_eq!(most(count), all[..count.min(6)], "{count}");
+    }
+}
+
+#[test]
+fn what_has_come_is_told_of_each_row() {
+    let before = keys_of(&[(1, 80, 5), (2, 80, 7), (4, 80, 9), (6, 80, 1)]);
+    let now = keys_of(&[(1, 80, 8), (3, 80, 2), (4, 80, 4), (6, 80, 1), (7, 80, 3)]);
+    let came = |before| now.since(before).map(|(_, tally)| tally.packets).collect::<Vec<_>>();
+    // The fourth has left the table, and come back.
+    assert_eq!(came(Some(&before)), [3, 2, 4, 0, 3]);
+    assert_eq!(came(None), [8, 2, 4, 1, 3]);
+    let by_itself = now.rows.iter().map(|row| row.since(before.tally(row)).packets);
+    assert_eq!(by_itself.collect::<Vec<_>>(), [3, 2, 4, 0, 3]);
 }

@@ -77,23 +77,11 @@ fn event(number: u64) -> Event<'static> {
     let frame = Frame { length: Some(200), metadata: 0, bytes: &PACKET };
     Event {
         time_ns: 1_700_000_000_000_000_000 + number,
-        monotonic_ns: None,
         packet_id: Some(number),
-        device: None,
-        queue: None,
-        egress: None,
-        cpu: None,
         function: Some("xdp_lb"),
         program_id: Some(12),
-        program_name: None,
-        verdict: None,
-        outcome: None,
-        latency_ns: None,
-        before: None,
         after: Some(frame),
-        moved: None,
-        changed: None,
-        metadata: &[],
+        ..Event::NOTHING_KNOWN
     }
 }
 

@@ -4,7 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::record::{Program, SCHEMA_VERSION, Sums};
-use crate::numbers::{self, Failures, Forward, Latency, Numbers, Path, Port, Returned, Tally, Traffic};
+use crate::numbers::{self, Common, Failures, Forward, Latency, Numbers, Path, Port, Returned, Tally, Traffic};
 use crate::plan::By;
 use crate::sink::localtime::UtcTime;
 
@@ -209,11 +209,12 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Rows that aren't shown are others.
     fn new(by: &'a By, keys: &'a numbers::Keys) -> Self {
-        let (shown, rest) = keys.rows.split_at(by.rows.min(keys.rows.len()));
+        let shown = keys.most(by, by.rows);
         let mut other = keys.other;
-        rest.iter().for_each(|row| other.add(row.tally));
+        keys.rows.iter().for_each(|row| other.add(row.tally));
+        shown.iter().for_each(|row| other = other.since(row.tally));
         let rows = shown.iter().map(|row| Row {
-            key: Key { by, row },
+            key: Key { by, key: &row.key },
             verdict: name(row.verdict),
             tally: Sum::new(row.tally),
         });
@@ -231,18 +232,18 @@ struct Row<'a> {
 
 struct Key<'a> {
     by: &'a By,
-    row: &'a numbers::Row,
+    key: &'a Common,
 }
 
 impl Serialize for Key<'_> {
     /// What is a number is one, but for a length of which it is only known that it is more.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (part, value) in self.by.parts.iter().zip(&self.row.key) {
+        for (part, value) in self.by.parts.iter().zip(self.key.words(self.by)) {
             let Some(value) = value else { continue };
             match value.parse::<u64>().ok().filter(|_| part.is_number()) {
                 Some(number) => map.serialize_entry(part.name(), &number)?,
-                None => map.serialize_entry(part.name(), value)?,
+                None => map.serialize_entry(part.name(), &value)?,
             }
         }
         map.end()

@@ -27,37 +27,18 @@ const EVENT: Event<'_> = Event {
     packet_id: Some(u64::MAX),
     device: Some(Device { netns: 4_026_531_840, ifindex: 2, name: Some("eth0") }),
     queue: Some(3),
-    egress: None,
     cpu: Some(1),
     function: Some("xdp_load_balancer"),
     program_id: Some(12),
     program_name: Some("xdp_load_balanc"),
     verdict: Some(Verdict(3)),
-    outcome: None,
     latency_ns: Some(412),
-    before: None,
-    after: None,
     moved: Some(0),
     changed: Some(false),
-    metadata: &[],
+    ..Event::NOTHING_KNOWN
 };
 
-const NOTHING_KNOWN: Event<'_> = Event {
-    monotonic_ns: None,
-    packet_id: None,
-    device: None,
-    queue: None,
-    cpu: None,
-    function: None,
-    program_id: None,
-    program_name: None,
-    verdict: None,
-    outcome: None,
-    latency_ns: None,
-    moved: None,
-    changed: None,
-    ..EVENT
-};
+const NOTHING_KNOWN: Event<'_> = Event { time_ns: EVENT.time_ns, ..Event::NOTHING_KNOWN };
 
 fn subject() -> Subject {
     Subject {

@@ -26,19 +26,15 @@ const EVENT: Event<'_> = Event {
     packet_id: Some(0x1_0000_0007),
     device: Some(Device { netns: 1, ifindex: 2, name: Some("eth0") }),
     queue: Some(3),
-    egress: None,
     cpu: Some(0),
     function: Some("xdp_lb"),
     program_id: Some(12),
     program_name: Some("xdp_lb"),
     verdict: Some(Verdict(3)),
-    outcome: None,
     latency_ns: Some(412),
     before: frame(Some(42)),
     after: frame(Some(1000)),
-    moved: None,
-    changed: None,
-    metadata: &[],
+    ..Event::NOTHING_KNOWN
 };
 
 const fn frame(length: Option<u32>) -> Option<Frame<'static>> {

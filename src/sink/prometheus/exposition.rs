@@ -106,14 +106,23 @@ impl Labels {
         if !value.is_empty() {
             let comma = if self.0.is_empty() { "" } else { "," };
             // Writing to a string doesn't fail.
-            let _ = write!(self.0, "{comma}{name}=\"{}\"", Escaped(value));
+            let _ = write!(self.0, "{comma}{name}=\"{}\"", Escaped(&printable(value)));
         }
         self
     }
 }
 
-/// A label's value between its quotes; control characters, which the formats allow, are shown as Rust writes them: what
-/// prints a metric may be a terminal.
+/// A value without control characters, which the formats allow: they are as Rust writes them, for what prints a metric may be
+/// a terminal.
+pub fn printable(value: &str) -> String {
+    let mut shown = String::with_capacity(value.len());
+    for c in value.chars() {
+        if c.is_control() { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// A label's value between its quotes.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
@@ -121,8 +130,6 @@ impl Display for Escaped<'_> {
         self.0.chars().try_for_each(|c| match c {
             '\\' => f.write_str("\\\\"),
             '"' => f.write_str("\\\""),
-            '\n' => f.write_str("\\n"),
-            c if c.is_control() => write!(f, "\\\\u{{{:x}}}", u32::from(c)),
             c => f.write_char(c),
         })
     }
@@ -220,7 +227,7 @@ mod tests {
     #[test]
     fn label_values_cannot_end_a_label_nor_command_a_terminal() {
         let labels = Labels::new(&[("a", "x\"} 1\n\\"), ("b", "\x1b[31m\u{9b}é"), ("c", "")]);
-        assert_eq!(labels.0, r#"a="x\"} 1\n\\",b="\\u{1b}[31m\\u{9b}é""#);
+        assert_eq!(labels.0, r#"a="x\"} 1\\u{a}\\",b="\\u{1b}[31m\\u{9b}é""#);
     }
 
     proptest::proptest! {
@@ -229,7 +236,7 @@ mod tests {
             let Labels(labels) = Labels::new(&[("a", &value), ("b", "x")]);
             let rest = labels.strip_suffix(",b=\"x\"").unwrap_or(&labels);
             let inside = rest.strip_prefix("a=\"").and_then(|rest| rest.strip_suffix('"')).unwrap_or("");
-            let without_escapes = inside.replace("\\\\", "").replace("\\\"", "").replace("\\n", "");
+            let without_escapes = inside.replace("\\\\", "").replace("\\\"", "");
             proptest::prop_assert!(!without_escapes.contains(['"', '\\']), "{}", labels);
             proptest::prop_assert!(!inside.contains(char::is_control), "{}", labels);
             proptest::prop_assert!(value.is_empty() || !inside.is_empty());

@@ -8,13 +8,15 @@ mod families;
 mod histogram;
 mod sums;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::exposition::printable;
 use self::exposition::{Exposition, Labels};
-use self::sums::{ALWAYS, Packets, Place, Sums, VERDICTS};
+use self::sums::{ALWAYS, Ledger, Packets, Place, Sums, To, VERDICTS, Way};
 use super::{Notice, Sink, tell};
 use crate::event::{Counts, Event, Overflow};
 use crate::export::{Board, Listener, Server, Snapshot};
@@ -33,6 +35,7 @@ pub struct Prometheus {
     server: Option<Server>,
     board: Arc<Board>,
     per_queue: bool,
+    ledger: Ledger,
     /// Why something could not be traced, if that was the last thing to be said of what is traced.
     refused: Option<String>,
     /// How long the last exposition took to make.
@@ -44,11 +47,12 @@ impl Prometheus {
     /// `per_queue` says so.
     pub fn new(listener: Listener, interval: Duration, per_queue: bool) -> Self {
         let board = Arc::new(Board::new(interval));
-        Self { listener: Some(listener), server: None, board, per_queue, refused: None, took: Duration::ZERO }
+        let (server, ledger, refused, took) = Default::default();
+        Self { listener: Some(listener), server, board, per_queue, ledger, refused, took }
     }
 
-    /// Starts to answer. Not before there are numbers to come, which is when what takes privileges has been done: the thread
-    /// that this starts is to have none of them.
+    /// Starts to answer. Not before there is an answer, which is when what takes privileges has been done: the thread that this
+    /// starts is to have none of them.
     fn serve(&mut self) -> io::Result<()> {
         if let Some(listener) = self.listener.take() {
             // Whoever closed stderr doesn't want to know.
@@ -83,7 +87,7 @@ impl Sink for Prometheus {
 
     fn numbers(&mut self, numbers: &Numbers) -> io::Result<()> {
         let begun = Instant::now();
-        let exposition = expose(numbers, self.per_queue, self.took);
+        let exposition = expose(numbers, self.ledger.read(numbers, self.per_queue), self.took);
         self.board.post(Snapshot {
             text: exposition.text().into(),
             open_metrics: exposition.open_metrics().into(),
@@ -95,17 +99,13 @@ impl Sink for Prometheus {
     }
 
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        let served = match notice {
-            Notice::Listening | Notice::Waiting(_) => self.serve(),
-            _ => Ok(()),
-        };
         match notice {
             Notice::NotTraced(refused) => self.refused = Some(refused.clone()),
             Notice::Attached { .. } | Notice::Detached(_) => self.refused = None,
             _ => {}
         }
         tell(notice);
-        served
+        Ok(())
     }
 }
 
@@ -114,8 +114,7 @@ fn traced(numbers: &Numbers) -> usize {
 }
 
 /// Everything, the most important first.
-fn expose(numbers: &Numbers, per_queue: bool, took: Duration) -> Exposition {
-    let sums = Sums::new(numbers, per_queue);
+fn expose(numbers: &Numbers, sums: &Sums, took: Duration) -> Exposition {
     let mut exposition = Exposition::default();
     let none = Labels::default();
     let version = Labels::new(&[("version", env!("CARGO_PKG_VERSION"))]);
@@ -124,11 +123,11 @@ fn expose(numbers: &Numbers, per_queue: bool, took: Duration) -> Exposition {
     exposition.add(&families::RENDERING, |samples| samples.one(&none, Seconds(took.as_nanos() as u64)));
     exposition.add(&families::PROGRAMS, |samples| samples.one(&none, traced(numbers)));
     add_programs(&mut exposition, numbers);
-    add_packets(&mut exposition, &sums);
-    add_errors(&mut exposition, &sums, numbers.overflow);
-    add_counts(&mut exposition, &sums);
-    add_latencies(&mut exposition, &sums);
-    add_forwards(&mut exposition, &sums);
+    add_packets(&mut exposition, sums);
+    add_errors(&mut exposition, sums, numbers.overflow);
+    add_counts(&mut exposition, sums);
+    add_latencies(&mut exposition, sums);
+    add_forwards(&mut exposition, sums);
     let (series, left_out) = (exposition.series(), exposition.left_out());
     exposition.add_always(&families::SERIES, |samples| samples.one(&none, series));
     exposition.add_always(&families::LEFT_OUT, |samples| samples.one(&none, left_out));
@@ -140,14 +139,18 @@ fn add_programs(exposition: &mut Exposition, numbers: &Numbers) {
         let subject = &program.subject;
         let id = subject.program_id.to_string();
         let labels = Labels::new(&[("program", &subject.function), ("id", &id), ("name", &subject.program_name)]);
-        exposition.add(&families::PROGRAM, |samples| match &subject.devices[..] {
-            [] => samples.one(&labels, 1),
-            devices => devices.iter().for_each(|device| samples.one(&labels.clone().with("device", device), 1)),
+        // Two series with the same labels would cost Prometheus the whole scrape.
+        let mut devices: BTreeSet<String> = subject.devices.iter().map(|device| printable(device)).collect();
+        if devices.is_empty() {
+            devices.insert(String::new());
+        }
+        exposition.add(&families::PROGRAM, |samples| {
+            devices.iter().for_each(|device| samples.one(&labels.clone().with("device", device), 1));
         });
     }
 }
 
-fn add_packets(exposition: &mut Exposition, sums: &Sums<'_>) {
+fn add_packets(exposition: &mut Exposition, sums: &Sums) {
     for (place, packets) in &sums.packets {
         let by_verdict = by_verdict(place, packets);
         exposition.add(&families::PACKETS, |samples| {
@@ -163,18 +166,18 @@ fn add_packets(exposition: &mut Exposition, sums: &Sums<'_>) {
 }
 
 /// Verdicts by their number, each with its labels.
-fn by_verdict(place: &Place<'_>, packets: &Packets) -> Vec<(Labels, usize)> {
+fn by_verdict(place: &Place, packets: &Packets) -> Vec<(Labels, usize)> {
     let labels = place_labels(place);
     let told = (0..VERDICTS.len()).filter(|verdict| *verdict < ALWAYS || packets.tallies[*verdict].packets > 0);
     told.map(|verdict| (labels.clone().with("verdict", VERDICTS[verdict]), verdict)).collect()
 }
 
-fn place_labels(place: &Place<'_>) -> Labels {
+fn place_labels(place: &Place) -> Labels {
     let queue = place.queue.map(|queue| queue.to_string()).unwrap_or_default();
-    Labels::new(&[("device", place.device), ("program", place.program), ("queue", &queue)])
+    Labels::new(&[("device", &place.device), ("program", &place.program), ("queue", &queue)])
 }
 
-fn add_errors(exposition: &mut Exposition, sums: &Sums<'_>, overflow: Overflow) {
+fn add_errors(exposition: &mut Exposition, sums: &Sums, overflow: Overflow) {
     for ((place, verdict, reason), count) in &sums.failures {
         let labels = place_labels(place).with("verdict", verdict).with("reason", reason);
         exposition.add(&families::ERRORS, |samples| samples.one(&labels, count));
@@ -186,7 +189,7 @@ fn add_errors(exposition: &mut Exposition, sums: &Sums<'_>, overflow: Overflow) 
     }
 }
 
-fn add_counts(exposition: &mut Exposition, sums: &Sums<'_>) {
+fn add_counts(exposition: &mut Exposition, sums: &Sums) {
     type Of = fn(&Counts) -> Option<u64>;
     let all: [(_, Of); 4] = [
         (&families::RUNS, |counts| Some(counts.seen)),
@@ -203,7 +206,7 @@ fn add_counts(exposition: &mut Exposition, sums: &Sums<'_>) {
     }
 }
 
-fn add_latencies(exposition: &mut Exposition, sums: &Sums<'_>) {
+fn add_latencies(exposition: &mut Exposition, sums: &Sums) {
     for (place, packets) in &sums.packets {
         if let Some(latency) = &packets.latency {
             let labels = place_labels(place);
@@ -212,8 +215,14 @@ fn add_latencies(exposition: &mut Exposition, sums: &Sums<'_>) {
     }
 }
 
-fn add_forwards(exposition: &mut Exposition, sums: &Sums<'_>) {
-    let labels = |(path, device, to): &sums::Way<'_>| Labels::new(&[("path", path), ("device", device), ("to", to)]);
+fn add_forwards(exposition: &mut Exposition, sums: &Sums) {
+    let labels = |(path, device, to): &Way| {
+        let to = match to {
+            To::Cpu(cpu) => format!("cpu{cpu}"),
+            To::Device(device) => device.clone(),
+        };
+        Labels::new(&[("path", path), ("device", device), ("to", &to)])
+    };
     for (way, forwarded) in &sums.forwards {
         exposition.add(&families::FORWARDED, |samples| samples.one(&labels(way), forwarded.sent));
     }

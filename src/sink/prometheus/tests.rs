@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::sums::FORMER;
 use super::*;
 use crate::event::{Subject, Verdict};
 use crate::numbers::{Failures, Forward, Latency, Path, Port, Program, Returned, Standing, Tally, Traffic};
@@ -62,7 +63,19 @@ fn program(program_id: u32, is_traced: bool) -> Program {
 }
 
 fn exposed(numbers: &Numbers, per_queue: bool) -> Exposition {
-    expose(numbers, per_queue, Duration::from_micros(1500))
+    exposed_by(&mut Ledger::default(), numbers, per_queue)
+}
+
+/// What is exposed behind what the ledger has; no two samples have the same name and labels.
+fn exposed_by(ledger: &mut Ledger, numbers: &Numbers, per_queue: bool) -> Exposition {
+    let exposition = expose(numbers, ledger.read(numbers, per_queue), Duration::from_micros(1500));
+    let text = exposition.text();
+    let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    let mut series: Vec<&str> = lines.map(|(series, _)| series).collect();
+    series.sort_unstable();
+    let twice: Vec<&str> = series.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
+    exposition
 }
 
 /// The samples of metrics whose name begins with this.
@@ -123,6 +136,80 @@ fn a_replaced_program_goes_on_counting_under_its_name() {
     assert_eq!(samples(&after, "xdptrace_programs"), ["xdptrace_programs 1"]);
 }
 
+/// A device's index and name, and how many of its packets were dropped.
+type Dropped<'a> = (u32, &'a str, u64);
+
+/// What a program has done that dropped these, and failed to redirect as many.
+fn dropping(devices: &[Dropped<'_>]) -> Numbers {
+    let of = |&(ifindex, name, count): &Dropped<'_>| {
+        let device = port(Some(name), ifindex);
+        let latency = Latency { sum_ns: 7 * count, max_ns: 7, ..Latency::default() };
+        let mut latency = Some(latency);
+        latency.iter_mut().for_each(|latency| latency.steps[7] = count);
+        let verdicts = [(Returned::Action(Verdict(1)), tally(count, 60 * count))].into_iter().collect();
+        let failures = Failures { device: device.clone(), verdict: Returned::Action(Verdict(4)), error: None, count };
+        (Traffic { device, queue: Some(0), verdicts, latency }, failures)
+    };
+    let (traffic, failures) = devices.iter().map(of).unzip();
+    let names: Vec<&str> = devices.iter().map(|(_, name, _)| *name).collect();
+    let program = Program { subject: subject(12, &names), is_traced: true, traffic, failures, ..Program::default() };
+    let sent = |&(ifindex, name, count): &Dropped<'_>| {
+        let path = Path::Redirect { from: port(Some(name), ifindex), to: port(Some(name), ifindex) };
+        Forward { path, sent: count, dropped: count, error: Some("ENXIO".into()) }
+    };
+    Numbers { programs: vec![program], forwards: devices.iter().map(sent).collect(), ..Numbers::default() }
+}
+
+/// Dropped packets by device; all else that is counted by device is as many.
+fn drops(exposition: &Exposition) -> Vec<(String, u64)> {
+    let counts = |start: &str, with: &str| -> Vec<(String, u64)> {
+        let lines = samples(exposition, start).into_iter().filter(|line| line.contains(with));
+        let parsed = lines.map(|line| {
+            let (_, rest) = line.split_once("device=\"").unwrap();
+            (rest.split_once('"').unwrap().0.to_owned(), line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        });
+        parsed.collect()
+    };
+    let drops = counts("xdptrace_packets_total", "verdict=\"drop\"");
+    for name in ["latency_seconds_count", "outcome_errors_total", "forwarded_packets_total", "forward_drops_total"] {
+        assert_eq!(counts(&format!("xdptrace_{name}"), ""), drops, "{name}");
+    }
+    let bytes = counts("xdptrace_bytes_total", "verdict=\"drop\"");
+    assert_eq!(bytes, drops.iter().map(|(device, count)| (device.clone(), 60 * count)).collect::<Vec<_>>());
+    drops
+}
+
+#[test]
+fn what_was_counted_under_a_name_stays_there_and_no_packet_is_counted_twice() {
+    let mut ledger = Ledger::default();
+    let steps: [(&[Dropped<'_>], &str); 5] = [
+        (&[(2, "eth0", 5), (3, "eth1", 100)], "eth0 5, eth1 100"),
+        // A new name.
+        (&[(2, "wan0", 7), (3, "eth1", 100)], "eth0 5, eth1 100, wan0 2"),
+        // One that another device has had.
+        (&[(2, "wan0", 7), (3, "eth0", 101)], "eth0 6, eth1 100, wan0 2"),
+        // Two that have changed theirs.
+        (&[(2, "eth0", 8), (3, "wan0", 103)], "eth0 7, eth1 100, wan0 4"),
+        // One that has gone is known by its name, and that is another one's now.
+        (&[(2, "eth0", 8), (3, "wan0", 104), (4, "wan0", 10)], "eth0 7, eth1 100, wan0 15"),
+    ];
+    for (devices, expected) in steps {
+        let drops = drops(&exposed_by(&mut ledger, &dropping(devices), false));
+        let shown: Vec<String> = drops.iter().map(|(device, count)| format!("{device} {count}")).collect();
+        assert_eq!(shown.join(", "), expected);
+        let counted: u64 = devices.iter().map(|(.., count)| count).sum();
+        assert_eq!(drops.iter().map(|(_, count)| count).sum::<u64>(), counted);
+    }
+}
+
+#[test]
+fn names_that_look_alike_are_one() {
+    let devices = [(2, "\x1b", 5), (3, "\\u{1b}", 2)];
+    for per_queue in [false, true] {
+        assert_eq!(drops(&exposed(&dropping(&devices), per_queue)), [("\\\\u{1b}".to_owned(), 7)]);
+    }
+}
+
 #[test]
 fn queues_have_series_when_asked_for() {
     let numbers = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
@@ -175,42 +262,48 @@ fn devices(count: u32) -> Numbers {
     Numbers { programs: vec![traced], ..Numbers::default() }
 }
 
+/// Numbers of devices that have gone: as if `numbers`' were many's of one name, or of no name, or forgotten.
+fn gone(numbers: &Numbers, standing: Standing, name: Option<&str>) -> Numbers {
+    let port = Port { standing, name: name.map(str::to_owned), ..Port::default() };
+    let mut gone = numbers.clone();
+    let program = &mut gone.programs[0];
+    program.traffic.iter_mut().for_each(|traffic| traffic.device = port.clone());
+    program.failures.iter_mut().for_each(|failures| failures.device = port.clone());
+    for forward in &mut gone.forwards {
+        forward.path = forward.path.clone().map(|_| port.clone());
+    }
+    gone
+}
+
 #[test]
-fn what_has_gone_counts_under_its_name_until_that_is_forgotten() {
-    let mut program = program(12, true);
-    let queue = program.traffic[0].clone();
-    let of = |standing, name: Option<&str>| Port { standing, name: name.map(str::to_owned), ..Port::default() };
-    let drops = |device, packets| {
-        let verdicts = [(Returned::Action(Verdict(1)), tally(packets, 0))].into_iter().collect();
-        Traffic { device, verdicts, ..queue.clone() }
-    };
-    let devices = [port(Some("eth0"), 2), of(Standing::Gone, Some("eth0")), of(Standing::Gone, Some("eth1"))];
-    let nameless = [port(None, 9), of(Standing::Gone, None), of(Standing::Forgotten, None)];
-    program.traffic = devices
-        .into_iter()
-        .chain(nameless.clone())
-        .zip([1, 2, 4, 8, 16, 32])
-        .map(|(device, packets)| drops(device, packets))
-        .collect();
-    program.failures.truncate(1);
-    program.failures[0].device = of(Standing::Forgotten, None);
-    let path = |to| Path::Redirect { from: port(Some("eth0"), 2), to };
-    let forward = |to, sent| Forward { path: path(to), sent, dropped: 0, error: None };
-    let forwards = nameless.into_iter().zip([1, 2, 4]).map(|(to, sent)| forward(to, sent)).collect();
-    let exposition = exposed(&Numbers { programs: vec![program], forwards, ..Numbers::default() }, false);
-    let drops = samples(&exposition, "xdptrace_packets_total");
-    let drops: Vec<&String> = drops.iter().filter(|line| line.contains("\"drop\"")).collect();
-    assert_eq!(
-        drops,
-        [
-            r#"xdptrace_packets_total{program="xdp_lb",verdict="drop"} 24"#,
-            r#"xdptrace_packets_total{device="eth0",program="xdp_lb",verdict="drop"} 3"#,
-            r#"xdptrace_packets_total{device="eth1",program="xdp_lb",verdict="drop"} 4"#,
-        ]
-    );
-    assert!(samples(&exposition, "xdptrace_outcome_errors_total").is_empty());
-    let sent = samples(&exposition, "xdptrace_forwarded_packets_total");
-    assert_eq!(sent, [r#"xdptrace_forwarded_packets_total{path="redirect",device="eth0"} 3"#]);
+fn what_has_gone_was_counted_while_it_was_there() {
+    let numbers = dropping(&[(2, "eth0", 5)]);
+    let mut ledger = Ledger::default();
+    for numbers in [
+        numbers.clone(),
+        gone(&numbers, Standing::Gone, Some("eth0")),
+        gone(&numbers, Standing::Gone, None),
+        gone(&numbers, Standing::Forgotten, None),
+    ] {
+        assert_eq!(drops(&exposed_by(&mut ledger, &numbers, false)), [("eth0".to_owned(), 5)]);
+    }
+}
+
+#[test]
+fn series_end_of_names_that_have_been_no_devices_for_longest() {
+    let mut ledger = Ledger::default();
+    let name = |ifindex: u32| format!("veth{ifindex:03}");
+    for ifindex in 1..=100 {
+        let drops = drops(&exposed_by(&mut ledger, &dropping(&[(ifindex, &name(ifindex), ifindex.into())]), false));
+        let kept: Vec<(String, u64)> =
+            (1.max(ifindex.saturating_sub(FORMER as u32))..=ifindex).map(|kept| (name(kept), kept.into())).collect();
+        assert_eq!(drops, kept);
+    }
+    // A name is a device's once more: of one that was kept, and of one that was not.
+    let back = [(101, "veth040", 1), (102, "veth001", 2)];
+    let drops = drops(&exposed_by(&mut ledger, &dropping(&back), false));
+    let of = |name: &str| drops.iter().find(|(device, _)| device == name).map(|(_, count)| *count);
+    assert_eq!((of("veth040"), of("veth001"), of("veth036"), drops.len()), (Some(41), Some(2), Some(36), 66));
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! A row for each of those with the most packets, and one for all others.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::table::Table;
 use super::{Change, amount, identity, program_name, sum, verdict_name};
-use crate::numbers::{Numbers, Program, Returned, Row, Tally};
+use crate::numbers::{Numbers, Program, Returned, Row, Tally, first};
 use crate::plan::By;
 
 /// Packets of one program that have one key and verdict.
@@ -33,7 +32,7 @@ pub(super) fn totals(by: &By, numbers: &Numbers) -> String {
     let exact = |Tally { packets, bytes }| vec![packets.to_string(), bytes.to_string()];
     let shown = Shown { by, rates: ["packets", "bytes", "share"], rate: &exact };
     let rows = numbers.programs.iter().flat_map(|program| {
-        let rows = program.keys.iter().flat_map(|keys| &keys.rows);
+        let rows = program.keys.iter().flat_map(|keys| &*keys.rows);
         rows.map(move |row| Counted { program, row, tally: row.tally })
     });
     let evicted: u64 =
@@ -53,28 +52,18 @@ fn all(numbers: &Numbers) -> Tally {
 fn come<'numbers>(change: &Change<'numbers>) -> Vec<Counted<'numbers>> {
     let mut all = Vec::new();
     for (program, before) in change.programs() {
-        let before = before.and_then(|before| before.keys.as_ref()).map_or(&[][..], |keys| &keys.rows);
-        let then: HashMap<_, _> = before.iter().map(|row| ((&row.key, row.verdict), row.tally)).collect();
-        for row in program.keys.iter().flat_map(|keys| &keys.rows) {
-            let then = then.get(&(&row.key, row.verdict)).copied().unwrap_or_default();
-            // It has left the table, and come back.
-            let then = if row.tally.packets < then.packets { Tally::default() } else { then };
-            all.push(Counted { program, row, tally: row.tally.since(then) });
-        }
+        let before = before.and_then(|before| before.keys.as_ref());
+        let came = program.keys.iter().flat_map(|keys| keys.since(before));
+        let came = came.filter(|(_, tally)| tally.packets > 0);
+        all.extend(came.map(|(row, tally)| Counted { program, row, tally }));
     }
-    all.retain(|counted| counted.tally.packets > 0);
     all
 }
 
-fn most_packets_first(one: &Counted<'_>, two: &Counted<'_>) -> Ordering {
+fn most_packets_first(by: &By, one: &Counted<'_>, two: &Counted<'_>) -> Ordering {
     let rank = |tally: Tally| (tally.packets, tally.bytes);
-    let key = |row: &Row| (row.key.clone(), row.verdict);
-    let names = || {
-        identity(&one.program.subject)
-            .cmp(&identity(&two.program.subject))
-            .then_with(|| key(one.row).cmp(&key(two.row)))
-    };
-    rank(two.tally).cmp(&rank(one.tally)).then_with(names)
+    let names = || identity(&one.program.subject).cmp(&identity(&two.program.subject));
+    rank(two.tally).cmp(&rank(one.tally)).then_with(names).then_with(|| one.row.compare(two.row, by))
 }
 
 /// Which rows, and what their amounts are called and look like.
@@ -85,13 +74,12 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn lines(&self, mut rows: Vec<Counted<'_>>, total: Tally, time: &str) -> String {
-        rows.sort_by(most_packets_first);
-        rows.truncate(self.by.rows);
+    fn lines(&self, rows: Vec<Counted<'_>>, total: Tally, time: &str) -> String {
         let mut table = Table::new(self.titles(time), self.by.parts.len() + 2);
         let mut rest = total;
-        for Counted { program, row, tally } in rows {
-            let key = row.key.iter().map(|part| part.clone().unwrap_or_else(|| "-".into()));
+        let shown = first(rows, self.by.rows, |one, two| most_packets_first(self.by, one, two));
+        for Counted { program, row, tally } in shown {
+            let key = row.key.words(self.by).into_iter().map(|part| part.unwrap_or_else(|| "-".into()));
             table.add(self.row(key, &program_name(&program.subject), row.verdict, tally, total));
             rest = rest.since(tally);
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::event::{Counts, Overflow};
-use crate::numbers::{Failures, Forward, Keys, Latency, Path, Row, Standing, Tally};
+use crate::numbers::{Common, Failures, Forward, Keys, Latency, Path, Row, Standing, Tally};
 use crate::plan::{Counting, Part, Tracing};
 use crate::sink::open_stats;
 
@@ -35,8 +35,9 @@ fn traffic(name: &str, queue: u32, verdicts: &[(Returned, u64)], ns: usize) -> T
     }
 }
 
-fn row(src: &str, dport: Option<&str>, packets: u64) -> Row {
-    Row { key: vec![Some(src.into()), dport.map(str::to_owned)], verdict: action(1), tally: tally(packets) }
+fn row(source: &str, destination_port: Option<u16>, packets: u64) -> Row {
+    let key = Common { source: source.parse().ok(), destination_port, ..Common::default() };
+    Row { key, verdict: action(1), tally: tally(packets) }
 }
 
 /// What there was after so many seconds, of two programs.
@@ -54,7 +55,7 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
         error: error.map(str::to_owned),
         count,
     };
-    let rows = vec![row("192.0.2.1", Some("53"), 900_000 * seconds), row("2001:db8::/64", None, 50_000 * seconds)];
+    let rows = vec![row("192.0.2.1", Some(53), 900_000 * seconds), row("2001:db8::", None, 50_000 * seconds)];
     let balancer = Program {
         subject: subject(12, "xdp_lb"),
         behind: None,
@@ -62,7 +63,7 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
         counts: Counts { seen: 1_200_000 * seconds, traced: 1_200_000 * seconds, ..Counts::none() },
         traffic: vec![traffic("eth0", 0, &drops, 24), traffic("eth0", 1, &[(action(2), 3 * seconds)], 40)],
         failures: vec![failures(4, Some("ENETDOWN"), 120 * seconds), failures(0, None, 3 * seconds)],
-        keys: Some(Keys { rows, other: tally(250_003 * seconds), evicted: 7 }),
+        keys: Some(Keys { rows: rows.into(), other: tally(250_003 * seconds), evicted: 7 }),
     };
     let idle =
         Program { subject: subject(13, "xdp\x1b[2J"), is_traced: true, counts: Counts::none(), ..Program::default() };
@@ -79,7 +80,7 @@ pub(in crate::sink) fn by() -> By {
 }
 
 fn shown(per_queue: bool, by: Option<By>, all: &[Numbers]) -> String {
-    let counting = Counting { interval: SECOND, times: None, by, drops_a_second: None };
+    let counting = Counting { interval: SECOND, at_once: false, times: None, by, drops_a_second: None };
     let tracing = Tracing { counting: Some(counting), ..Tracing::default() };
     let mut out = Vec::new();
     let mut sink = open_stats(&Stats { tracing, per_queue, json: false }, &mut out);

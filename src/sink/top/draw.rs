@@ -102,7 +102,7 @@ fn counted(count: usize, what: &str) -> String {
 
 /// The keys that are of use here.
 fn keys(model: &Model) -> Line<'static> {
-    let by = if model.parts.is_empty() { "" } else { "  b by" };
+    let by = if model.by.is_some() { "  b by" } else { "" };
     let words = match model.view {
         _ if model.helps => "Esc back  q quit".into(),
         View::Tree => format!("q quit  ? help  s sort  p pause  Enter detail{by}"),

@@ -35,7 +35,7 @@ use super::{Notice, Sink, tell};
 use crate::event::Event;
 use crate::numbers::Numbers;
 use crate::outlet::Outlet;
-use crate::plan::{self, Look, Part};
+use crate::plan::{self, By, Look};
 use crate::stop::Signals;
 
 /// Numbers on a terminal, which has it to itself from the first of them on.
@@ -53,19 +53,30 @@ impl<'out> Top<'out> {
     ///
     /// # Errors
     /// A signal handler cannot be set.
-    pub fn new(palette: plan::Palette, parts: Vec<Part>, out: &'out Outlet, signals: &Signals) -> io::Result<Self> {
+    pub fn new(palette: plan::Palette, by: Option<By>, out: &'out Outlet, signals: &Signals) -> io::Result<Self> {
         Ok(Self {
             screen: Screen::new(out, signals)?,
-            model: Model::new(palette, parts),
+            model: Model::new(palette, by),
             text: Text::new(io::sink(), Look::default()),
             signals: signals.clone(),
             is_over: false,
         })
     }
 
+    /// What is left to do takes a while, in which Ctrl-C is to be a signal again.
     fn end(&mut self) {
         self.is_over = true;
+        self.screen.give_back();
         self.signals.ask_to_stop();
+    }
+
+    /// Draws what there is, on a screen that is taken for it, unless the end has begun.
+    fn show(&mut self) -> io::Result<()> {
+        if self.is_over {
+            return Ok(());
+        }
+        self.screen.take()?;
+        self.screen.draw(&self.model)
     }
 
     fn grant(&mut self, wish: Wish) -> io::Result<()> {
@@ -105,8 +116,7 @@ impl Sink for Top<'_> {
             return Ok(());
         }
         self.model.read(numbers);
-        self.screen.take()?;
-        self.screen.draw(&self.model)
+        self.show()
     }
 
     fn input(&self) -> Option<BorrowedFd<'_>> {
@@ -124,20 +134,20 @@ impl Sink for Top<'_> {
                 for key in keys {
                     let wish = self.model.press(key);
                     self.grant(wish)?;
+                    if self.is_over {
+                        break;
+                    }
                 }
             }
         }
-        if self.is_over { Ok(()) } else { self.screen.draw(&self.model) }
+        self.show()
     }
 
     fn notice(&mut self, notice: &Notice) -> io::Result<()> {
         match notice {
             Notice::Progress { .. } => return Ok(()),
             Notice::Ended(_) => self.screen.give_back(),
-            Notice::Listening => {
-                self.screen.take()?;
-                return self.screen.draw(&self.model);
-            }
+            Notice::Listening => return self.show(),
             _ => {}
         }
         if self.screen.is_taken() {

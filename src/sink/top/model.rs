@@ -9,7 +9,7 @@ use super::keys::Key;
 use super::tree::{self, Branch, Live, RowId};
 use crate::event::Event;
 use crate::numbers::{Numbers, Program};
-use crate::plan::{Palette, Part};
+use crate::plan::{By, Palette};
 
 /// What rows are sorted by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct State {
 #[derive(Debug)]
 pub struct Model {
     pub palette: Palette,
-    /// What packets are counted by.
-    pub parts: Vec<Part>,
+    /// What packets are counted by, if by anything.
+    pub by: Option<By>,
     pub sort: Sort,
     pub is_reversed: bool,
     pub view: View,
@@ -166,10 +166,10 @@ impl State {
 
 impl Model {
     /// With nothing read yet.
-    pub fn new(palette: Palette, parts: Vec<Part>) -> Self {
+    pub fn new(palette: Palette, by: Option<By>) -> Self {
         Self {
             palette,
-            parts,
+            by,
             sort: Sort::default(),
             is_reversed: false,
             view: View::default(),
@@ -240,7 +240,7 @@ impl Model {
             Key::Char('<') | Key::Left => self.sort = self.sort.next(false),
             Key::Char('r') => self.is_reversed = !self.is_reversed,
             Key::Enter | Key::Char('d') => self.toggle(View::Detail),
-            Key::Tab | Key::Char('b') if !self.parts.is_empty() => self.toggle(View::By),
+            Key::Tab | Key::Char('b') if self.by.is_some() => self.toggle(View::By),
             _ => self.go(key),
         }
         Wish::Nothing

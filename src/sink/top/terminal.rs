@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -40,8 +43,12 @@ pub fn outlet(out: BorrowedFd<'_>) -> io::Result<Outlet> {
     }
 }
 
-/// Whether the process has taken its terminal, and not given it back.
+/// Whether the process has taken its terminal, and not yet given all of it back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whose turn it is to write to it: the run's, or the last act's.
+static TURN: Mutex<()> = Mutex::new(());
+/// How long the last act waits for its turn: a run that is stuck in its own never ends it.
+const LAST_WAIT: Duration = Duration::from_millis(100);
 
 /// The process's terminal.
 pub struct Screen<'out> {
@@ -71,7 +78,7 @@ impl<'out> Screen<'out> {
     /// A signal handler cannot be set.
     pub fn new(out: &'out Outlet, signals: &Signals) -> io::Result<Self> {
         restore_on_panic();
-        signals.set_last_act(restore);
+        signals.set_last_act(restore_for_good);
         let screen = Self {
             out,
             terminal: None,
@@ -96,6 +103,7 @@ impl<'out> Screen<'out> {
         if self.is_taken() {
             return Ok(());
         }
+        let _turn = turn();
         TAKEN.store(true, Ordering::Relaxed);
         enable_raw_mode()?;
         let mut out = self.out;
@@ -108,21 +116,27 @@ impl<'out> Screen<'out> {
 
     /// Gives it back as it was, if it is taken. What cannot be written to it any more is no use to anybody.
     pub fn give_back(&mut self) {
+        let _turn = turn();
         drop(self.terminal.take());
-        if TAKEN.swap(false, Ordering::Relaxed) {
+        if TAKEN.load(Ordering::Relaxed) {
+            // First, for the rest may have to wait for the terminal, and be cut short by a signal.
+            let _ = disable_raw_mode();
             let mut out = self.out;
             let _ = queue!(out, ResetColor, LeaveAlternateScreen, Show);
             let _ = out.push_all();
-            let _ = disable_raw_mode();
+            TAKEN.store(false, Ordering::Relaxed);
         }
     }
 
     /// Draws it, or, where it hasn't taken the last picture yet, later.
     pub fn draw(&mut self, model: &Model) -> io::Result<()> {
-        let Some(terminal) = &mut self.terminal else { return Ok(()) };
-        self.out.push().map_err(closed)?;
+        if !self.is_taken() {
+            return Ok(());
+        }
+        self.push()?;
         self.is_stale = self.out.is_blocked();
-        if !self.is_stale {
+        if let Some(terminal) = self.terminal.as_mut().filter(|_| !self.is_stale) {
+            let _turn = turn();
             terminal.draw(|frame| draw(frame, model)).map_err(closed)?;
         }
         Ok(())
@@ -131,6 +145,7 @@ impl<'out> Screen<'out> {
     /// Draws it anew, whatever somebody else has written there.
     pub fn redraw(&mut self, model: &Model) -> io::Result<()> {
         if let Some(terminal) = &mut self.terminal {
+            let _turn = turn();
             terminal.clear().map_err(closed)?;
         }
         self.draw(model)
@@ -150,9 +165,14 @@ impl<'out> Screen<'out> {
             self.take()?;
             return self.draw(model);
         }
-        self.out.push().map_err(closed)?;
+        self.push()?;
         let is_resized = self.resized.swap(false, Ordering::Relaxed);
         if is_resized || (self.is_stale && !self.out.is_blocked()) { self.draw(model) } else { Ok(()) }
+    }
+
+    fn push(&self) -> io::Result<()> {
+        let _turn = turn();
+        self.out.push().map_err(closed)
     }
 
     /// Gives the terminal back, and stops until somebody has the process go on. Without a shell that could, goes on.
@@ -217,15 +237,34 @@ fn restore_on_panic() {
     });
 }
 
+/// Waits for the run's turn to write to the terminal: for ever, once there is none.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the terminal back before the process ends, and lets the run, which goes on until then, write no more to it.
+fn restore_for_good() {
+    let began = Instant::now();
+    let turn = loop {
+        match TURN.try_lock() {
+            Ok(turn) => break Some(turn),
+            Err(_) if began.elapsed() > LAST_WAIT => break None,
+            Err(_) => thread::sleep(LAST_WAIT / 20),
+        }
+    };
+    restore();
+    mem::forget(turn);
+}
+
 /// Gives the terminal back where there is no time for anything else.
 fn restore() {
     if TAKEN.swap(false, Ordering::Relaxed) {
+        let _ = disable_raw_mode();
         let mut out = io::stdout();
         let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
         // One that takes nothing would have us wait forever.
         if poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
             let _ = execute!(out, ResetColor, LeaveAlternateScreen, Show).and_then(|()| out.flush());
         }
-        let _ = disable_raw_mode();
     }
 }

@@ -13,8 +13,8 @@ use super::draw::draw;
 use super::keys::keys;
 use super::model::{Model, View, Wish};
 use crate::event::{Device, Event, Subject, Verdict};
-use crate::numbers::{Behind, Failures, Keys, Latency, Numbers, Port, Program, Returned, Row, Tally, Traffic};
-use crate::plan::{Palette, Part};
+use crate::numbers::{Behind, Common, Failures, Keys, Latency, Numbers, Port, Program, Returned, Row, Tally, Traffic};
+use crate::plan::{By, Palette, Part};
 
 const SECOND: u64 = 1_000_000_000;
 /// When the first reading was.
@@ -69,13 +69,13 @@ fn failing(mut program: Program, count: u64) -> Program {
 }
 
 fn keyed(mut program: Program, web: u64, dns: u64) -> Program {
-    let row = |source: &str, port: Option<&str>, verdict, packets| Row {
-        key: vec![Some(source.into()), port.map(str::to_owned)],
+    let row = |source: &str, destination_port, verdict, packets| Row {
+        key: Common { source: source.parse().ok(), destination_port, ..Common::default() },
         verdict,
         tally: Tally { packets, bytes: packets * 100 },
     };
-    let rows = vec![row("192.0.2.7", Some("443"), DROP, web), row("2001:db8::1", None, PASS, dns)];
-    program.keys = Some(Keys { rows, other: Tally { packets: 5, bytes: 500 }, evicted: 3 });
+    let rows = vec![row("192.0.2.7", Some(443), DROP, web), row("2001:db8::1", None, PASS, dns)];
+    program.keys = Some(Keys { rows: rows.into(), other: Tally { packets: 5, bytes: 500 }, evicted: 3 });
     program
 }
 
@@ -100,7 +100,8 @@ fn reading(second: u64, dropped: u64) -> Numbers {
 
 /// After 1, 2 and 3 seconds: 250, 250 and 500 were dropped in each.
 fn model(palette: Palette) -> Model {
-    let mut model = Model::new(palette, vec![Part::Source, Part::DestinationPort]);
+    let parts = vec![Part::Source, Part::DestinationPort];
+    let mut model = Model::new(palette, Some(By { parts, prefix4: 32, prefix6: 128, rows: 200 }));
     [(1, 250), (2, 500), (3, 1000)].into_iter().for_each(|(second, dropped)| model.read(&reading(second, dropped)));
     model
 }
@@ -113,23 +114,11 @@ fn drop_packets(model: &mut Model, count: u64) {
     for number in 0..count {
         let event = Event {
             time_ns: START + 2 * SECOND + number,
-            monotonic_ns: None,
-            packet_id: None,
             device: Some(Device { netns: 1, ifindex: 2, name: Some("eth0") }),
-            queue: None,
-            egress: None,
-            cpu: None,
             function: Some("component_two"),
             program_id: Some(38),
-            program_name: None,
             verdict: Some(Verdict(if number == 0 { 0 } else { 1 })),
-            outcome: None,
-            latency_ns: None,
-            before: None,
-            after: None,
-            moved: None,
-            changed: None,
-            metadata: &[],
+            ..Event::NOTHING_KNOWN
         };
         model.dropped(&event, format!("IP 192.0.2.2.{number} > 192.0.2.1.53: UDP, length 9\x1b[2J").as_bytes());
     }
@@ -195,7 +184,7 @@ fn colors_and_blocks_are_used_where_they_can_be() {
 
 #[test]
 fn nothing_counted_is_no_numbers() {
-    let mut model = Model::new(PLAIN, Vec::new());
+    let mut model = Model::new(PLAIN, None);
     show("empty", &model, 80, 8);
     press(&mut model, "d");
     show("empty-detail", &model, 80, 8);
@@ -207,7 +196,7 @@ fn nothing_counted_is_no_numbers() {
 
 #[test]
 fn one_reading_has_no_rates() {
-    let mut model = Model::new(PLAIN, Vec::new());
+    let mut model = Model::new(PLAIN, None);
     model.read(&Numbers {
         time_ns: START,
         programs: vec![program(12, "xdp_lb", "eth0", &[(PASS, 3)])],
@@ -230,7 +219,7 @@ fn a_program_without_its_dispatcher_leaves_the_device_unknown() {
         numbers.programs[2].is_traced = false;
         numbers
     };
-    let mut model = Model::new(PLAIN, Vec::new());
+    let mut model = Model::new(PLAIN, None);
     [1, 2].map(numbers).iter().for_each(|numbers| model.read(numbers));
     show("components-alone", &model, 80, 8);
 }
@@ -244,7 +233,7 @@ fn a_program_that_replaces_another_counts_from_nothing() {
         let programs = if is_old_traced { vec![old] } else { vec![old, new] };
         Numbers { time_ns: START + second * SECOND, programs, ..Numbers::default() }
     };
-    let mut model = Model::new(PLAIN, Vec::new());
+    let mut model = Model::new(PLAIN, None);
     model.read(&numbers(0, true, &[]));
     model.read(&numbers(1, false, &[(DROP, 10)]));
     show("replaced", &model, 80, 6);

@@ -1,14 +1,12 @@
 //! What the packets of the selected row have in common.
 
-use std::collections::HashMap;
-
 use ratatui::text::{Line, Span};
 
 use super::super::model::{Model, State};
 use super::super::words;
 use super::{Page, bold, style};
-use crate::numbers::{Keys, Program, Returned, Row, Tally};
-use crate::plan::Part;
+use crate::numbers::{Keys, Program, Row, Tally};
+use crate::plan::{By, Part};
 
 /// Draws the keys of the selected row's programs, one after the other.
 pub fn draw(page: &mut Page<'_>, model: &Model) {
@@ -23,8 +21,8 @@ pub fn draw(page: &mut Page<'_>, model: &Model) {
     }
     for program in programs {
         page.line(Span::styled(format!(" {}", program.subject), bold()));
-        if let Some(keys) = &program.keys {
-            draw_keys(page, model, keys, Before::of(model.state(), program).as_ref());
+        if let Some((by, keys)) = model.by.as_ref().zip(program.keys.as_ref()) {
+            draw_keys(page, model, by, keys, Before::of(model.state(), program).as_ref());
         }
     }
 }
@@ -33,8 +31,7 @@ pub fn draw(page: &mut Page<'_>, model: &Model) {
 struct Before<'model> {
     /// So long ago.
     seconds: f64,
-    tallies: HashMap<(&'model [Option<String>], Returned), Tally>,
-    other: Tally,
+    keys: &'model Keys,
 }
 
 impl<'model> Before<'model> {
@@ -42,29 +39,33 @@ impl<'model> Before<'model> {
         let before = state.before.as_ref()?;
         let seconds = state.now.time_ns.checked_sub(before.time_ns).filter(|ns| *ns > 0)? as f64 / 1e9;
         let keys = before.programs.iter().find(|then| then.subject == program.subject)?.keys.as_ref()?;
-        let tallies = keys.rows.iter().map(|row| ((&row.key[..], row.verdict), row.tally)).collect();
-        Some(Self { seconds, tallies, other: keys.other })
+        Some(Self { seconds, keys })
     }
 
     /// Packets and bits a second of a key. One that was not in the table has come since.
     fn of_row(&self, row: &Row) -> (f64, f64) {
-        self.rates(row.tally, self.tallies.get(&(&row.key[..], row.verdict)).copied().unwrap_or_default())
+        self.rates(row.since(self.keys.tally(row)))
     }
 
-    fn rates(&self, now: Tally, then: Tally) -> (f64, f64) {
-        let came = now.since(then);
+    fn of_others(&self, now: Tally) -> (f64, f64) {
+        self.rates(now.since(self.keys.other))
+    }
+
+    fn rates(&self, came: Tally) -> (f64, f64) {
         (came.packets as f64 / self.seconds, came.bytes as f64 * 8.0 / self.seconds)
     }
 }
 
-fn draw_keys(page: &mut Page<'_>, model: &Model, keys: &Keys, before: Option<&Before<'_>>) {
-    let widths: Vec<usize> = (0..model.parts.len()).map(|part| width(&model.parts, keys, part)).collect();
-    page.line(Span::styled(header(&model.parts, &widths), bold()));
-    for row in &keys.rows {
+fn draw_keys(page: &mut Page<'_>, model: &Model, by: &By, keys: &Keys, before: Option<&Before<'_>>) {
+    let rows = keys.most(by, page.room());
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, by)).collect();
+    let widths: Vec<usize> = (0..by.parts.len()).map(|part| width(&by.parts, &cells, part)).collect();
+    page.line(Span::styled(header(&by.parts, &widths), bold()));
+    for (row, cells) in rows.into_iter().zip(&cells) {
         let rates = before.map(|before| before.of_row(row));
         page.line(Line::from(vec![
             " ".into(),
-            cells(row, &widths).into(),
+            padded(cells, &widths).into(),
             Span::styled(format!("{:12}", words::returned(row.verdict)), style(row.verdict, model.palette)),
             numbers(rates, row.tally).into(),
         ]));
@@ -72,7 +73,7 @@ fn draw_keys(page: &mut Page<'_>, model: &Model, keys: &Keys, before: Option<&Be
     if keys.other.packets > 0 {
         let all: usize = widths.iter().map(|width| width + 1).sum();
         let words = format!("other ({} left the table)", keys.evicted);
-        let rates = before.map(|before| before.rates(keys.other, before.other));
+        let rates = before.map(|before| before.of_others(keys.other));
         page.line(format!(" {:all$}{}", words, numbers(rates, keys.other), all = all + 12));
     }
 }
@@ -91,19 +92,18 @@ fn header(parts: &[Part], widths: &[usize]) -> String {
     format!(" {titles}{:12} {:>9} {:>6} {:>12}", "VERDICT", "PACKETS/S", "BITS/S", "PACKETS")
 }
 
-fn width(parts: &[Part], keys: &Keys, part: usize) -> usize {
+fn width(parts: &[Part], cells: &[Vec<String>], part: usize) -> usize {
     let title = parts.get(part).map_or(0, |part| title(*part).len());
-    keys.rows.iter().map(|row| cell(row, part).len()).chain([title]).max().unwrap_or(0)
-}
-
-fn cells(row: &Row, widths: &[usize]) -> String {
-    widths.iter().enumerate().map(|(part, width)| format!("{:width$} ", cell(row, part))).collect()
+    cells.iter().filter_map(|row| row.get(part)).map(String::len).chain([title]).max().unwrap_or(0)
 }
 
 /// `-` where the packet has none.
-fn cell(row: &Row, part: usize) -> String {
-    let value = row.key.get(part).and_then(Option::as_ref);
-    value.map_or_else(|| "-".into(), |value| value.escape_default().to_string())
+fn cells(row: &Row, by: &By) -> Vec<String> {
+    row.key.words(by).into_iter().map(|word| word.unwrap_or_else(|| "-".into())).collect()
+}
+
+fn padded(cells: &[String], widths: &[usize]) -> String {
+    cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$} ")).collect()
 }
 
 fn title(part: Part) -> String {
