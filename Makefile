@@ -24,7 +24,7 @@ BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-conf
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
 CHECK_PACKAGES := jq tcpdump
-TEST_PACKAGES := bpftool ethtool procps tcpdump tmux tshark xdp-tools
+TEST_PACKAGES := bpftool ethtool libcap2-bin procps tcpdump tmux tshark xdp-tools
 BENCH_PACKAGES := tcpdump tshark util-linux xdp-tools
 
 build: deps

@@ -1,13 +1,16 @@
 //! What this kernel and this user can do, with a remedy for each 'no'.
 
+mod capabilities;
+
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use self::capabilities::{may_load, remedy};
 use crate::failure::Failure;
-use crate::kernel::{Capabilities, Capability, Kernel, Lockdown, State};
+use crate::kernel::{Kernel, Lockdown, State};
 use crate::outlet::written;
 use crate::plan::{Devices, Probes, Scope, Selection};
 use crate::privileges;
@@ -192,39 +195,9 @@ fn judge(state: &State, trampolines: Option<Result<(), String>>) -> Vec<Finding>
         lockdown(state),
         judge_trampolines(state, trampolines),
     ];
-    findings.extend([user_namespace(state), sys_admin(state)]);
-    findings.push(split_off(state, "CAP_BPF", Capability::Bpf, "load BPF programs"));
-    findings.push(split_off(state, "CAP_PERFMON", Capability::Perfmon, "load fentry and fexit, which read the kernel"));
-    findings.push(for_an_option(state, "CAP_NET_ADMIN", Capability::NetAdmin, "to attach programs", "--passthrough"));
-    findings.push(for_an_option(state, "CAP_NET_RAW", Capability::NetRaw, "to hold NICs promiscuous", "-P"));
-    findings.push(perf_event_paranoid(state));
+    findings.extend(capabilities::judge(state));
     findings.extend(hazards(state));
     findings
-}
-
-/// The trial load needs the capabilities itself: without them its 'no' would say nothing about the kernel.
-fn may_load(state: &State) -> bool {
-    use Capability::{Bpf, NetAdmin, Perfmon, SysAdmin};
-    state.initial_user_namespace != Some(false)
-        // CAP_NET_ADMIN because the program of our own is an XDP program (is_net_admin_prog_type).
-        && (has(state, SysAdmin) || [Bpf, Perfmon, NetAdmin].into_iter().all(|capability| has(state, capability)))
-}
-
-fn has(state: &State, capability: Capability) -> bool {
-    state.capabilities.is_some_and(|capabilities| capabilities.has(capability))
-}
-
-/// Those that count: another user namespace's don't.
-fn capabilities(state: &State) -> Option<Capabilities> {
-    if state.initial_user_namespace == Some(false) { Some([].into()) } else { state.capabilities }
-}
-
-/// Where capabilities are to be had.
-fn remedy(state: &State) -> &'static str {
-    match state.initial_user_namespace {
-        Some(false) => "run xdptrace outside of the user namespace, as root",
-        _ => "run xdptrace with sudo",
-    }
 }
 
 fn kernel(state: &State) -> Finding {
@@ -285,80 +258,6 @@ fn judge_trampolines(state: &State, tried: Option<Result<(), String>>) -> Findin
         None => (Answer::Unknown, format!("not tried without CAP_SYS_ADMIN: {}", remedy(state))),
     };
     Finding::needed("trampolines", answer, words)
-}
-
-fn user_namespace(state: &State) -> Finding {
-    let (answer, words) = match state.initial_user_namespace {
-        Some(true) => (Answer::Yes, "the machine's own: capabilities are what they seem"),
-        Some(false) => (
-            Answer::No,
-            "capabilities are a user namespace's, and BPF needs the machine's: run xdptrace outside of it, as root",
-        ),
-        None => (Answer::Unknown, "/proc doesn't tell: mount -t proc proc /proc"),
-    };
-    Finding::needed("user namespace", answer, words)
-}
-
-fn sys_admin(state: &State) -> Finding {
-    const WHAT: &str = "CAP_SYS_ADMIN";
-    const FOR: &str = "to open programs by their id";
-    match capabilities(state) {
-        None => unseen_capability(WHAT, FOR),
-        Some(set) if set.has(Capability::SysAdmin) => Finding::needed(WHAT, Answer::Yes, FOR),
-        Some(_) => Finding::needed(WHAT, Answer::No, format!("needed {FOR}: {}", remedy(state))),
-    }
-}
-
-/// CAP_BPF and CAP_PERFMON, which Linux 5.8 split off CAP_SYS_ADMIN (commits a17b53c4a4b5 and 980737282232).
-fn split_off(state: &State, what: &str, capability: Capability, purpose: &str) -> Finding {
-    let Some(set) = capabilities(state) else {
-        return unseen_capability(what, &format!("to {purpose}"));
-    };
-    let stood_for = set.has(Capability::SysAdmin);
-    let (answer, words) = match state.splits_sys_admin {
-        Some(false) if stood_for => (Answer::Yes, format!("not before Linux 5.8: CAP_SYS_ADMIN is used to {purpose}")),
-        Some(false) => {
-            (Answer::No, format!("not before Linux 5.8: CAP_SYS_ADMIN is needed to {purpose}: {}", remedy(state)))
-        }
-        _ if set.has(capability) => (Answer::Yes, format!("to {purpose}")),
-        _ if stood_for => (Answer::Yes, format!("CAP_SYS_ADMIN stands for it, to {purpose}")),
-        _ => (Answer::No, format!("needed to {purpose}: {}", remedy(state))),
-    };
-    Finding::needed(what, answer, words)
-}
-
-fn for_an_option(state: &State, what: &str, capability: Capability, purpose: &str, option: &str) -> Finding {
-    let used = format!("{purpose}, for {option} only");
-    match capabilities(state) {
-        None => Finding { needed: false, ..unseen_capability(what, &used) },
-        Some(set) if set.has(capability) => Finding::by_the_way(what, Answer::Yes, used),
-        Some(_) => {
-            let words = format!("only {option} needs it, {purpose}: {} for that", remedy(state));
-            Finding::by_the_way(what, Answer::No, words)
-        }
-    }
-}
-
-fn unseen_capability(what: &str, purpose: &str) -> Finding {
-    Finding::needed(what, Answer::Unknown, format!("{purpose}; /proc doesn't tell: mount -t proc proc /proc"))
-}
-
-/// The ring is made of perf events of every CPU, which perf_allow_cpu in kernel/events/core.c refuses above 0 to
-/// whoever has neither CAP_PERFMON nor CAP_SYS_ADMIN.
-fn perf_event_paranoid(state: &State) -> Finding {
-    let privileged = capabilities(state).is_some_and(overrules_paranoia);
-    let (answer, words) = match state.perf_event_paranoid {
-        Some(level) if privileged => (Answer::Yes, format!("{level}, no matter with these capabilities")),
-        Some(level) if level <= 0 => (Answer::Yes, format!("{level}, which lets everyone read events")),
-        Some(level) => (Answer::No, format!("{level} refuses the ring that events are read from: {}", remedy(state))),
-        None if privileged => (Answer::Yes, "not shown, and no matter with these capabilities".to_owned()),
-        None => (Answer::Unknown, "/proc doesn't tell: run xdptrace with sudo, then it is no matter".to_owned()),
-    };
-    Finding::by_the_way("perf_event_paranoid", answer, words)
-}
-
-fn overrules_paranoia(capabilities: Capabilities) -> bool {
-    capabilities.has(Capability::SysAdmin) || capabilities.has(Capability::Perfmon)
 }
 
 fn hazards(state: &State) -> impl Iterator<Item = Finding> {

@@ -136,13 +136,14 @@ pub struct Trace {
 }
 
 /// What has no meaning for packets that were recorded.
-const NOT_OF_FILES: [&str; 29] = [
+const NOT_OF_FILES: [&str; 30] = [
     "device",
     "netns",
     "prog",
     "list",
     "wait",
     "no_follow",
+    "relinquish_privileges",
     "probe",
     "outcome",
     "sample",
@@ -180,6 +181,9 @@ pub struct Targets {
     /// Trace what is there at the start, not what replaces it
     #[arg(long)]
     pub no_follow: bool,
+    /// Trace as this user, who owns the files that are written; implies --no-follow
+    #[arg(short = 'Z', long, value_name = "USER")]
+    pub relinquish_privileges: Option<String>,
     /// Trace in spite of a hazard that `xdptrace check` names
     #[arg(long, value_name = "NAME")]
     pub allow_hazard: Vec<String>,

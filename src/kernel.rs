@@ -4,9 +4,13 @@ use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::ptr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use caps::{CapSet, Capability};
+use libbpf_rs::libbpf_sys;
+use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 /// Major, minor and patch of a stable release: what kernel.org calls 5.10.262.
@@ -136,21 +140,6 @@ impl Lockdown {
     }
 }
 
-/// The capabilities that tracing asks for, by their bits in include/uapi/linux/capability.h.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capability {
-    /// Attach XDP programs.
-    NetAdmin = 12,
-    /// Open packet sockets.
-    NetRaw = 13,
-    /// Open BPF programs by their id; stands for [`Capability::Perfmon`] and [`Capability::Bpf`] too.
-    SysAdmin = 21,
-    /// Have a BPF program read the kernel's memory. Since Linux 5.8.
-    Perfmon = 38,
-    /// Load BPF programs. Since Linux 5.8.
-    Bpf = 39,
-}
-
 /// A set of capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities(u64);
@@ -170,7 +159,7 @@ impl Capabilities {
 
     /// Whether `capability` is among them.
     pub fn has(self, capability: Capability) -> bool {
-        self.0 >> capability as u32 & 1 == 1
+        self.0 & capability.bitmask() != 0
     }
 
     fn parse(status: &str) -> Option<Self> {
@@ -181,8 +170,44 @@ impl Capabilities {
 
 impl<const N: usize> From<[Capability; N]> for Capabilities {
     fn from(capabilities: [Capability; N]) -> Self {
-        Self(capabilities.into_iter().fold(0, |bits, capability| bits | 1 << capability as u32))
+        Self(capabilities.into_iter().fold(0, |bits, capability| bits | capability.bitmask()))
     }
+}
+
+/// Does it without `capabilities` in effect for this thread.
+///
+/// # Errors
+/// The kernel refuses to change them.
+pub fn without<T>(capabilities: &[Capability], act: impl FnOnce() -> T) -> Result<T> {
+    const FAILED: &str = "failed to change the capabilities in effect";
+    let before = caps::read(None, CapSet::Effective).context(FAILED)?;
+    let fewer = before.iter().copied().filter(|one| !capabilities.contains(one)).collect();
+    caps::set(None, CapSet::Effective, &fewer).context(FAILED)?;
+    let done = act();
+    caps::set(None, CapSet::Effective, &before).context(FAILED)?;
+    Ok(done)
+}
+
+/// Whether bpf(2) is refused to whoever has neither CAP_BPF nor CAP_SYS_ADMIN, whatever is asked for. So it is before Linux
+/// 5.19 (commit c8644cd0efe7), unless kernel.unprivileged_bpf_disabled is 0; since then only where something is made.
+///
+/// # Errors
+/// It cannot be tried.
+pub fn is_bpf_privileged() -> Result<bool> {
+    without(&[Capability::CAP_SYS_ADMIN, Capability::CAP_BPF], || {
+        // SAFETY: of a descriptor that cannot be one the kernel asks nothing, and writes nothing.
+        let refused = unsafe { libbpf_sys::bpf_obj_get_info_by_fd(-1, ptr::null_mut(), &mut 0) };
+        refused == -libc::EPERM
+    })
+}
+
+/// Whether this kernel has Landlock, switched on: since Linux 5.13.
+pub fn has_landlock() -> bool {
+    const VERSION: libc::c_ulong = 1;
+    // SAFETY: landlock_create_ruleset(2) follows no pointer where only its version is asked for.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<libc::c_void>(), 0_usize, VERSION) };
+    Errno::result(version).is_ok()
 }
 
 /// Whether this process is in the user namespace that the machine began with: capabilities of another are not the
@@ -244,6 +269,10 @@ pub struct State {
     pub splits_sys_admin: Option<bool>,
     /// What this thread may.
     pub capabilities: Option<Capabilities>,
+    /// Whether bpf(2) takes a capability whatever it is asked for.
+    pub privileged_bpf: Option<bool>,
+    /// Whether it has Landlock, and that is on.
+    pub landlock: bool,
     /// Whether that is meant for the whole machine.
     pub initial_user_namespace: Option<bool>,
 }
@@ -257,8 +286,11 @@ impl State {
             jit: read_number("/proc/sys/net/core/bpf_jit_enable").map(|value| value != 0),
             lockdown: Lockdown::read(),
             perf_event_paranoid: read_number("/proc/sys/kernel/perf_event_paranoid"),
-            splits_sys_admin: read_number("/proc/sys/kernel/cap_last_cap").map(|last| last >= Capability::Bpf as i32),
+            splits_sys_admin: read_number("/proc/sys/kernel/cap_last_cap")
+                .map(|last| last >= i32::from(Capability::CAP_BPF.index())),
             capabilities: Capabilities::effective().ok(),
+            privileged_bpf: is_bpf_privileged().ok(),
+            landlock: has_landlock(),
             initial_user_namespace: in_initial_user_namespace().ok(),
         }
     }
@@ -336,9 +368,9 @@ mod tests {
     #[test]
     fn capabilities_are_read_as_hexadecimal() {
         let status = "Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t000000c000201000\n";
-        let all = [Capability::NetAdmin, Capability::SysAdmin, Capability::Perfmon, Capability::Bpf];
+        let all = [Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_PERFMON, Capability::CAP_BPF];
         assert_eq!(Capabilities::parse(status), Some(all.into()));
         assert_eq!(Capabilities::parse("Name:\tx\n"), None);
-        assert!(!Capabilities::from([Capability::NetAdmin]).has(Capability::SysAdmin));
+        assert!(!Capabilities::from([Capability::CAP_NET_ADMIN]).has(Capability::CAP_SYS_ADMIN));
     }
 }

@@ -9,7 +9,7 @@
 //!            plan         … and what it means: checked once, no later room sees clap
 //! filter     filter       FILTER → cBPF → eBPF, to be put into the BPF side before it is loaded
 //! kernel     kernel       which kernel this is, and what it and this process say of themselves
-//!            privileges   what this user must be allowed
+//!            privileges   what this user must be allowed, and what of it is given up again
 //!            target       NIC → the programs on its path → the functions to trace, again and again. Reads, never loads
 //!            passthrough  a program of our own where the NIC has none
 //!            promiscuous  a NIC that takes frames for others as well

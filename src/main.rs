@@ -11,6 +11,7 @@ use xdptrace::failure::{self, Failure, Status};
 use xdptrace::filter::{self, Notation};
 use xdptrace::outlet::{self, Files, Outlet};
 use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Stats, Top, Tracing};
+use xdptrace::privileges::{self, Needs};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::sink::Prometheus;
 use xdptrace::{check, list, passthrough, probe, session, sink, stop};
@@ -64,6 +65,7 @@ fn dump(filter: &Filter, form: u8) -> Result<String> {
 }
 
 fn trace(tracing: &Tracing) -> Result<()> {
+    privileges::become_user(tracing.user.as_deref())?;
     let signals = stop::on_signals(tracing.capture.as_ref().is_some_and(|capture| capture.reopens))?;
     let filtered_at = tracing.selection.filtered_at();
     let Some(capture) = &tracing.capture else {
@@ -71,7 +73,7 @@ fn trace(tracing: &Tracing) -> Result<()> {
         let mut sink = sink::open(&tracing.output, filtered_at, &outlet);
         return session::trace(tracing, sink.as_mut(), &[&outlet], &signals);
     };
-    let outlet = outlet::open(capture, &signals)?;
+    let outlet = privileges::as_user(tracing.user.as_deref(), || outlet::open(capture, &signals))?;
     let printed = capture.prints.then(stdout).transpose()?;
     let lines = printed.as_ref().map(|outlet| sink::open(&tracing.output, filtered_at, outlet));
     let files = Files::new(&outlet, capture);
@@ -81,6 +83,7 @@ fn trace(tracing: &Tracing) -> Result<()> {
 }
 
 fn show_numbers(stats: &Stats) -> Result<()> {
+    privileges::become_user(stats.tracing.user.as_deref())?;
     let signals = stop::on_signals(false)?;
     let outlet = stdout()?;
     let mut sink = sink::open_stats(stats, &outlet);
@@ -90,6 +93,7 @@ fn show_numbers(stats: &Stats) -> Result<()> {
 fn export(export: &Export) -> Result<()> {
     // A port below 1024 takes a privilege, which later there isn't any more.
     let listener = Listener::bind(export.listen)?;
+    privileges::become_user(export.tracing.user.as_deref())?;
     let signals = stop::on_signals(false)?;
     let mut sink = Prometheus::new(listener, export.interval, export.per_queue);
     session::trace(&export.tracing, &mut sink, &[], &signals)
@@ -101,6 +105,7 @@ fn top(Top { tracing, palette }: &Top) -> Result<()> {
             "top takes a terminal as its standard input and output: xdptrace stats prints the same numbers in lines",
         ));
     }
+    privileges::become_user(tracing.user.as_deref())?;
     let signals = stop::on_signals(false)?;
     let outlet = sink::terminal(io::stdout().as_fd()).context("failed to open the terminal")?;
     let by = tracing.counting.as_ref().and_then(|counting| counting.by.clone());
@@ -117,6 +122,8 @@ fn read(reading: &Reading) -> Result<()> {
     let signals = stop::on_signals(false)?;
     let stdout = io::stdout();
     let outward = Outward::new(stdout.as_fd(), &signals).context("failed to open the standard output")?;
+    // Who reads a stranger's file as root need not read it with root's powers.
+    privileges::give_up(&Needs::default())?;
     let out: Box<dyn Write> = match stdout.is_terminal() {
         true => Box::new(LineWriter::new(outward)),
         false => Box::new(BufWriter::with_capacity(GATHERED, outward)),

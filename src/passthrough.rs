@@ -13,18 +13,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use caps::Capability;
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
 use crate::bpf::PassthroughSkelBuilder;
 use crate::failure::Failure;
 use crate::plan::Passthrough;
+use crate::privileges;
 use crate::refusal;
 use crate::stop;
 use crate::target::{self, Device, Features};
 
 /// How long a device may take to be rid of our program once its link is closed; before 5.15 that is deferred work.
 const DETACH_LIMIT: Duration = Duration::from_secs(2);
+
+/// What it takes to switch a device's features on.
+const KEPT: Capability = Capability::CAP_NET_ADMIN;
 
 /// Our program on a device, by a BPF link: it goes when this does, and when the process ends, however it ends.
 #[derive(Debug)]
@@ -131,6 +136,8 @@ impl Keeper {
         let features =
             Features::read(&device.name).with_context(|| format!("failed to read the features of {device}"))?;
         let words: Vec<String> = features.0.iter().map(|word| format!("{word:x}")).collect();
+        // Another user's program has none but what is handed down to it.
+        privileges::hand_down(KEPT)?;
         let own = env::current_exe().context("failed to find xdptrace's own binary")?;
         let child = Command::new(own)
             .args([
@@ -197,6 +204,7 @@ fn take_turn(device: &Device) -> Result<UnixDatagram> {
 pub fn restore_features(mut lifeline: impl Read, ifindex: u32, features: Vec<u32>) -> Result<()> {
     // Only the end of its standard input ends the keeper: whoever ends the tracer by a signal may well send it to both.
     [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().for_each(stop::ignore);
+    privileges::keep_only(KEPT)?;
     io::copy(&mut lifeline, &mut io::sink()).context("failed to wait for xdptrace to end")?;
     // By its index, because it may have been renamed, or made anew under its name.
     let Some(name) = target::name_of(ifindex)? else {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Check, Cli, Command, Demo, List, RestoreFeatures, Shown, Trace};
+use crate::cli::{self, Check, Cli, Command, Demo, List, Shown, Trace};
 use crate::failure::Failure;
 
 mod capture;
@@ -150,6 +150,8 @@ pub struct Tracing {
     pub wait: bool,
     /// Go on with what replaces a program.
     pub follow: bool,
+    /// Become this user, and then follow nothing.
+    pub user: Option<String>,
     /// Names of hazards to trace in spite of.
     pub allowed_hazards: Vec<String>,
     /// Whether and how to attach a program where the NIC has none.
@@ -251,7 +253,7 @@ impl Plan {
         Ok(Self::Trace(Box::new(Tracing {
             scope,
             wait: trace.targets.wait,
-            follow: !trace.targets.no_follow,
+            follow: trace.targets.follows(),
             passthrough: Passthrough::of(&trace)?,
             promiscuous: trace.promiscuous_mode,
             output: Output::of(&trace.shown),
@@ -262,17 +264,10 @@ impl Plan {
             ring_kib: trace.buffer_size,
             force: trace.force,
             fail_on_loss: trace.fail_on_loss,
+            user: trace.targets.relinquish_privileges,
             allowed_hazards: trace.targets.allow_hazard,
             counting: None,
         })))
-    }
-
-    fn restore_features(RestoreFeatures { ifindex, features }: RestoreFeatures) -> Result<Self> {
-        let features: Result<Vec<u32>, _> = features.split(',').map(|word| u32::from_str_radix(word, 16)).collect();
-        match features {
-            Ok(features) => Ok(Self::RestoreFeatures { ifindex, features }),
-            Err(_) => Err(Failure::usage("restore-features is for xdptrace's own use")),
-        }
     }
 }
 

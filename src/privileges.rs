@@ -1,9 +1,19 @@
-//! What this user and this kernel must allow, asked before anything is touched, so that a 'no' has a name.
+//! What this user and this kernel must allow, asked before anything is touched, so that a 'no' has a name; and what of it is
+//! given up once that is no longer needed.
+
+mod files;
+mod forbidden;
+mod give_up;
+mod user;
 
 use anyhow::{Result, bail};
+use caps::Capability;
+
+pub use give_up::{Needs, give_up, hand_down, keep_only, powerless};
+pub use user::{as_user, become_user};
 
 use crate::failure::Failure;
-use crate::kernel::{self, Capabilities, Capability};
+use crate::kernel::{self, Capabilities};
 
 /// Checks what tracing takes: capabilities (not the user id) and the kernel's BTF.
 ///
@@ -12,7 +22,7 @@ use crate::kernel::{self, Capabilities, Capability};
 /// # Errors
 /// Names what is missing and what it is for.
 pub fn check_tracing() -> Result<()> {
-    need(Capability::SysAdmin, "CAP_SYS_ADMIN (to open the XDP program by its id and to load fentry and fexit)")?;
+    need(Capability::CAP_SYS_ADMIN, "(to open the XDP program by its id and to load fentry and fexit)")?;
     if !kernel::in_initial_user_namespace()? {
         bail!(Failure::unable(
             "not privileged: these capabilities are a user namespace's, and BPF needs the machine's: run xdptrace outside \
@@ -30,7 +40,7 @@ pub fn check_tracing() -> Result<()> {
 /// # Errors
 /// Names what is missing and what it is for.
 pub fn check_reading() -> Result<()> {
-    need(Capability::SysAdmin, "CAP_SYS_ADMIN (to open BPF programs by their id)")
+    need(Capability::CAP_SYS_ADMIN, "(to open BPF programs by their id)")
 }
 
 /// Checks what attaching a pass-through program takes beyond that.
@@ -38,7 +48,7 @@ pub fn check_reading() -> Result<()> {
 /// # Errors
 /// Names what is missing and what it is for.
 pub fn check_attaching() -> Result<()> {
-    need(Capability::NetAdmin, "CAP_NET_ADMIN (to attach the pass-through program)")
+    need(Capability::CAP_NET_ADMIN, "(to attach the pass-through program)")
 }
 
 /// Checks what having a NIC take frames for others takes beyond that.
@@ -46,12 +56,13 @@ pub fn check_attaching() -> Result<()> {
 /// # Errors
 /// Names what is missing and what it is for.
 pub fn check_promiscuous() -> Result<()> {
-    need(Capability::NetRaw, "CAP_NET_RAW (for -P, to have the NIC take frames for others)")
+    need(Capability::CAP_NET_RAW, "(for -P, to have the NIC take frames for others)")
 }
 
-fn need(capability: Capability, name: &str) -> Result<()> {
+/// `purpose` in brackets.
+fn need(capability: Capability, purpose: &str) -> Result<()> {
     if !Capabilities::effective()?.has(capability) {
-        bail!(Failure::unable(format!("not privileged: {name} is missing: run xdptrace with sudo")));
+        bail!(Failure::unable(format!("not privileged: {capability} {purpose} is missing: run xdptrace with sudo")));
     }
     Ok(())
 }

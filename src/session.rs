@@ -1,7 +1,9 @@
 //! Wires the rooms together: from a plan to the final counts. It alone knows everyone.
 
 mod counting;
+mod giving_up;
 mod outcomes;
+mod rings;
 mod targets;
 mod waiting;
 
@@ -18,7 +20,7 @@ use crate::delivery::Delivery;
 use crate::event::{Account, Counts, Losses, Summary};
 use crate::failure::{self, Failure, Status};
 use crate::follow::{Follow, Released};
-use crate::kernel::{self, Kernel};
+use crate::kernel::Kernel;
 use crate::numbers;
 use crate::outlet::{Outlet, Patience};
 use crate::passthrough::{self, Attached};
@@ -36,8 +38,6 @@ use crate::target::{self, Depth, Device, Guards, View, Watch};
 /// How long to sleep at most before looking at the stop flag, at the devices, at the clock and at what CPUs have gathered.
 /// A record waits for two of these at most, and is not to be more than 100 ms late.
 const TICK: Duration = Duration::from_millis(40);
-/// How long to deliver what there is at most before the stop flag, `--rate` and the like get their turn.
-const A_WHILE: Duration = Duration::from_millis(100);
 /// What `--rate` counts anew.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -62,12 +62,7 @@ pub fn trace(plan: &Tracing, sink: &mut dyn Sink, outputs: &[&Outlet], signals: 
              forbids: leave them out, or boot with lockdown=integrity or none",
         ));
     }
-    let result = trace_scope(plan, filter, sink, outputs, signals);
-    // Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
-    if result.as_ref().is_err_and(|error| failure::status(error) == Status::NoTarget) {
-        probe::try_load()?;
-    }
-    result
+    trace_scope(plan, filter, sink, outputs, signals)
 }
 
 fn trace_scope(
@@ -78,9 +73,9 @@ fn trace_scope(
     signals: &Signals,
 ) -> Result<()> {
     let guards = Guards::new(&Kernel::running(), &plan.allowed_hazards, &plan.selection)?;
-    target::enter_netns(plan.scope.netns.as_deref())?;
+    in_earnest(target::enter_netns(plan.scope.netns.as_deref()))?;
     let mut passthrough = Vec::new();
-    let traced = attach_where_none(plan, &mut passthrough, sink).and_then(|()| {
+    let traced = in_earnest(attach_where_none(plan, &mut passthrough, sink)).and_then(|()| {
         let mut run = Run::new(plan, filter, guards, signals, outputs)?;
         run.trace(sink)
     });
@@ -102,6 +97,14 @@ fn trace_scope(
                 _ => Ok(()),
             }
         }
+    }
+}
+
+/// Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
+fn in_earnest(prepared: Result<()>) -> Result<()> {
+    match prepared {
+        Err(error) if failure::status(&error) == Status::NoTarget => probe::try_load().and(Err(error)),
+        prepared => prepared,
     }
 }
 
@@ -203,7 +206,7 @@ impl<'plan> Run<'plan> {
         let has_outcomes = self.plan.selection.outcomes != Outcomes::Off && self.plan.counting.is_none();
         let delivery = RefCell::new(if has_outcomes { delivery.with_outcomes() } else { delivery });
         let reader = self.open_rings(&delivery)?;
-        self.start(&delivery)?;
+        in_earnest(self.start(&delivery))?;
         self.counting = self.plan.counting.as_ref().map(Counting::new);
         let ends = self.plan.duration.and_then(|duration| Instant::now().checked_add(duration));
         let is_over = |delivery: &Delivery<'_>| {
@@ -271,21 +274,6 @@ impl<'plan> Run<'plan> {
         Ok(())
     }
 
-    /// Rings of the size that was asked for; else of the default, or of what may be locked, which is little without
-    /// CAP_IPC_LOCK.
-    fn open_rings<'delivery>(&self, delivery: &'delivery RefCell<Delivery<'_>>) -> Result<Reader<'delivery>> {
-        let mut bytes = ring_bytes(self.plan)?;
-        loop {
-            let opened = Reader::new(self.follow.maps().events(), bytes, |told| delivery.borrow_mut().record(told));
-            match opened {
-                Err(error) if self.plan.ring_kib.is_none() && failure::status(&error) == Status::Unable => {
-                    bytes = reader::smaller(bytes).ok_or(error)?;
-                }
-                opened => return opened,
-            }
-        }
-    }
-
     /// What came of all runs, and of those of `programs`, which were traced to the end.
     fn summary(&mut self, programs: Vec<Released>, delivery: &mut Delivery<'_>) -> Result<Summary> {
         let mut let_go = |released: &Released| {
@@ -302,58 +290,6 @@ impl<'plan> Run<'plan> {
         let (verdicts, others) = self.verdicts(delivery)?;
         let (late, forwards) = (delivery.late(), self.forwards()?);
         Ok(Summary { programs, total, verdicts, others, losses, late, forwards })
-    }
-
-    fn is_blocked(&self) -> bool {
-        self.outputs.iter().any(|output| output.is_blocked())
-    }
-
-    /// Delivers what the rings hold, as far as its turn goes. While the output is blocked, the rings have to hold it.
-    fn drain(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
-        for error in self.outputs.iter().filter_map(|output| output.push().err()) {
-            delivery.borrow_mut().break_off(error);
-        }
-        self.more = true;
-        if !self.is_blocked() {
-            self.more = !reader.drain()?;
-            let mut delivery = delivery.borrow_mut();
-            if let Some(Flushed { ns, gathering }) = &self.flushed {
-                // A CPU whose ring has been read isn't to wait for one whose ring never ends.
-                delivery.release_settled(*ns, |cpu| !gathering.contains(&cpu) && reader.has_read(cpu));
-            }
-            if let Some(Flushed { ns, .. }) = self.flushed.take_if(|_| !self.more)
-                && self.plan.capture.is_some()
-            {
-                delivery.settle(ns);
-            }
-            delivery.flush();
-            self.more |= self.is_blocked();
-        }
-        Ok(())
-    }
-
-    /// Delivers what there is, also what CPUs are gathering, as far as a while goes: where packets come faster than they can
-    /// be delivered, there is always more.
-    fn drain_for_a_while(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
-        let ends = Instant::now() + A_WHILE;
-        self.batches.flush_all(self.follow.maps().flush())?;
-        loop {
-            self.drain(reader, delivery)?;
-            if !self.more || self.is_blocked() || self.signals.stop() || Instant::now() > ends {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Delivers all that there is, also what CPUs are gathering. For the end, when nothing more comes.
-    fn drain_all(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
-        self.batches.flush_all(self.follow.maps().flush())?;
-        loop {
-            self.drain(reader, delivery)?;
-            if !self.more || self.is_blocked() {
-                return Ok(());
-            }
-        }
     }
 
     /// What has to be done now and then, however much there is to read.
@@ -390,10 +326,4 @@ fn account(released: &Released, delivery: &mut Delivery<'_>) -> Account {
         None => Counts::new(states, delivered, *recursion_misses),
     };
     Account { subject: target.subject(), counts }
-}
-
-fn ring_bytes(plan: &Tracing) -> Result<usize> {
-    // Of packets that are counted, few are told of besides.
-    let asked = if plan.counting.is_some() { Some(0) } else { plan.ring_kib };
-    reader::ring_bytes(asked, plan.force, kernel::available_kib(), kernel::online_cpus())
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use signal_hook::flag;
 
+use crate::privileges;
+
 /// `timeout` and `sudo` send a signal to the process and to its group: the second copy is no second wish.
 const SAME_WISH: Duration = Duration::from_millis(500);
 
@@ -70,14 +72,15 @@ pub fn on_signals(reopens: bool) -> Result<Signals> {
     let (flag, last_act) = (Arc::clone(&signals.stop), Arc::clone(&signals.last_act));
     let mut first: Option<Instant> = None;
     let hangup_is_ignored = is_ignored(libc::SIGHUP);
-    ctrlc::set_handler(move || {
+    let handler = move || {
         flag.store(true, Ordering::Relaxed);
         if first.get_or_insert_with(Instant::now).elapsed() > SAME_WISH {
             last_act.get().inspect(|act| act());
             process::exit(130);
         }
-    })
-    .context("failed to set the signal handler")?;
+    };
+    // It runs in a thread of its own, which takes no privileges.
+    privileges::powerless(|| ctrlc::set_handler(handler).context("failed to set the signal handler"))?;
     if hangup_is_ignored || reopens {
         // A flag is set beside what was set before, and that is what ends the run.
         ignore(libc::SIGHUP);

@@ -43,7 +43,7 @@ const LETTERS: [(char, Meaning); 44] = [
     ('V', Refused(&["-V", "x"], "one file")),
     ('W', Same(&["-W", "2", "-C", "1", "-w", "x.pcapng"])),
     ('X', Same(&["-X", "-XX"])),
-    ('Z', Refused(&["-Z", "nobody"], "user")),
+    ('Z', Same(&["-Z", "nobody"])),
     ('b', Refused(&["-b"], "decoded")),
     ('c', Same(&["-c", "1"])),
     ('d', Same(&["-d"])),

@@ -1,12 +1,14 @@
 //! What `check` makes of what it sees.
 
 #![allow(clippy::unwrap_used)]
+use caps::Capability;
+
 use super::*;
 use crate::failure::{self, Status};
 
 /// Root on a sound kernel.
 fn sound() -> State {
-    use Capability::{Bpf, NetAdmin, NetRaw, Perfmon, SysAdmin};
+    use Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_SYS_ADMIN};
     State {
         kernel: Kernel::parse("6.12.117+deb12-amd64", "#1 SMP Debian 6.12.117-1~deb12u1", None),
         btf: true,
@@ -14,8 +16,10 @@ fn sound() -> State {
         lockdown: Lockdown::None,
         perf_event_paranoid: Some(2),
         splits_sys_admin: Some(true),
-        capabilities: Some([NetAdmin, NetRaw, SysAdmin, Perfmon, Bpf].into()),
+        capabilities: Some([CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF].into()),
         initial_user_namespace: Some(true),
+        privileged_bpf: Some(false),
+        landlock: true,
     }
 }
 
@@ -56,7 +60,7 @@ fn nobody_is_told_every_capability_and_that_trampolines_were_not_tried() {
 
 #[test]
 fn no_net_admin_is_a_no_that_doesnt_stop_tracing() {
-    let findings = judge(&State { capabilities: Some([Capability::SysAdmin].into()), ..sound() }, Some(Ok(())));
+    let findings = judge(&State { capabilities: Some([Capability::CAP_SYS_ADMIN].into()), ..sound() }, Some(Ok(())));
     assert_eq!(answer(&findings, "CAP_NET_ADMIN"), Answer::No);
     assert_eq!(answer(&findings, "CAP_NET_RAW"), Answer::No);
     assert_eq!(answer(&findings, "CAP_BPF"), Answer::Yes);

@@ -45,7 +45,7 @@ const NO_PAYLOADS: &str =
     "application payloads are not decoded: write a file with -w and read that with tcpdump or tshark";
 
 /// All of them; some are called by a long name that tcpdump hasn't, because each must have one.
-const LETTERS: [Letter; 19] = [
+const LETTERS: [Letter; 18] = [
     Letter::new('b', "as-dot", false, NO_PAYLOADS),
     Letter::new('E', "esp-secret", true, NO_PAYLOADS),
     Letter::new('H', "mesh", false, "XDP programs see Ethernet frames, no 802.11s ones"),
@@ -59,12 +59,6 @@ const LETTERS: [Letter; 19] = [
     Letter::new('u', "undecoded-nfs-handles", false, NO_PAYLOADS),
     Letter::new('V', "files-from", true, "one file is read at a time: xdptrace read FILE"),
     Letter::new('z', "postrotate-command", true, "nothing is run from here: have whatever watches the folder do that"),
-    Letter::new(
-        'Z',
-        "relinquish-privileges",
-        true,
-        "no other user is become yet: run it with the capabilities that it takes",
-    ),
     Letter::word("count", "the last line on stderr counts what was seen"),
     Letter::word("immediate-mode", "what is seen is printed within 100 ms: there is nothing to switch on"),
     Letter::word("no-promiscuous-mode", "the NIC is left as it is unless -P asks for more"),

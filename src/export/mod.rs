@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::failure::{Failure, Status};
+use crate::privileges;
 
 /// What there is to be had at one moment.
 #[derive(Debug, Clone)]
@@ -118,14 +119,15 @@ impl Listener {
         self.address
     }
 
-    /// Starts the thread that answers by what is on the board.
+    /// Starts the thread that answers by what is on the board, and may do nothing else.
     ///
     /// # Errors
     /// There can be no other thread.
     pub fn serve(self, board: Arc<Board>) -> io::Result<Server> {
         let (end, theirs) = UnixStream::pair()?;
-        let thread =
-            thread::Builder::new().name("export".into()).spawn(move || serve::run(&self.socket, &theirs, &board))?;
+        let run = move || serve::run(&self.socket, &theirs, &board);
+        let thread = privileges::powerless(|| Ok(thread::Builder::new().name("export".into()).spawn(run)?));
+        let thread = thread.map_err(io::Error::other)?;
         Ok(Server { end: Some(end), thread: Some(thread) })
     }
 }

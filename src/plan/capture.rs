@@ -1,5 +1,7 @@
 //! The files that -w writes.
 
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -88,6 +90,21 @@ impl Capture {
         Err(Failure::usage(why))
     }
 
+    /// The folders beneath which files are opened once the first one `is_open`, or also that one. Where -G writes the date
+    /// into the name, folders may be called by it.
+    pub fn folders(&self, is_open: bool) -> Vec<PathBuf> {
+        let Rotation { bytes, seconds, .. } = self.rotation;
+        if self.is_stdout() || (is_open && bytes.is_none() && seconds.is_none() && !self.reopens) {
+            return Vec::new();
+        }
+        let is_called_by_date = |path: &&Path| seconds.is_some() && path.as_os_str().as_bytes().contains(&b'%');
+        let named = self.path.ancestors().skip(1).find(|path| !is_called_by_date(path)).unwrap_or(Path::new(""));
+        let named = if named.as_os_str().is_empty() { Path::new(".") } else { named };
+        // A link leads to where the file is.
+        let linked = fs::canonicalize(&self.path).ok().and_then(|file| file.parent().map(Path::to_owned));
+        linked.into_iter().chain([named.to_owned()]).collect()
+    }
+
     /// Whether it is the standard output.
     pub fn is_stdout(&self) -> bool {
         self.path == Path::new("-")
@@ -126,6 +143,31 @@ fn parse_size(words: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_needed_for_files_that_are_still_to_be_opened() {
+        let capture = |path: &str, bytes, seconds, reopens| Capture {
+            path: path.into(),
+            format: Format::Pcapng,
+            rotation: Rotation { bytes, seconds, count: None },
+            packet_buffered: false,
+            reopens,
+            prints: false,
+        };
+        let table = [
+            (capture("/nowhere/f", None, None, false), false, vec!["/nowhere"]),
+            (capture("/nowhere/f", None, None, false), true, vec![]),
+            (capture("/nowhere/f", Some(1), None, false), true, vec!["/nowhere"]),
+            (capture("f", None, None, true), true, vec!["."]),
+            (capture("/nowhere/%Y/%m/%d", None, Some(1), false), true, vec!["/nowhere"]),
+            (capture("/nowhere/%Y/f", Some(1), None, false), true, vec!["/nowhere/%Y"]),
+            (capture("%Y/f", None, Some(1), false), true, vec!["."]),
+            (capture("-", None, None, false), false, vec![]),
+        ];
+        for (capture, is_open, folders) in table {
+            assert_eq!(capture.folders(is_open), folders.iter().map(PathBuf::from).collect::<Vec<_>>(), "{capture:?}");
+        }
+    }
 
     #[test]
     fn sizes_are_millions_of_bytes_or_as_their_letter_says() {

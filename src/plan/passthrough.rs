@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::cli::{self, LoadMode, Trace};
+use super::Plan;
+use crate::cli::{self, LoadMode, RestoreFeatures, Trace};
 use crate::failure::Failure;
 
 /// How a pass-through program is attached.
@@ -40,5 +41,19 @@ impl Passthrough {
                 return Err(Failure::usage("--passthrough=MODE says the mode already: leave --load-xdp-mode out"));
             }
         }))
+    }
+}
+
+impl Plan {
+    /// What the process that puts features back is told.
+    ///
+    /// # Errors
+    /// Somebody else has called it.
+    pub(super) fn restore_features(RestoreFeatures { ifindex, features }: RestoreFeatures) -> Result<Self> {
+        let features: Result<Vec<u32>, _> = features.split(',').map(|word| u32::from_str_radix(word, 16)).collect();
+        match features {
+            Ok(features) => Ok(Self::RestoreFeatures { ifindex, features }),
+            Err(_) => Err(Failure::usage("restore-features is for xdptrace's own use")),
+        }
     }
 }

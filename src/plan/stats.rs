@@ -55,17 +55,26 @@ impl Tracing {
         if interval > LONGEST_INTERVAL {
             return Err(Failure::usage("--interval is too long: 24h, or shorter"));
         }
+        let follow = counted.targets.follows();
         let scope = Scope::new(counted.targets.scope)?;
         scope.check()?;
         Ok(Self {
             scope,
             wait: counted.targets.wait,
-            follow: !counted.targets.no_follow,
+            follow,
+            user: counted.targets.relinquish_privileges,
             allowed_hazards: counted.targets.allow_hazard,
             selection,
             counting: Some(Counting { interval, at_once: false, times: None, by: None, drops_a_second: None }),
             ..Self::default()
         })
+    }
+}
+
+impl cli::Targets {
+    /// Whether what replaces a program is traced: finding it takes privileges, which -Z gives up.
+    pub(super) fn follows(&self) -> bool {
+        !self.no_follow && self.relinquish_privileges.is_none()
     }
 }
 

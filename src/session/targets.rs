@@ -21,35 +21,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TRIES: u32 = 20;
 
 impl Run<'_> {
-    /// Attaches what there is. Without anything to trace, and nothing to wait for, that is an error.
+    /// Attaches what there is, and gives up what isn't needed any more. Without anything to trace, and nothing to wait for,
+    /// that is an error.
     pub(super) fn start(&mut self, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         let mut refused = Vec::new();
-        for _ in 0..TRIES {
-            if let Some(view) = self.watch.look()? {
-                let vanished = self.attach_all(&view, &mut refused)?;
-                if self.plan.promiscuous {
-                    self.promiscuous.hold(&view)?;
-                }
-                if !vanished {
-                    break;
-                }
-            }
-            thread::sleep(PAUSE);
-        }
+        let view = self.attach_at_once(&mut refused)?;
         delivery.borrow_mut().refresh(self.watch.names())?;
         delivery.borrow_mut().take_in(self.follow.traced());
         let mut delivery = delivery.borrow_mut();
         if self.follow.traced().is_empty() {
-            if !self.plan.wait {
-                return Err(nothing_traced(refused));
-            }
-            // What no program could be traced for is not worth waiting for.
-            probe::try_load()?;
-            delivery.notice(&Notice::Waiting(self.waited_for()));
-            for (refused, _) in refused.iter().filter(|(refused, _)| refused.remedy.is_none()) {
-                delivery.notice(&Notice::NotTraced(refused.to_string()));
-            }
-            return Ok(());
+            return self.begin_to_wait(refused, &mut delivery);
+        }
+        self.tell_who_follows(&mut delivery);
+        // A file is created where it is told what is attached: by another user, as such.
+        let is_another_user = self.plan.user.is_some();
+        if is_another_user {
+            self.give_up(view.as_ref())?;
         }
         for traced in self.follow.traced() {
             self.tell_attached(traced, false, &mut delivery);
@@ -58,8 +45,54 @@ impl Run<'_> {
             delivery.notice(&Notice::NotTraced(refused.to_string()));
         }
         self.tell_untold(&mut delivery);
+        if !is_another_user {
+            self.give_up(view.as_ref())?;
+        }
         delivery.notice_listening();
         Ok(())
+    }
+
+    /// Attaches what there is, and returns what was seen last.
+    fn attach_at_once(&mut self, refused: &mut Vec<(Refused, Status)>) -> Result<Option<View>> {
+        let mut seen = None;
+        for _ in 0..TRIES {
+            if let Some(view) = self.watch.look()? {
+                let vanished = self.attach_all(&view, refused)?;
+                if self.plan.promiscuous {
+                    self.promiscuous.hold(&view)?;
+                }
+                seen = Some(view);
+                if !vanished {
+                    break;
+                }
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(seen)
+    }
+
+    /// Says what is waited for, where that is asked for.
+    fn begin_to_wait(&mut self, refused: Vec<(Refused, Status)>, delivery: &mut Delivery<'_>) -> Result<()> {
+        if !self.plan.wait {
+            return Err(nothing_traced(refused));
+        }
+        // What no program could be traced for is not worth waiting for.
+        probe::try_load()?;
+        self.give_up(None)?;
+        delivery.notice(&Notice::Waiting(self.waited_for()));
+        for (refused, _) in refused.iter().filter(|(refused, _)| refused.remedy.is_none()) {
+            delivery.notice(&Notice::NotTraced(refused.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Says that -Z follows nothing, which nobody has asked for.
+    fn tell_who_follows(&self, delivery: &mut Delivery<'_>) {
+        if let Some(user) = &self.plan.user {
+            let user = user.escape_default();
+            delivery
+                .notice(&Notice::NotTraced(format!("what comes later: -Z {user} gives up what it takes to find it")));
+        }
     }
 
     fn tell_attached(&self, traced: &Traced, is_late: bool, delivery: &mut Delivery<'_>) {
@@ -126,14 +159,20 @@ impl Run<'_> {
         self.close(&step.detached)?;
         self.released.extend(step.detached);
         self.settle(reader, delivery)?;
-        self.unfinished = step.more.then_some(view);
         let is_idle = self.follow.traced().is_empty();
         if self.is_settled && is_idle && !self.plan.follow {
             return Ok(Err(Failure::no_target(
                 "what was traced is gone, and --no-follow leaves what has come instead untraced",
             )));
         }
-        self.is_settled |= !step.more && !is_idle;
+        if !self.is_settled && !step.more && !is_idle {
+            self.is_settled = true;
+            // What was waited for is there.
+            if !self.plan.follow {
+                self.give_up(Some(&view))?;
+            }
+        }
+        self.unfinished = step.more.then_some(view);
         Ok(Ok(()))
     }
 

@@ -98,9 +98,13 @@ pub fn enter_netns(name: Option<&str>) -> Result<()> {
     })
 }
 
-/// Whether the network namespace called `name` is still the one with this inode number.
+/// Whether the network namespace called `name` is still the one with this inode number. A process by which it was called
+/// (/proc/PID/ns/net) may be none that may be looked at any more: it is there, then.
 pub fn is_netns(name: &str, inode: u32) -> bool {
-    fs::metadata(netns_path(name)).is_ok_and(|netns| netns.ino() == u64::from(inode))
+    match fs::metadata(netns_path(name)) {
+        Ok(netns) => netns.ino() == u64::from(inode),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    }
 }
 
 fn netns_path(name: &str) -> PathBuf {

@@ -93,6 +93,11 @@ fn pinned_components(dispatcher: &Program, ifindex: u32) -> Option<Vec<Component
 /// libxdp's MAX_DISPATCHER_ACTIONS.
 const MAX_COMPONENTS: u32 = 10;
 
+/// Where libxdp pins components, if it does: what stands for the kernel's word before Linux 5.13.
+pub fn folders_of_pins() -> Vec<PathBuf> {
+    bpf_file_systems().into_iter().map(|root| root.join("xdp")).filter(|folder| folder.is_dir()).collect()
+}
+
 /// Where file systems of type bpf are mounted.
 fn bpf_file_systems() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();

@@ -15,6 +15,7 @@
 //! place       … and where the kernel runs them
 //! names       what devices are called
 //! watch       all of it, again and again
+//! remaining   … and what of it is left, once nothing can be opened any more
 //! ```
 
 mod attachments;
@@ -32,6 +33,7 @@ mod object;
 mod obstacle;
 mod place;
 mod program;
+mod remaining;
 mod select;
 mod tree;
 mod watch;

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -18,6 +19,7 @@ use super::links::{self, Changes, Link, Mode, Word};
 use super::names::Names;
 use super::object::{self, Kind};
 use super::program::Program;
+use super::remaining::Remaining;
 use super::select::{Refused, Selection, select};
 use super::tree::{Depth, Known, Survey, Tree};
 use crate::failure::Failure;
@@ -69,6 +71,8 @@ pub struct Watch<'plan> {
     seen: Option<Seen>,
     /// Whether there has been word of a change that is still to be looked at.
     is_told: bool,
+    /// Nothing but what is left of these is looked for.
+    remaining: Option<Remaining>,
 }
 
 /// The last look.
@@ -111,7 +115,22 @@ impl<'plan> Watch<'plan> {
             on_path: HashSet::new(),
             seen: None,
             is_told: false,
+            remaining: None,
         })
+    }
+
+    /// Looks for nothing from now on but what is left of the targets in `view`, and opens no program any more.
+    pub fn keep_to(&mut self, view: &View) {
+        self.remaining = Some(Remaining::of(view));
+    }
+
+    /// Pins, and folders of pins, by which programs are found.
+    pub fn pins(&self) -> Vec<PathBuf> {
+        let named = self.scope.narrowing.iter().filter_map(|one| match &one.program {
+            Selector::Pin(path) => Some(path.clone()),
+            _ => None,
+        });
+        named.chain(dispatcher::folders_of_pins()).collect()
     }
 
     /// Looks if it is time to; what there is to see if that may have changed.
@@ -225,6 +244,13 @@ impl<'plan> Watch<'plan> {
     }
 
     fn read(&mut self, devices: &[(Device, &Link)], links: &[Link]) -> Result<View> {
+        let missing = self.missing(devices, links);
+        if let Some(remaining) = &self.remaining {
+            let targets = remaining.targets(devices.iter().map(|(device, link)| (device, *link)));
+            let selection = Selection { targets, ..Selection::default() };
+            let devices = devices.iter().map(|(device, _)| device.clone()).collect();
+            return Ok(View { devices, missing, selection, ..View::default() });
+        }
         let mut survey = Survey::new(std::mem::take(&mut self.known), self.depth);
         let mut trees = survey.trees(devices.iter().map(|(device, link)| (device, *link)))?;
         let mut selection = select(&trees, &self.scope.narrowing, &self.guards);
@@ -236,7 +262,6 @@ impl<'plan> Watch<'plan> {
             trees.extend(tree);
         }
         self.known = survey.into_known();
-        let missing = self.missing(devices, links);
         // That a device has no program at all is said already.
         if missing.is_empty() || trees.iter().any(|tree| !tree.programs.is_empty()) {
             selection.refuse_missing(&trees);

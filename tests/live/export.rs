@@ -263,8 +263,8 @@ fn the_daemon_sets_capabilities_are_enough() {
     let least = ["setpriv", &bounding, "--inh-caps=-all", "--no-new-privs"];
     let exporter = Exporter::start(&nic, &least, &["-i", "veth0", FILTER]);
     let status = fs::read_to_string(format!("/proc/{}/status", exporter.tracer.id())).unwrap();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
-    assert_eq!(u64::from_str_radix(effective, 16).unwrap().count_ones(), 3, "{status}");
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+    assert_eq!(u64::from_str_radix(bounding, 16).unwrap().count_ones(), 3, "{status}");
     send(&nic, DROP, 3);
     exporter.wait_for_packets(3.0);
     assert!(exporter.end().status.success());

@@ -10,20 +10,24 @@ use crate::lab::{Nic, TARGETS, output, run, wait_for};
 use crate::tracer::{ENDINGS, Tracer, XDPTRACE, number_of};
 
 /// A folder of this test's, which goes with it.
-struct Folder(String);
+pub struct Folder(String);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let folder = format!("/run/xdptrace-{}-{name}", std::process::id());
         fs::create_dir(&folder).unwrap();
         Self(folder)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    pub fn file(&self, name: &str) -> String {
         format!("{}/{name}", self.0)
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -48,7 +52,7 @@ fn words(done: &Output) -> String {
 }
 
 /// tcpdump's lines of a file, which it reads to its end without complaint.
-fn tcpdump(path: &str) -> Vec<String> {
+pub fn tcpdump(path: &str) -> Vec<String> {
     let done = run(&["tcpdump", "-nn", "-r", path]);
     let complaints = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success() && complaints.lines().count() == 1, "{complaints}");

@@ -25,6 +25,7 @@ mod outcomes;
 mod output;
 mod packets;
 // Not all of it is needed here.
+mod privileges;
 #[allow(dead_code)]
 #[path = "../packaging/prometheus.rs"]
 mod prometheus;

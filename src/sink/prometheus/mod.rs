@@ -51,8 +51,7 @@ impl Prometheus {
         Self { listener: Some(listener), server, board, per_queue, ledger, refused, took }
     }
 
-    /// Starts to answer. Not before there is an answer, which is when what takes privileges has been done: the thread that this
-    /// starts is to have none of them.
+    /// Starts to answer. Not before there is an answer.
     fn serve(&mut self) -> io::Result<()> {
         if let Some(listener) = self.listener.take() {
             // Whoever closed stderr doesn't want to know.
