@@ -126,16 +126,16 @@ fn overrules_paranoia(capabilities: Capabilities) -> bool {
 
 /// What a run keeps once everything is attached.
 fn kept(state: &State) -> Finding {
-    let without = match state.privileged_bpf {
-        Some(false) => "none with --no-follow or -Z",
+    const FINDING: &str = "CAP_SYS_ADMIN, to find and open the program that comes next (with -P CAP_NET_RAW, too)";
+    let words = match state.privileged_bpf {
+        Some(false) => format!("{FINDING}; none with --no-follow or -Z"),
         // __sys_bpf (kernel/bpf/syscall.c).
-        Some(true) => {
-            "with --no-follow or -Z CAP_BPF alone, for before Linux 5.19 whoever hasn't it may not even read counters"
-        }
-        None => "with --no-follow or -Z CAP_BPF at most",
+        Some(true) => format!(
+            "{FINDING}; CAP_BPF, and with --no-follow or -Z that alone: before Linux 5.19 whoever hasn't it may not even \
+             read counters"
+        ),
+        None => format!("{FINDING}; with --no-follow or -Z CAP_BPF at most"),
     };
-    let words =
-        format!("CAP_SYS_ADMIN, to find and open the program that comes next (with -P CAP_NET_RAW, too); {without}");
     Finding::by_the_way("kept while tracing", Answer::Yes, words)
 }
 

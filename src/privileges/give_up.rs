@@ -3,13 +3,14 @@
 //! Capabilities, no_new_privs, Landlock's rules and seccomp's filters are each thread's own, and a thread begins with those of
 //! the one that starts it. So whatever else runs in this process is started by a thread that has given up everything.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl;
-use nix::unistd::{AccessFlags, eaccess};
 
 use super::{files, forbidden};
 use crate::kernel;
@@ -92,7 +93,8 @@ fn kept(needs: &Needs, permitted: &CapsHashSet, is_bpf_privileged: bool, overrid
     let wanted = [
         needs.finds_programs.then_some(CAP_SYS_ADMIN),
         (needs.finds_programs && needs.is_promiscuous).then_some(CAP_NET_RAW),
-        (needs.uses_bpf && is_bpf_privileged && !needs.finds_programs).then_some(bpf),
+        // Also beside CAP_SYS_ADMIN: that may go later.
+        (needs.uses_bpf && is_bpf_privileged).then_some(bpf),
         overrides.then_some(CAP_DAC_OVERRIDE),
     ];
     wanted.into_iter().flatten().filter(|capability| permitted.contains(capability)).collect()
@@ -101,11 +103,18 @@ fn kept(needs: &Needs, permitted: &CapsHashSet, is_bpf_privileged: bool, overrid
 /// Whether something that is needed can't be had by its permissions, as where root writes into a user's folder.
 fn needs_override(needs: &Needs) -> Result<bool> {
     kernel::without(&OVERRIDE, || {
-        let is_closed = |path: &PathBuf, flags| eaccess(path, flags).is_err();
-        let folder = AccessFlags::W_OK | AccessFlags::X_OK;
-        needs.folders.iter().any(|path| is_closed(path, folder))
-            || needs.pins.iter().any(|path| is_closed(path, AccessFlags::R_OK))
+        let mut folders = needs.folders.iter().map(|path| (path, libc::W_OK | libc::X_OK));
+        let mut pins = needs.pins.iter().map(|path| (path, libc::R_OK));
+        folders.any(is_closed) || pins.any(is_closed)
     })
+}
+
+/// By what is in effect. The C library's eaccess(3) asks by what is permitted where the user's ids are all the same.
+fn is_closed((path, mode): (&PathBuf, libc::c_int)) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return true };
+    // SAFETY: faccessat2(2), which is in Linux 5.8, reads a C string that outlives the call.
+    let closed = unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) };
+    closed != 0
 }
 
 fn set(kept: &CapsHashSet) -> Result<()> {
@@ -136,8 +145,8 @@ mod tests {
             (&reads, &all, true, false, &[CAP_BPF]),
             (&reads, &[CAP_SYS_ADMIN, CAP_CHOWN], true, false, &[CAP_SYS_ADMIN]),
             (&reads, &all, false, true, &[CAP_DAC_OVERRIDE]),
-            (&finds, &all, true, false, &[CAP_SYS_ADMIN]),
-            (&finds, &all, true, true, &[CAP_SYS_ADMIN, CAP_DAC_OVERRIDE]),
+            (&finds, &all, false, false, &[CAP_SYS_ADMIN]),
+            (&finds, &all, true, true, &[CAP_SYS_ADMIN, CAP_BPF, CAP_DAC_OVERRIDE]),
             (&finds, &[CAP_SYS_ADMIN], true, true, &[CAP_SYS_ADMIN]),
             (&joins, &all, false, false, &[CAP_SYS_ADMIN, CAP_NET_RAW]),
             (&held, &all, false, false, &[]),

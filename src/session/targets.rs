@@ -167,10 +167,8 @@ impl Run<'_> {
         }
         if !self.is_settled && !step.more && !is_idle {
             self.is_settled = true;
-            // What was waited for is there.
-            if !self.plan.follow {
-                self.give_up(Some(&view))?;
-            }
+            // What was waited for is there, and the file, too.
+            self.give_up(Some(&view))?;
         }
         self.unfinished = step.more.then_some(view);
         Ok(Ok(()))

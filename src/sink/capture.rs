@@ -90,7 +90,8 @@ impl<'out, F: Format> Capture<'out, F> {
     pub fn note(&mut self, notice: &Notice) -> io::Result<()> {
         self.format.note(notice);
         match notice {
-            Notice::Listening => self.begin(),
+            // Whoever begins may do so for the last time: see what a run gives up.
+            Notice::Attached { .. } | Notice::Listening => self.begin(),
             Notice::Ended(summary) => self.finish(summary),
             _ => Ok(()),
         }
