@@ -90,19 +90,22 @@ impl Capture {
         Err(Failure::usage(why))
     }
 
-    /// The folders beneath which files are opened once the first one `is_open`, or also that one. Where -G writes the date
-    /// into the name, folders may be called by it.
+    /// The folders beneath which files are opened once the first one `is_open`, or also that one; and the one they are in, which
+    /// need not be there yet: where -G writes the date into the name, folders may be called by it.
     pub fn folders(&self, is_open: bool) -> Vec<PathBuf> {
         let Rotation { bytes, seconds, .. } = self.rotation;
         if self.is_stdout() || (is_open && bytes.is_none() && seconds.is_none() && !self.reopens) {
             return Vec::new();
         }
         let is_called_by_date = |path: &&Path| seconds.is_some() && path.as_os_str().as_bytes().contains(&b'%');
-        let named = self.path.ancestors().skip(1).find(|path| !is_called_by_date(path)).unwrap_or(Path::new(""));
-        let named = if named.as_os_str().is_empty() { Path::new(".") } else { named };
+        let named = self.path.ancestors().skip(1).find(|path| !is_called_by_date(path));
         // A link leads to where the file is.
-        let linked = fs::canonicalize(&self.path).ok().and_then(|file| file.parent().map(Path::to_owned));
-        linked.into_iter().chain([named.to_owned()]).collect()
+        let file = fs::canonicalize(&self.path).ok();
+        let linked = file.as_deref().and_then(Path::parent);
+        let own = |folder: &Path| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() };
+        let mut folders: Vec<PathBuf> = linked.into_iter().chain(named).chain(self.path.parent()).map(own).collect();
+        folders.dedup();
+        folders
     }
 
     /// Whether it is the standard output.
@@ -159,9 +162,9 @@ mod tests {
             (capture("/nowhere/f", None, None, false), true, vec![]),
             (capture("/nowhere/f", Some(1), None, false), true, vec!["/nowhere"]),
             (capture("f", None, None, true), true, vec!["."]),
-            (capture("/nowhere/%Y/%m/%d", None, Some(1), false), true, vec!["/nowhere"]),
+            (capture("/nowhere/%Y/%m/%d", None, Some(1), false), true, vec!["/nowhere", "/nowhere/%Y/%m"]),
             (capture("/nowhere/%Y/f", Some(1), None, false), true, vec!["/nowhere/%Y"]),
-            (capture("%Y/f", None, Some(1), false), true, vec!["."]),
+            (capture("%Y/f", None, Some(1), false), true, vec![".", "%Y"]),
             (capture("-", None, None, false), false, vec![]),
         ];
         for (capture, is_open, folders) in table {

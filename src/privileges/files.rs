@@ -48,7 +48,7 @@ mod tests {
     fn files_are_written_in_the_folder_alone_and_read_where_programs_are_found() {
         let folder = std::env::temp_dir().join(format!("xdptrace-{}-narrow", std::process::id()));
         let [inside, outside] = ["inside", "outside"].map(|name| folder.join(name));
-        [&inside, &outside].map(|folder| fs::create_dir_all(folder).unwrap());
+        [&inside, &outside].into_iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
         let is_open = !kernel::has_landlock();
         for finds_programs in [true, false] {
             let (inside, outside) = (inside.clone(), outside.clone());
