@@ -79,6 +79,7 @@ impl Run<'_> {
         // What no program could be traced for is not worth waiting for.
         probe::try_load()?;
         self.give_up(None)?;
+        self.tell_who_follows(delivery);
         delivery.notice(&Notice::Waiting(self.waited_for()));
         for (refused, _) in refused.iter().filter(|(refused, _)| refused.remedy.is_none()) {
             delivery.notice(&Notice::NotTraced(refused.to_string()));

@@ -102,7 +102,8 @@ pub fn enter_netns(name: Option<&str>) -> Result<()> {
 /// (/proc/PID/ns/net) may be none that may be looked at any more: it is there, then.
 pub fn is_netns(name: &str, inode: u32) -> bool {
     match fs::metadata(netns_path(name)) {
-        Ok(netns) => netns.ino() == u64::from(inode),
+        // 5.10 refuses by showing the folder that the namespace's name is in.
+        Ok(found) => found.is_dir() || found.ino() == u64::from(inode),
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     }
 }

@@ -130,21 +130,46 @@ fn every_thread_has_given_up_what_the_run_does_not_need() {
 /// Waiting takes what finding takes.
 #[test]
 fn what_was_waited_for_is_followed_or_not() {
-    for (words, capabilities) in [("--wait", following()), ("--no-follow", least())] {
-        let nic = Nic::veth();
-        let mut tracer = Tracer::spawn(&nic, &["-i", "veth0", "--wait", words, "icmp"]);
+    for (option, capabilities, user) in
+        [("--wait", following(), 0), ("--no-follow", least(), 0), ("-Znobody", least(), NOBODY)]
+    {
+        let (nic, folder) = (Nic::veth(), Folder::of_nobody("waits"));
+        let path = folder.file("f");
+        let mut tracer = Tracer::spawn(&nic, &["-i", "veth0", "--wait", option, "-w", &path, "--print", "icmp"]);
         is_told(&mut tracer, "waiting for");
-        holds(&tracer, following(), 0, 2);
+        // The file is still to be created.
+        holds(&tracer, following() | if user == 0 { DAC_OVERRIDE } else { 0 }, user, 2);
         nic.attach("xdpdrv", TARGETS, "target_pass");
         tracer.wait_until_it_listens();
         wait_for("fewer capabilities", || {
             (Thread::all(tracer.id())[0].0["CapEff"] == format!("{capabilities:016x}")).then_some(())
         });
-        holds(&tracer, capabilities, 0, 2);
+        holds(&tracer, capabilities, user, 2);
         nic.ping(2);
         tracer.wait_for_lines(2, "ICMP");
-        assert_eq!(tracer.end("INT").counts().traced, 2);
+        let ended = tracer.end("INT");
+        assert_eq!(ended.counts().traced, 2);
+        assert_eq!((tcpdump(&path).len(), fs::metadata(&path).unwrap().uid()), (4, user));
+        assert_eq!(ended.stderr[0].starts_with("not traced: what comes later: -Z nobody"), user != 0, "{ended:?}");
     }
+}
+
+/// A process by which a namespace is called may be none that can be looked at any more; that it has ended is seen.
+#[test]
+fn a_namespace_called_by_a_process_is_there_until_that_ends() {
+    let nic = passing();
+    let process = Tracer::spawn_command(&nic.inside(&["sleep", "600"]));
+    let netns = format!("/proc/{}/ns/net", process.id());
+    let inside = fs::metadata(format!("/run/netns/{}", nic.netns.as_deref().unwrap())).unwrap().ino();
+    wait_for("the process in it", || (fs::metadata(&netns).unwrap().ino() == inside).then_some(()));
+    let words = [XDPTRACE, "--netns", &netns, "-i", "veth0", "--no-follow", "icmp"].map(str::to_owned);
+    let mut tracer = Tracer::start_command(&words);
+    nic.ping(10);
+    tracer.wait_for_lines(10, "ICMP");
+    process.end("KILL");
+    let ended = tracer.wait();
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    assert!(ended.stderr.last().unwrap().ends_with(" is gone"), "{ended:?}");
 }
 
 #[test]
