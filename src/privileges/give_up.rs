@@ -42,9 +42,10 @@ pub struct Needs {
 /// The kernel refuses.
 pub fn give_up(needs: &Needs) -> Result<()> {
     let permitted = caps::read(None, CapSet::Permitted).context("failed to read the capabilities")?;
-    let is_bpf_privileged = kernel::is_bpf_privileged()?;
+    // A sandbox may forbid even to ask.
+    let takes_bpf = needs.uses_bpf && kernel::is_bpf_privileged()?;
     let overrides = !needs.is_another_user && needs_override(needs)?;
-    set(&kept(needs, &permitted, is_bpf_privileged, overrides))?;
+    set(&kept(needs, &permitted, takes_bpf, overrides))?;
     prctl::set_no_new_privs().context("failed to renounce new privileges")?;
     files::narrow(needs).context("failed to narrow access to files by Landlock")?;
     forbidden::forbid().context("failed to forbid system calls by seccomp")
@@ -85,8 +86,8 @@ pub fn powerless<T: Send>(act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
-/// Which of the `permitted` capabilities stay.
-fn kept(needs: &Needs, permitted: &CapsHashSet, is_bpf_privileged: bool, overrides: bool) -> CapsHashSet {
+/// Which of the `permitted` capabilities stay, where what is needed `takes_bpf`, or `overrides` permissions.
+fn kept(needs: &Needs, permitted: &CapsHashSet, takes_bpf: bool, overrides: bool) -> CapsHashSet {
     use Capability::{CAP_BPF, CAP_DAC_OVERRIDE, CAP_NET_RAW, CAP_SYS_ADMIN};
     // CAP_SYS_ADMIN opens programs by their id, and stands for CAP_BPF and CAP_PERFMON.
     let bpf = if permitted.contains(&CAP_BPF) { CAP_BPF } else { CAP_SYS_ADMIN };
@@ -94,7 +95,7 @@ fn kept(needs: &Needs, permitted: &CapsHashSet, is_bpf_privileged: bool, overrid
         needs.finds_programs.then_some(CAP_SYS_ADMIN),
         (needs.finds_programs && needs.is_promiscuous).then_some(CAP_NET_RAW),
         // Also beside CAP_SYS_ADMIN: that may go later.
-        (needs.uses_bpf && is_bpf_privileged).then_some(bpf),
+        takes_bpf.then_some(bpf),
         overrides.then_some(CAP_DAC_OVERRIDE),
     ];
     wanted.into_iter().flatten().filter(|capability| permitted.contains(capability)).collect()
@@ -140,7 +141,7 @@ mod tests {
         let joins = Needs { is_promiscuous: true, ..finds.clone() };
         let held = Needs { is_promiscuous: true, ..reads.clone() };
         let table = [
-            (&Needs::default(), &all[..], true, false, &[][..]),
+            (&Needs::default(), &all[..], false, false, &[][..]),
             (&reads, &all, false, false, &[]),
             (&reads, &all, true, false, &[CAP_BPF]),
             (&reads, &[CAP_SYS_ADMIN, CAP_CHOWN], true, false, &[CAP_SYS_ADMIN]),
@@ -151,10 +152,10 @@ mod tests {
             (&joins, &all, false, false, &[CAP_SYS_ADMIN, CAP_NET_RAW]),
             (&held, &all, false, false, &[]),
         ];
-        for (needs, permitted, is_bpf_privileged, overrides, expected) in table {
+        for (needs, permitted, takes_bpf, overrides, expected) in table {
             let permitted = permitted.iter().copied().collect();
             let expected: CapsHashSet = expected.iter().copied().collect();
-            assert_eq!(kept(needs, &permitted, is_bpf_privileged, overrides), expected, "{needs:?}");
+            assert_eq!(kept(needs, &permitted, takes_bpf, overrides), expected, "{needs:?}");
         }
     }
 
