@@ -12,6 +12,8 @@ use crate::prometheus::{Prometheus, check_metrics, get};
 
 /// A name that says what isn't so.
 const NASTY: &str = "x\"} 1\n\\";
+/// … and as a label has it: the formats could hold the control character, but not everybody's terminal.
+const SHOWN: &str = "x\"} 1\\u{a}\\";
 
 /// One program, called by this name, that has dropped so many packets; a quarter of them in each of 1, 2, 4 and 8 us.
 fn program(function: &str, program_id: u32, drops: u64) -> Program {
@@ -47,7 +49,7 @@ fn by_the_real_prometheus() {
     check_metrics(&text.body);
     let prometheus = Prometheus::start(address);
     let drops = "xdptrace_packets_total{verdict=\"drop\"}";
-    prometheus.wait_for("program", drops, &[("xdp_lb", 400.0), (NASTY, 4.0)]);
+    prometheus.wait_for("program", drops, &[("xdp_lb", 400.0), (SHOWN, 4.0)]);
     let median = "histogram_quantile(0.5, xdptrace_latency_seconds_bucket{program=\"xdp_lb\"})";
     prometheus.wait_for("program", median, &[("xdp_lb", 2.048e-6)]);
     let info = "xdptrace_program_info * on (program) group_left xdptrace_runs_total";
