@@ -16,6 +16,7 @@ use crate::plan::{Devices, Probes, Scope, Selection};
 use crate::privileges;
 use crate::probe;
 use crate::refusal;
+use crate::sink;
 use crate::target::{self, Depth, Fixed, Guards, Hazard, Refused, Tree, Watch};
 
 const SCHEMA_VERSION: u32 = 1;
@@ -163,7 +164,8 @@ pub fn print(findings: &[Finding], json: bool, out: &mut dyn Write) -> io::Resul
     if json {
         let works = !findings.iter().any(Finding::stops_tracing);
         let report = Report { schema_version: SCHEMA_VERSION, findings, works };
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        sink::write_json(&mut *out, &report)?;
+        writeln!(out)?;
     } else {
         for finding in findings {
             writeln!(out, "{finding}")?;

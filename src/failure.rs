@@ -58,6 +58,13 @@ impl Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// What `error` says, in one line that commands no terminal, whatever words of others are in it.
+pub fn shown(error: &anyhow::Error) -> String {
+    let words = format!("{error:#}");
+    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    words.chars().map(plain).collect()
+}
+
 /// The exit status that `error` stands for.
 pub fn status(error: &anyhow::Error) -> Status {
     error.downcast_ref::<Failure>().map_or(Status::Failed, |failure| failure.status)

@@ -13,7 +13,7 @@ use crate::plan::{Devices, Listing, Selection, hex};
 use crate::privileges;
 use crate::probe;
 use crate::refusal;
-use crate::sink::LocalTime;
+use crate::sink::{self, LocalTime};
 use crate::target::{self, Depth, Function, Guards, Known, Mode, Node, Role, Survey, Tree, Watch, Way};
 
 const SCHEMA_VERSION: u32 = 1;
@@ -355,7 +355,7 @@ impl AnyProgram {
 }
 
 fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
-    written(serde_json::to_string(value).map_err(io::Error::from).and_then(|json| writeln!(out, "{json}")))
+    written(sink::write_json(&mut *out, value).and_then(|()| writeln!(out)))
 }
 
 /// Columns as wide as their widest cell, but for the last one.

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(()) => Status::Done,
         Err(error) => {
             // Whoever closed stderr still gets the exit status.
-            let _ = writeln!(io::stderr(), "xdptrace: {error:#}");
+            let _ = writeln!(io::stderr(), "xdptrace: {}", failure::shown(&error));
             failure::status(&error)
         }
     };

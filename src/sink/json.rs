@@ -1,5 +1,6 @@
 //! One JSON object a line; schema.json describes them.
 
+mod escaped;
 mod numbers;
 mod packet;
 mod record;
@@ -7,6 +8,7 @@ mod record;
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use self::escaped::write;
 use self::numbers::Stats;
 use self::record::{Attached, Detached, Lost, Summary};
 use super::localtime::UtcStamp;
@@ -40,7 +42,7 @@ impl<W: Write> Json<W> {
 
     fn write(&mut self, record: &impl serde::Serialize) -> io::Result<()> {
         self.line.clear();
-        serde_json::to_writer(&mut self.line, record)?;
+        write(&mut self.line, record)?;
         self.line.push(b'\n');
         self.out.write_all(&self.line)
     }

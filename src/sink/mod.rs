@@ -19,6 +19,7 @@ mod top;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
+pub use json::write as write_json;
 pub use localtime::LocalTime;
 pub use notice::Notice;
 pub use prometheus::{Prometheus, names as metrics};

@@ -1,5 +1,8 @@
 //! A packet's line, written by hand: by way of serde it takes twice as long. What is not known is absent.
 
+use std::io;
+
+use super::escaped;
 use super::record::{Changed, SCHEMA_VERSION};
 use crate::event::{Device, Event, Frame, Outcome};
 use crate::packet::{Layer, Layers, Value, write_value};
@@ -12,12 +15,7 @@ use crate::sink::outcome::{word, write_way};
 ///
 /// # Errors
 /// None but a defect of this build: what is written goes to memory.
-pub fn write(
-    out: &mut Vec<u8>,
-    event: &Event<'_>,
-    time: &UtcTime,
-    filtered_at: Option<Side>,
-) -> Result<(), serde_json::Error> {
+pub fn write(out: &mut Vec<u8>, event: &Event<'_>, time: &UtcTime, filtered_at: Option<Side>) -> io::Result<()> {
     out.extend_from_slice(b"{\"type\":\"packet\"");
     number(out, "schema_version", SCHEMA_VERSION);
     plain(out, "time", |out| out.extend_from_slice(time.as_str().as_bytes()));
@@ -47,7 +45,7 @@ pub fn write(
     write_headers(out, Layers::new(event.packet().map_or(&[], |frame| frame.bytes)));
     if let Some(any) = event.changed {
         key(out, "changed");
-        serde_json::to_writer(&mut *out, &Changed::new(event, any))?;
+        escaped::write(&mut *out, &Changed::new(event, any))?;
     }
     if !event.metadata.is_empty() {
         plain(out, "metadata", |out| write_value(out, &Value::Bytes(event.metadata)));
@@ -58,7 +56,7 @@ pub fn write(
     Ok(())
 }
 
-fn write_device(out: &mut Vec<u8>, device: Device<'_>) -> Result<(), serde_json::Error> {
+fn write_device(out: &mut Vec<u8>, device: Device<'_>) -> io::Result<()> {
     if let Some(name) = device.name {
         text(out, "device", name)?;
     }
@@ -70,7 +68,7 @@ fn write_device(out: &mut Vec<u8>, device: Device<'_>) -> Result<(), serde_json:
     Ok(())
 }
 
-fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) -> Result<(), serde_json::Error> {
+fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) -> io::Result<()> {
     plain(out, "status", |out| out.extend_from_slice(outcome.status.word().as_bytes()));
     if let Some(way) = outcome.to {
         let mut words = Vec::new();
@@ -80,7 +78,7 @@ fn write_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) -> Result<(), serde_j
     outcome.error.map_or(Ok(()), |error| text(out, "error", &word(error)))
 }
 
-fn write_program(out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), serde_json::Error> {
+fn write_program(out: &mut Vec<u8>, event: &Event<'_>) -> io::Result<()> {
     if_known(out, event.program_id, |out, id| number(out, "id", id));
     let names = [("name", event.program_name), ("function", event.function)];
     names.into_iter().filter_map(|(key, name)| Some((key, name?))).try_for_each(|(key, name)| text(out, key, name))
@@ -120,12 +118,12 @@ fn plain(out: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// A string that may hold anything.
-fn text(out: &mut Vec<u8>, name: &str, text: &str) -> Result<(), serde_json::Error> {
+fn text(out: &mut Vec<u8>, name: &str, text: &str) -> io::Result<()> {
     key(out, name);
-    serde_json::to_writer(out, text)
+    escaped::write(out, text)
 }
 
-fn object<E>(out: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+fn object(out: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
     key(out, name);
     out.push(b'{');
     write(out)?;
