@@ -17,7 +17,7 @@ use caps::Capability;
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
-use crate::bpf::PassthroughSkelBuilder;
+use crate::bpf::{self, PassthroughSkelBuilder};
 use crate::failure::Failure;
 use crate::plan::Passthrough;
 use crate::privileges;
@@ -79,8 +79,9 @@ pub const FUNCTION: &str = "xdptrace_pass";
 pub fn load() -> Result<OwnedFd> {
     refusal::forget_messages();
     let mut storage = MaybeUninit::uninit();
-    let open =
+    let mut open =
         PassthroughSkelBuilder::default().open(&mut storage).context("failed to open the pass-through object")?;
+    bpf::ask_verifier_of(open.open_object_mut());
     let skeleton = open.load().map_err(|error| refusal::explain(&error, "load", "an XDP program of our own"))?;
     let program = skeleton.progs.xdptrace_pass.as_fd().try_clone_to_owned();
     program.context(refusal::NO_DESCRIPTOR)

@@ -80,11 +80,17 @@ static __noinline struct cell *find_cell(struct state *state, const struct origi
 /* Those of latencies up to its length, which most are. Filled in by user space. */
 const volatile __u8 short_steps[SHORT_LATENCIES] = {};
 
-/* The step of a longer one. */
-static __noinline __u64 step_of(__u64 ns)
+/*
+ * The step of a longer one. Not static, as in key.h: the verifier follows each of its ways once, and not each time for all that
+ * led there.
+ */
+__noinline __u64 step_of(__u64 ns)
 {
 	__u64 octave = 0, left = ns;
 
+	/* Where nothing is counted, there are no cells. */
+	if (!VALUE(CELL_MASK))
+		return 0;
 	for (int bits = 32; bits; bits /= 2) {
 		if (left >> bits) {
 			left >>= bits;
@@ -280,8 +286,6 @@ static __noinline int tally_lone(void *ctx, struct state *state)
 {
 	return tally(ctx, state, 0, false, !is_mostly(state, FLAG_HAS_ENTRY));
 }
-
-static __always_inline struct state *this_state(void);
 
 /*
  * What a run takes that is not like most. Finds the state itself, and tells the time itself, so that nothing of that has to be

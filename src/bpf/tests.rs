@@ -22,6 +22,15 @@ fn a_short_sample_has_no_records() {
 }
 
 #[test]
+fn a_sample_of_a_cpu_that_cannot_be_has_no_records() {
+    let mut one = sample(&[(Record::default(), &[])], &[]);
+    assert!(Records::new(&one).is_some());
+    let cpu = std::mem::offset_of!(Sample, cpu);
+    one[cpu..cpu + 4].copy_from_slice(&MOST_CPUS.to_ne_bytes());
+    assert!(Records::new(&one).is_none());
+}
+
+#[test]
 fn each_part_is_padded_to_eight_bytes() {
     let first = Record { time_ns: 7, captured: 9, arrived: 1, ..Record::default() };
     let second = Record { time_ns: 8, metadata: 4, ..Record::default() };

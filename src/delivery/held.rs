@@ -41,7 +41,7 @@ impl Kept {
     fn ended_ns(&self) -> u64 {
         let (told, _) = self.told();
         let is_timed = told.tells(Tells::TOLD_ENTRY) && told.tells(Tells::TOLD_EXIT);
-        self.record.time_ns + if is_timed { self.record.latency_ns } else { 0 }
+        self.record.time_ns.saturating_add(if is_timed { self.record.latency_ns } else { 0 })
     }
 }
 
@@ -103,7 +103,7 @@ impl Held {
         let mut taken = Vec::new();
         for (cpu, waiting) in self.waiting.iter_mut().enumerate().filter(|(cpu, _)| is_settled(*cpu as u32)) {
             debug_assert!(waiting.iter().all(|one| one.cpu as usize == cpu));
-            let count = waiting.iter().take_while(|one| one.ended_ns() + SLACK_NS <= flushed_ns).count();
+            let count = waiting.iter().take_while(|one| one.ended_ns().saturating_add(SLACK_NS) <= flushed_ns).count();
             taken.extend(waiting.drain(..count));
         }
         self.count -= taken.len();

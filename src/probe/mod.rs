@@ -294,6 +294,7 @@ fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
     let mut builder = XdptraceSkelBuilder::default();
     builder.object_builder_mut().btf_custom_path(layout::path()?)?;
     let mut open = builder.open(storage).context("failed to open the BPF object")?;
+    bpf::ask_verifier_of(open.open_object_mut());
     let steps = (0..).map(|ns| Latency::step(ns) as u8);
     let short = open.maps.rodata_data.as_deref_mut().map(|data| &mut data.short_steps);
     short.into_iter().flatten().zip(steps).for_each(|(place, step)| *place = step);

@@ -7,6 +7,8 @@
 mod oracle;
 #[path = "../../src/filter/tests/random.rs"]
 mod random;
+#[path = "../filter/raw.rs"]
+mod raw;
 
 use std::ffi::{c_char, c_void};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -284,6 +286,32 @@ fn random_filters_pass_the_verifier_with_libpcaps_verdicts() {
     }
     println!("rejected and accepted {verdicts:?}, at most {most} looked at");
     assert!(verdicts.iter().all(|count| *count > 300), "{verdicts:?}");
+}
+
+/// What fuzzing has kept: programs as no compiler makes them, each with a packet.
+#[test]
+fn fuzzed_filters_pass_the_verifier_with_libpcaps_verdicts() {
+    let bench = Bench::new();
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/filter");
+    let (mut loaded, mut refused, mut verdicts) = (0, 0, [0, 0]);
+    for entry in std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()) {
+        let bytes = std::fs::read(&entry).unwrap();
+        let Some((program, rest)) = raw::program(&bytes) else { continue };
+        if translate(&program, &LAYOUT).unwrap().size() > SLED {
+            refused += 1;
+            continue;
+        }
+        let (fd, _) = bench.load(&entry.to_string_lossy(), &program);
+        loaded += 1;
+        let packet = rest.get(1..).unwrap_or_default();
+        let packet = &packet[..packet.len().min(PACKET_SIZE)];
+        let length = packet.len() as u32 + u32::from(rest.first().copied().unwrap_or(0));
+        let wanted = raw::accepts(&program, packet, length);
+        assert_eq!(bench.accepts(&fd, packet, length, 0), wanted, "{entry:?}");
+        verdicts[usize::from(wanted)] += 1;
+    }
+    println!("{loaded} loaded, {refused} too long, rejected and accepted {verdicts:?}");
+    assert!(loaded > 100 && verdicts.iter().all(|count| *count > 10), "{loaded}, {verdicts:?}");
 }
 
 #[test]
