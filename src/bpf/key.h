@@ -83,7 +83,8 @@ static __always_inline struct state *this_state(void);
  * What few packets take is in two functions that are not static: the verifier looks at each of them once, by itself, and not
  * in each place that calls it, for whatever it knows there of the packet, which on 6.1 is five times as much to look at. That
  * is why they find the state themselves; and because it looks at them also where there are no keys (until Linux 6.8), they
- * ask for that first.
+ * ask for that first. The packet's address they find in the state: 7.x's verifier takes it for no number, which is all that
+ * such a function may be given.
  */
 
 /* Not by a flag's jump, behind which clang unrolls no loop. */
@@ -105,21 +106,24 @@ __noinline __u64 read_rest(__u64 linear)
 }
 
 /* Whether the packet has bytes up to there: most have, within what is looked at of each. */
-static __always_inline bool reaches(__u64 at, __u64 linear)
+static __always_inline bool reaches(struct state *state, __u64 at, __u64 data, __u64 linear)
 {
-	return likely(at <= at_most(linear, KEY_LOOK_LEN)) || at <= read_rest(linear);
+	if (likely(at <= at_most(linear, KEY_LOOK_LEN)))
+		return true;
+	state->before.data = data;
+	return at <= read_rest(linear);
 }
 
 /*
- * `at`: behind IP's headers, in front of `protocol`'s, which begins with ports if it is the first fragment. `linear`, here and
- * below, is how long the packet is where it begins. Returns what is known then.
+ * `at`: behind IP's headers, in front of `protocol`'s, which begins with ports if it is the first fragment. `data`, here and below, is
+ * the packet's address, and `linear` how long it is there. Returns what is known then.
  */
-static __always_inline __u32 note_transport(struct state *state, __u64 at, __u32 protocol, bool is_first, __u64 linear)
+static __always_inline __u32 note_transport(struct state *state, __u64 at, __u32 protocol, bool is_first, __u64 data, __u64 linear)
 {
 	__u32 known = note_protocol(state, protocol, KEY_PROTOCOL);
 	const __u8 *here;
 
-	if (!asks_ports(state) || !is_first || !has_ports(protocol) || !reaches(at + 4, linear))
+	if (!asks_ports(state) || !is_first || !has_ports(protocol) || !reaches(state, at + 4, data, linear))
 		return known;
 	here = bytes_at(state, at);
 	if (is(state, FLAG_KEY_SOURCE_PORT))
@@ -129,24 +133,25 @@ static __always_inline __u32 note_transport(struct state *state, __u64 at, __u32
 	return known | KEY_PORTS;
 }
 
-static __always_inline __u32 note_ipv4(struct state *state, __u64 at, __u64 linear)
+static __always_inline __u32 note_ipv4(struct state *state, __u64 at, __u64 data, __u64 linear)
 {
 	const __u8 *here = bytes_at(state, at);
 
-	if (!reaches(at + IPV4_LEN, linear))
+	if (!reaches(state, at + IPV4_LEN, data, linear))
 		return 0;
 	if (is(state, FLAG_KEY_SOURCE))
 		state->key.source[0] = *(const __u32 *)(here + 12) & VALUE(PREFIX4);
 	if (is(state, FLAG_KEY_DESTINATION))
 		state->key.destination[0] = *(const __u32 *)(here + 16) & VALUE(PREFIX4);
 	at += (here[0] & 15) * 4;
-	return KEY_IPV4 | note_transport(state, at, here[9], !(number_at(here, 6) & 0x1fff), linear);
+	return KEY_IPV4 | note_transport(state, at, here[9], !(number_at(here, 6) & 0x1fff), data, linear);
 }
 
 /* Behind IPv6's headers; `protocol` is the first one's that follows. */
 __noinline int note_extensions(__u64 at, __u32 protocol, __u64 linear)
 {
 	struct state *state = this_state();
+	__u64 data = state->before.data;
 	bool is_first = true;
 
 	if (!has_keys())
@@ -161,9 +166,9 @@ __noinline int note_extensions(__u64 at, __u32 protocol, __u64 linear)
 
 		at = fresh;
 		if (!is_extension(protocol))
-			return note_transport(state, at, protocol, is_first, linear);
+			return note_transport(state, at, protocol, is_first, data, linear);
 		/* Then it isn't known what comes behind them. */
-		if (!reaches(at + 8, linear))
+		if (!reaches(state, at + 8, data, linear))
 			return 0;
 		here = bytes_at(state, at);
 		if (protocol == PROTOCOL_FRAGMENT) {
@@ -177,12 +182,12 @@ __noinline int note_extensions(__u64 at, __u32 protocol, __u64 linear)
 	return 0;
 }
 
-static __always_inline __u32 note_ipv6(struct state *state, __u64 at, __u64 linear)
+static __always_inline __u32 note_ipv6(struct state *state, __u64 at, __u64 data, __u64 linear)
 {
 	const __u8 *here = bytes_at(state, at);
 	struct key *key = &state->key;
 
-	if (!reaches(at + IPV6_LEN, linear))
+	if (!reaches(state, at + IPV6_LEN, data, linear))
 		return 0;
 	if (is(state, FLAG_KEY_SOURCE)) {
 		key->source[0] = *(const __u64 *)(here + 8) & VALUE(PREFIX6_HIGH);
@@ -193,23 +198,25 @@ static __always_inline __u32 note_ipv6(struct state *state, __u64 at, __u64 line
 		key->destination[1] = *(const __u64 *)(here + 32) & VALUE(PREFIX6_LOW);
 	}
 	at += IPV6_LEN;
-	if (unlikely(is_extension(here[6])))
+	if (unlikely(is_extension(here[6]))) {
+		state->before.data = data;
 		return KEY_IPV6 | note_extensions(at, here[6], linear);
-	return KEY_IPV6 | note_transport(state, at, here[6], true, linear);
+	}
+	return KEY_IPV6 | note_transport(state, at, here[6], true, data, linear);
 }
 
 /* From behind the EtherType on. */
-static __always_inline __u32 note_network(struct state *state, __u64 at, __u32 type, __u64 linear)
+static __always_inline __u32 note_network(struct state *state, __u64 at, __u32 type, __u64 data, __u64 linear)
 {
 	if (likely(type == ETHERTYPE_IPV4))
-		return note_ipv4(state, at, linear);
+		return note_ipv4(state, at, data, linear);
 	if (type == ETHERTYPE_IPV6)
-		return note_ipv6(state, at, linear);
+		return note_ipv6(state, at, data, linear);
 	return note_protocol(state, type, KEY_ETHERTYPE);
 }
 
 /* Behind a VLAN's tag; there may be another one. */
-static __noinline int note_tagged(struct state *state, __u64 linear)
+static __noinline int note_tagged(struct state *state, __u64 data, __u64 linear)
 {
 	__u64 at = ETHERNET_LEN + VLAN_LEN;
 	__u32 known = 0, type;
@@ -227,17 +234,17 @@ static __noinline int note_tagged(struct state *state, __u64 linear)
 		at += VLAN_LEN;
 		type = number_at(here, at - 2);
 	}
-	return known | note_network(state, at, type, linear);
+	return known | note_network(state, at, type, data, linear);
 }
 
 /* From the Ethernet header on. */
-static __always_inline __u32 note_layers(struct state *state, __u64 linear)
+static __always_inline __u32 note_layers(struct state *state, __u64 data, __u64 linear)
 {
 	__u32 type = number_at(state->before.bytes, ETHERTYPE_AT);
 
 	if (unlikely(linear < ETHERNET_LEN))
 		return 0;
-	return unlikely(is_tag(type)) ? note_tagged(state, linear) : note_network(state, ETHERNET_LEN, type, linear);
+	return unlikely(is_tag(type)) ? note_tagged(state, data, linear) : note_network(state, ETHERNET_LEN, type, data, linear);
 }
 
 /* Notes what a packet is counted by that lies there. */
@@ -248,15 +255,13 @@ static __always_inline void note_key_of(struct state *state, const struct extent
 	__u32 known = KEY_READ;
 
 	*key = (struct key){ .target = VALUE(TARGET) };
-	/* For read_rest: what a function that is not static is given must be a number, and 7.x's verifier takes this for none. */
-	state->before.data = extent->data;
 	if (unlikely(!read_bytes(state, state->before.bytes, extent->data, 0, at_most(linear, KEY_LOOK_LEN))))
 		return;
 	if (is(state, FLAG_KEY_LENGTH) && !(extent->flaws & TOLD_FRAGMENTS)) {
 		key->length = at_most(whole_length(extent), 0xffff);
 		known |= KEY_LENGTH;
 	}
-	key->known = known | note_layers(state, linear);
+	key->known = known | note_layers(state, extent->data, linear);
 }
 
 /* Notes what the packet is counted by. */
