@@ -7,6 +7,7 @@
 #                where a bar is missed.
 #                LINE=7: what a packet costs on that kernel line
 #   make fresh   both of the above in a new Debian root with empty caches
+#   make verifier  what the verifier looks at of each BPF program on four kernel lines, by the clangs that it is compiled with
 #   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
 #   make picture the README's pictures of a terminal, from real runs in a VM
 #   make build   the release binary: target/release/xdptrace
@@ -14,7 +15,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build demo test live bench check fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build demo test live bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -51,6 +52,10 @@ live: deps demo-deps test-deps vm-deps
 
 bench: deps demo-deps bench-deps vm-deps
 	tests/bench/run $(LINE)
+
+# Debian 12's default clang, whose figures are kept, and newer ones.
+verifier: deps demo-deps test-deps vm-deps clangs
+	tests/verifier.sh $(CLANGS:%=target/clang/%/clang)
 
 # What is found on the way stays in target/fuzz; an input that fails is left in fuzz/artifacts, and named. The sanitizer
 # is a feature of Rust's nightly compiler, which the stable one has, too, for those who ask for it like this.
@@ -105,6 +110,24 @@ prometheus:
 	echo "make: unpacking prometheus into target"; \
 	mkdir -p target/prometheus && cd target/prometheus && $(SUDO) apt-get update -qq && \
 	apt-get -o APT::Sandbox::User=root download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+
+# Unpacked rather than installed, for what is built otherwise is built by the newest clang that is installed. Their
+# libraries' own dependencies are those of the clang that is.
+CLANGS := 14 16 19
+.PHONY: clangs
+clangs:
+	@for version in $(CLANGS); do \
+	    folder=$$PWD/target/clang/$$version; \
+	    if [ -x $$folder/clang ]; then continue; fi; \
+	    command -v apt-get >/dev/null || { echo "make: missing, by its Debian name: clang-$$version" >&2; exit 1; }; \
+	    echo "make: unpacking clang-$$version into target"; \
+	    mkdir -p $$folder && cd $$folder && $(SUDO) apt-get update -qq && \
+	    apt-get -o APT::Sandbox::User=root download -qq clang-$$version libclang-cpp$$version libllvm$$version && \
+	    for package in *.deb; do dpkg-deb -x $$package . && rm $$package || exit 1; done && \
+	    libraries=$$(echo $$folder/usr/lib/*-linux-gnu) && \
+	    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$$@"\n' $$libraries $$folder/usr/lib/llvm-$$version/bin/clang >clang && \
+	    chmod +x clang && ./clang --version | head -1 && cd - >/dev/null || exit 1; \
+	done
 
 cargo:
 	@command -v cargo >/dev/null || { echo "make: no cargo on the PATH: install a Rust toolchain, 1.85 or newer" >&2; exit 1; }
