@@ -113,6 +113,7 @@ impl Ledger {
         }
         sums.counts.clone_from(&now.counts);
         *before = now;
+        self.sums.keep_programs();
         self.forget(&in_use(numbers, names));
         &self.sums
     }
@@ -139,6 +140,13 @@ impl Sums {
         let counted =
             self.packets.keys().chain(self.failures.keys().map(|(place, ..)| place)).map(|place| &place.device);
         counted.chain(self.forwards.keys().flat_map(devices_of))
+    }
+
+    /// Programs that aren't told of any more have no series.
+    fn keep_programs(&mut self) {
+        let Self { packets, failures, counts, .. } = self;
+        packets.retain(|place, _| counts.contains_key(&place.program));
+        failures.retain(|(place, ..), _| counts.contains_key(&place.program));
     }
 
     /// No series has any of these devices any more.
