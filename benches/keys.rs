@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use table::{Bar, Line};
-use xdptrace::bpf::{Cell, Key, Known, State, Tallied};
+use xdptrace::bpf::{Cell, Key, KeyEntry, Known, State, Tallied};
 use xdptrace::event::Subject;
 use xdptrace::numbers::{Book, Numbers, Reading, Shared};
 use xdptrace::plan::{By, Counting, Part, Stats, Tracing};
@@ -90,13 +90,13 @@ fn packets(round: u64, number: u64) -> u64 {
     round * (1 + number * 7919 % 100)
 }
 
-/// The table as the kernel has it, in no order: all CPUs have the same keys, or each has others.
-fn keys(round: u64, apart: bool) -> Vec<(Key, Tallied)> {
+/// The table as the kernel has it: all CPUs have the same keys, or each has others.
+fn keys(round: u64, apart: bool) -> Vec<KeyEntry> {
     let places = (0..CPUS).flat_map(|cpu| (0..u64::from(By::KEYS)).map(move |place| (cpu, place)));
-    let keys = places.map(|(cpu, place)| {
+    let keys = places.enumerate().map(|(entry, (cpu, place))| {
         let number = place * 40_503 % u64::from(By::KEYS) + if apart { cpu * u64::from(By::KEYS) } else { 0 };
         let packets = packets(round, number);
-        (key(number), Tallied { packets, bytes: packets * 60 })
+        KeyEntry { place: entry, key: key(number), tally: Tallied { packets, bytes: packets * 60 } }
     });
     keys.collect()
 }

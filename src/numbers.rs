@@ -132,6 +132,8 @@ pub struct Keys {
     pub rows: Rc<Vec<Row>>,
     /// Those whose key had to leave the table for another, or found no room, or could not be read: with `rows`, all there are.
     pub other: Tally,
+    /// … and of these, those that came since the reading before.
+    pub others_came: Tally,
     /// How many keys have left the table, or found no room.
     pub evicted: u64,
 }
@@ -143,8 +145,10 @@ pub struct Row {
     pub key: Common,
     /// What the program returned.
     pub verdict: Returned,
-    /// How many.
+    /// How many, since a CPU's table has held the key.
     pub tally: Tally,
+    /// … and of these, those that came since the reading before.
+    pub came: Tally,
 }
 
 impl Latency {

@@ -232,10 +232,22 @@ pub fn read_cells(value: &[u8], cells: usize) -> Vec<Cell> {
     of_each.flat_map(|cells| cells.chunks_exact(size_of::<Cell>())).filter_map(copy).collect()
 }
 
-/// What the table of keys holds.
-pub fn read_keys(table: &[u8]) -> Vec<(Key, Tallied)> {
+/// A key in the table of keys, with the packets that one CPU has counted of it.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyEntry {
+    /// Its place there.
+    pub place: usize,
+    /// The key.
+    pub key: Key,
+    /// Packets.
+    pub tally: Tallied,
+}
+
+/// What the table of keys holds, in the order of places.
+pub fn read_keys(table: &[u8]) -> Vec<KeyEntry> {
     let sets = table.chunks_exact(size_of::<KeySet>()).filter_map(copy::<KeySet>);
-    sets.flat_map(|set| set.keys).filter(|one| one.seen > 0).map(|one| (one.key, one.tally)).collect()
+    let entries = sets.flat_map(|set| set.keys).enumerate().filter(|(_, one)| one.seen > 0);
+    entries.map(|(place, one)| KeyEntry { place, key: one.key, tally: one.tally }).collect()
 }
 
 /// The value of the map that holds the states of these CPUs, each with so many cells, at the start.

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cells::ByQueue;
 use super::gone;
+use super::keys::Table;
 use super::outcomes::{Failed, Sent};
-use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, tallied};
-use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, Key, State, Tallied};
+use super::{Behind, Keys, Numbers, Port, Program, Returned, Row, Tally, tallied};
+use crate::bpf::{Cell, FailedOutcome, ForwardPath, Forwarded, KeyEntry, State};
 use crate::event::{Counts, Overflow, Subject};
 use crate::plan::By;
 
@@ -35,8 +36,8 @@ pub struct Reading {
 /// What was read of all targets together.
 #[derive(Debug, Clone, Default)]
 pub struct Shared {
-    /// Packets by what was asked for, in any order, and each as often as CPUs have it: read before any cell.
-    pub keys: Vec<(Key, Tallied)>,
+    /// Packets by what was asked for, in the order of places, and each as often as CPUs have it: read before any cell.
+    pub keys: Vec<KeyEntry>,
     /// Verdicts that came to nothing.
     pub failures: Vec<(FailedOutcome, u64)>,
     /// What was sent on.
@@ -49,6 +50,8 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Book {
     by: Option<By>,
+    /// What packets had in common.
+    table: Table,
     entries: Vec<Entry>,
     /// What devices were last called: those of which something is kept.
     names: BTreeMap<(u32, u32), String>,
@@ -75,6 +78,8 @@ struct Entry {
     past_failed: Failed,
     /// Of all, when the table was read last.
     failed: Failed,
+    /// All packets at the last reading.
+    told: Tally,
 }
 
 #[derive(Debug, Clone)]
@@ -91,8 +96,8 @@ const PAST: usize = 64;
 impl Book {
     /// Nothing counted yet; packets are counted `by` something, or nothing.
     pub fn new(by: Option<By>) -> Self {
-        let (names, seen, sent, gone) = Default::default();
-        Self { by, entries: Vec::new(), names, seen, sent, gone }
+        let (table, names, seen, sent, gone) = Default::default();
+        Self { by, table, entries: Vec::new(), names, seen, sent, gone }
     }
 
     /// What a target that is traced has counted so far.
@@ -143,10 +148,12 @@ impl Book {
         let mut rows = self.rows(&shared.keys);
         let Self { by, entries, names, .. } = self;
         let named = |netns, ifindex| known(names, netns, ifindex);
-        let programs = entries.iter().enumerate().map(|(place, entry)| {
+        let programs = entries.iter_mut().enumerate().map(|(place, entry)| {
             let Sums { counts, traffic, evicted } = entry.sums();
             let rows = by.as_ref().map(|_| rows.remove(&place).unwrap_or_default());
-            let keys = rows.map(|rows| Keys::new(rows, traffic.total(), evicted));
+            let total = traffic.total();
+            let came = total.since(std::mem::replace(&mut entry.told, total));
+            let keys = rows.map(|rows| Keys::new(rows, total, came, evicted));
             let mut program = Program {
                 subject: entry.subject.clone(),
                 behind: entry.behind.clone(),
@@ -199,6 +206,7 @@ impl Book {
         into.past.add(&old.past);
         into.past_failed.add(&old.failed);
         into.failed.add(&old.failed);
+        into.told.add(old.told);
         true
     }
 
@@ -208,12 +216,12 @@ impl Book {
     }
 
     /// The rows of each entry.
-    fn rows(&self, table: &[(Key, Tallied)]) -> HashMap<usize, Vec<Row>> {
+    fn rows(&mut self, entries: &[KeyEntry]) -> HashMap<usize, Vec<Row>> {
         let (mut all, places) = (HashMap::<usize, Vec<Row>>::new(), self.places());
         let Some(by) = &self.by else { return all };
-        for (key, tally) in table {
-            if let Some(place) = places.get(&key.target) {
-                all.entry(*place).or_default().extend(Row::new(by, key, (*tally).into()));
+        for (target, row) in self.table.read(by, entries) {
+            if let Some(place) = places.get(&target) {
+                all.entry(*place).or_default().push(row);
             }
         }
         all
@@ -232,7 +240,7 @@ impl Book {
 
 impl Entry {
     fn new(subject: Subject) -> Self {
-        let (past_failed, failed) = Default::default();
+        let (past_failed, failed, told) = Default::default();
         Self {
             subject,
             behind: None,
@@ -242,6 +250,7 @@ impl Entry {
             present: Sums::none(),
             past_failed,
             failed,
+            told,
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::cells::returned;
 use super::{Keys, Returned, Row, Tally};
-use crate::bpf::{Key, Known};
+use crate::bpf::{Key, KeyEntry, Known};
 use crate::plan::{By, Part};
 
 /// What packets have in common; None where they have none, or it wasn't asked for.
@@ -36,18 +36,50 @@ pub enum Protocol {
     Ethernet(u16),
 }
 
+/// The kernel's table at the last reading, to tell what has come since.
+///
+/// By its places, for each CPU has some of its own: where a key has left one CPU's and stays in another's, there are fewer of it
+/// in all, and yet not all of these have just come.
+#[derive(Debug, Default)]
+pub(super) struct Table(Vec<Held>);
+
+/// What a place of it held: the number of the target, and its packets.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    place: usize,
+    target: u32,
+    row: Row,
+}
+
+impl Table {
+    /// What it holds now: rows by the number of their target, each as often as CPUs have it. Packets that could not be read have
+    /// none.
+    pub(super) fn read(&mut self, by: &By, entries: &[KeyEntry]) -> impl Iterator<Item = (u32, Row)> {
+        let mut before = std::mem::take(&mut self.0).into_iter().peekable();
+        for KeyEntry { place, key, tally } in entries {
+            while before.next_if(|then| then.place < *place).is_some() {}
+            let then = before.next_if(|then| then.place == *place);
+            let Some(row) = Row::new(by, key, (*tally).into()) else { continue };
+            let then = then.filter(|then| then.target == key.target && then.row.place() == row.place());
+            let row = row.since(then.map(|then| then.row.tally));
+            self.0.push(Held { place: *place, target: key.target, row });
+        }
+        self.0.iter().map(|held| (held.target, held.row))
+    }
+}
+
 impl Row {
     /// What the kernel has counted of a key; None where the packet could not be read.
     pub(super) fn new(by: &By, key: &Key, tally: Tally) -> Option<Self> {
         let verdict = returned(key.verdict.into()).unwrap_or(Returned::Other);
-        knows(key, Known::KEY_READ).then(|| Self { key: Common::new(by, key), verdict, tally })
+        knows(key, Known::KEY_READ).then(|| Self { key: Common::new(by, key), verdict, tally, came: tally })
     }
 
-    /// What has come since there were `then` of them.
-    pub fn since(&self, then: Option<Tally>) -> Tally {
+    /// The same, where there were `then` at the reading before, in the same place.
+    fn since(self, then: Option<Tally>) -> Self {
         // Where there are fewer, the key has left the table, and come back.
         let then = then.filter(|then| then.packets <= self.tally.packets);
-        self.tally.since(then.unwrap_or_default())
+        Self { came: self.tally.since(then.unwrap_or_default()), ..self }
     }
 
     /// By what was asked for first, then by the rest.
@@ -62,41 +94,29 @@ impl Row {
 }
 
 impl Keys {
-    /// Of the rows of all CPUs; what isn't in them of all of a program's packets is `other`.
-    pub(super) fn new(mut rows: Vec<Row>, total: Tally, evicted: u64) -> Self {
+    /// Of the rows of all CPUs; what isn't in them of all of a program's packets, and of those that came, is `other`.
+    pub(super) fn new(mut rows: Vec<Row>, total: Tally, came: Tally, evicted: u64) -> Self {
         rows.sort_unstable_by(|one, two| one.place().cmp(&two.place()));
         rows.dedup_by(|next, row| {
             let is_same = next.place() == row.place();
             if is_same {
                 row.tally.add(next.tally);
+                row.came.add(next.came);
             }
             is_same
         });
-        let mut counted = Tally::default();
-        rows.iter().for_each(|row| counted.add(row.tally));
-        Self { rows: rows.into(), other: total.since(counted), evicted }
+        let (mut counted, mut new) = (Tally::default(), Tally::default());
+        for row in &rows {
+            counted.add(row.tally);
+            new.add(row.came);
+        }
+        Self { rows: rows.into(), other: total.since(counted), others_came: came.since(new), evicted }
     }
 
     /// So many rows, those with the most packets, and the most first.
     pub fn most(&self, by: &By, count: usize) -> Vec<&Row> {
         first(self.rows.iter().collect(), count, |one, two| {
             two.tally.packets.cmp(&one.tally.packets).then_with(|| one.compare(two, by))
-        })
-    }
-
-    /// What there is of a row's key.
-    pub fn tally(&self, row: &Row) -> Option<Tally> {
-        let place = self.rows.binary_search_by(|other| other.place().cmp(&row.place())).ok()?;
-        Some(self.rows[place].tally)
-    }
-
-    /// Each row, with what has come of it since `before`.
-    pub fn since<'keys>(&'keys self, before: Option<&'keys Self>) -> impl Iterator<Item = (&'keys Row, Tally)> {
-        let mut before = before.map_or(&[][..], |before| &before.rows).iter().peekable();
-        self.rows.iter().map(move |row| {
-            while before.next_if(|then| then.place() < row.place()).is_some() {}
-            let then = before.next_if(|then| then.place() == row.place());
-            (row, row.since(then.map(|then| then.tally)))
         })
     }
 }

@@ -16,8 +16,8 @@ use plain::Plain;
 use super::settings::Settings;
 use super::{can_read, open, prepare};
 use crate::bpf::{
-    self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, Key, KeySet, ListedDevice, OpenXdptraceSkel,
-    Refused, State, Tallied, Value,
+    self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, KeyEntry, KeySet, ListedDevice, OpenXdptraceSkel,
+    Refused, State, Value,
 };
 use crate::event::Overflow;
 use crate::plan::{By, Counting, Outcomes, Tracing};
@@ -142,7 +142,7 @@ impl Maps {
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn keys(&self) -> Result<Vec<(Key, Tallied)>> {
+    pub fn keys(&self) -> Result<Vec<KeyEntry>> {
         let length = self.sizes.key_bytes();
         let mapped = MmapOptions::new().len(length).map_raw_read_only(self.key_sets.as_fd().as_raw_fd());
         let mapped = mapped.context("failed to map the table of keys")?;

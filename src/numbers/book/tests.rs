@@ -1,8 +1,11 @@
 //! Fixed counters → numbers, worked out by hand.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::net::IpAddr;
+
 use super::*;
-use crate::bpf::{Counted, Known, VerdictKind};
+use crate::bpf::{Counted, Key, Known, Tallied, VerdictKind};
 use crate::event::Verdict;
 use crate::numbers::{Forward, Latency, Path, Tally};
 use crate::plan::Part;
@@ -184,6 +187,11 @@ fn keys_are_as_they_are_written() {
     assert_eq!([of(0x0806, Known::KEY_ETHERTYPE), of(0x1234, Known::KEY_ETHERTYPE)], ["arp", "0x1234"]);
 }
 
+/// In this order in the table.
+fn entries(keys: impl IntoIterator<Item = (Key, Tallied)>) -> Vec<KeyEntry> {
+    keys.into_iter().enumerate().map(|(place, (key, tally))| KeyEntry { place, key, tally }).collect()
+}
+
 fn ports<'rows>(rows: impl IntoIterator<Item = &'rows Row>) -> Vec<(Option<u16>, u64)> {
     rows.into_iter().map(|row| (row.key.destination_port, row.tally.packets)).collect()
 }
@@ -198,7 +206,7 @@ fn rows_and_others_are_all_packets() {
         (key, Tallied { packets, bytes: packets * 60 })
     };
     let others = (Key { target: 4, ..key(0) }, Tallied { packets: 30, bytes: 1800 });
-    let keys = vec![port(53, 10), port(443, 39), others, port(443, 1)];
+    let keys = entries([port(53, 10), port(443, 39), others, port(443, 1)]);
     let keys = book.numbers(&Shared { keys, ..Shared::default() }, eth).programs.remove(0).keys.unwrap();
     assert_eq!(ports(keys.rows.iter()), [(Some(53), 10), (Some(443), 40)]);
     assert_eq!(ports(keys.most(&by(&[Part::DestinationPort], 32), 9)), [(Some(443), 40), (Some(53), 10)]);
@@ -206,21 +214,20 @@ fn rows_and_others_are_all_packets() {
     assert_eq!(keys.rows[0].verdict, Returned::Action(Verdict(1)));
 }
 
-/// What a table comes to that has so many packets from each of these sources, to these ports.
-fn keys_of(table: &[(u32, u16, u64)]) -> Keys {
-    let by = by(&[Part::DestinationPort, Part::Source], 32);
-    let rows = table.iter().filter_map(|(source, destination_port, packets)| {
-        let source = [(u64::from(*source) << 32).to_be(), 0];
-        let known = Known::KEY_IPV4.0 | Known::KEY_PORTS.0;
-        Row::new(&by, &Key { source, destination_port: *destination_port, ..key(known) }, tally(*packets, *packets))
-    });
-    Keys::new(rows.collect(), tally(1000, 1000), 0)
+/// A key and its packets, from this source to this port.
+fn counted(&(source, destination_port, packets): &(u32, u16, u64)) -> (Key, Tallied) {
+    let source = [(u64::from(source) << 32).to_be(), 0];
+    let known = Known::KEY_IPV4.0 | Known::KEY_PORTS.0;
+    let key = Key { target: 3, source, destination_port, ..key(known) };
+    (key, Tallied { packets, bytes: packets })
 }
 
 #[test]
 fn the_most_packets_are_first_and_of_as_many_the_least_key() {
     let by = by(&[Part::DestinationPort, Part::Source], 32);
-    let keys = keys_of(&[(9, 80, 5), (1, 443, 5), (2, 80, 2), (7, 80, 9), (2, 80, 3), (10, 80, 5), (3, 53, 1)]);
+    let table = [(9, 80, 5), (1, 443, 5), (2, 80, 2), (7, 80, 9), (2, 80, 3), (10, 80, 5), (3, 53, 1)];
+    let rows = Table::default().read(&by, &entries(table.iter().map(counted))).map(|(_, row)| row).collect();
+    let keys = Keys::new(rows, tally(1000, 1000), tally(0, 0), 0);
     let most = |count| -> Vec<(u16, String, u64)> {
         let shown = |row: &&Row| (row.key.destination_port.unwrap(), row.key.source.unwrap(), row.tally.packets);
         keys.most(&by, count).iter().map(shown).map(|(port, from, packets)| (port, from.to_string(), packets)).collect()
@@ -232,14 +239,28 @@ fn the_most_packets_are_first_and_of_as_many_the_least_key() {
     }
 }
 
+/// What has come by source, and of others, where the table's places hold this, and so many packets were counted in all.
+fn came(book: &mut Book, places: &[(u32, u16, u64)], total: u64) -> (Vec<(u32, u64)>, u64) {
+    book.note(&reading(3, 12, total));
+    let shared = Shared { keys: entries(places.iter().map(counted)), ..Shared::default() };
+    let keys = book.numbers(&shared, eth).programs.remove(0).keys.unwrap();
+    let source = |row: &Row| match row.key.source {
+        Some(IpAddr::V4(source)) => u32::from(source),
+        _ => panic!("{row:?}"),
+    };
+    (keys.rows.iter().map(|row| (source(row), row.came.packets)).collect(), keys.others_came.packets)
+}
+
 #[test]
-fn what_has_come_is_told_of_each_row() {
-    let before = keys_of(&[(1, 80, 5), (2, 80, 7), (4, 80, 9), (6, 80, 1)]);
-    let now = keys_of(&[(1, 80, 8), (3, 80, 2), (4, 80, 4), (6, 80, 1), (7, 80, 3)]);
-    let came = |before| now.since(before).map(|(_, tally)| tally.packets).collect::<Vec<_>>();
-    // The fourth has left the table, and come back.
-    assert_eq!(came(Some(&before)), [3, 2, 4, 0, 3]);
-    assert_eq!(came(None), [8, 2, 4, 1, 3]);
-    let by_itself = now.rows.iter().map(|row| row.since(before.tally(row)).packets);
-    assert_eq!(by_itself.collect::<Vec<_>>(), [3, 2, 4, 0, 3]);
+fn what_has_come_is_told_by_the_places_of_each_cpu() {
+    let mut book = Book::new(Some(by(&[Part::Source], 32)));
+    // On two CPUs the second key.
+    let places = [(1, 80, 5), (2, 80, 700), (2, 80, 1000), (6, 80, 1)];
+    assert_eq!(came(&mut book, &places, 1800), (vec![(1, 5), (2, 1700), (6, 1)], 94));
+    // It has left one of them, for a key that is new; the first one has come back with less than it had.
+    let places = [(1, 80, 4), (3, 80, 2), (2, 80, 1010), (6, 80, 1)];
+    assert_eq!(came(&mut book, &places, 1830), (vec![(1, 4), (2, 10), (3, 2), (6, 0)], 14));
+    // It comes back, elsewhere.
+    let places = [(2, 80, 20), (3, 80, 2), (2, 80, 1010), (6, 80, 1)];
+    assert_eq!(came(&mut book, &places, 1860), (vec![(2, 20), (3, 0), (6, 0)], 10));
 }

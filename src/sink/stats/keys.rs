@@ -48,16 +48,13 @@ fn all(numbers: &Numbers) -> Tally {
     total
 }
 
-/// What has come since then.
+/// What has come since the reading before.
 fn come<'numbers>(change: &Change<'numbers>) -> Vec<Counted<'numbers>> {
-    let mut all = Vec::new();
-    for (program, before) in change.programs() {
-        let before = before.and_then(|before| before.keys.as_ref());
-        let came = program.keys.iter().flat_map(|keys| keys.since(before));
-        let came = came.filter(|(_, tally)| tally.packets > 0);
-        all.extend(came.map(|(row, tally)| Counted { program, row, tally }));
-    }
-    all
+    let rows = |program: &'numbers Program| {
+        let rows = program.keys.iter().flat_map(|keys| &*keys.rows).filter(|row| row.came.packets > 0);
+        rows.map(move |row| Counted { program, row, tally: row.came })
+    };
+    change.programs().flat_map(|(program, _)| rows(program)).collect()
 }
 
 fn most_packets_first(by: &By, one: &Counted<'_>, two: &Counted<'_>) -> Ordering {

@@ -35,9 +35,10 @@ fn traffic(name: &str, queue: u32, verdicts: &[(Returned, u64)], ns: usize) -> T
     }
 }
 
-fn row(source: &str, destination_port: Option<u16>, packets: u64) -> Row {
+/// So many packets a second.
+fn row(source: &str, destination_port: Option<u16>, packets: u64, seconds: u64) -> Row {
     let key = Common { source: source.parse().ok(), destination_port, ..Common::default() };
-    Row { key, verdict: action(1), tally: tally(packets) }
+    Row { key, verdict: action(1), tally: tally(packets * seconds), came: tally(packets) }
 }
 
 /// What there was after so many seconds, of two programs.
@@ -55,7 +56,7 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
         error: error.map(str::to_owned),
         count,
     };
-    let rows = vec![row("192.0.2.1", Some(53), 900_000 * seconds), row("2001:db8::", None, 50_000 * seconds)];
+    let rows = vec![row("192.0.2.1", Some(53), 900_000, seconds), row("2001:db8::", None, 50_000, seconds)];
     let balancer = Program {
         subject: subject(12, "xdp_lb"),
         behind: None,
@@ -63,7 +64,12 @@ pub(in crate::sink) fn numbers(seconds: u64) -> Numbers {
         counts: Counts { seen: 1_200_000 * seconds, traced: 1_200_000 * seconds, ..Counts::none() },
         traffic: vec![traffic("eth0", 0, &drops, 24), traffic("eth0", 1, &[(action(2), 3 * seconds)], 40)],
         failures: vec![failures(4, Some("ENETDOWN"), 120 * seconds), failures(0, None, 3 * seconds)],
-        keys: Some(Keys { rows: rows.into(), other: tally(250_003 * seconds), evicted: 7 }),
+        keys: Some(Keys {
+            rows: rows.into(),
+            other: tally(250_003 * seconds),
+            others_came: tally(250_003),
+            evicted: 7,
+        }),
     };
     let idle =
         Program { subject: subject(13, "xdp\x1b[2J"), is_traced: true, counts: Counts::none(), ..Program::default() };

@@ -68,14 +68,17 @@ fn failing(mut program: Program, count: u64) -> Program {
     program
 }
 
-fn keyed(mut program: Program, web: u64, dns: u64) -> Program {
-    let row = |source: &str, destination_port, verdict, packets| Row {
+/// Of each packets, and of these, those of the last second.
+fn keyed(mut program: Program, web: [u64; 2], dns: [u64; 2]) -> Program {
+    let row = |source: &str, destination_port, verdict, [packets, came]: [u64; 2]| Row {
         key: Common { source: source.parse().ok(), destination_port, ..Common::default() },
         verdict,
         tally: Tally { packets, bytes: packets * 100 },
+        came: Tally { packets: came, bytes: came * 100 },
     };
     let rows = vec![row("192.0.2.7", Some(443), DROP, web), row("2001:db8::1", None, PASS, dns)];
-    program.keys = Some(Keys { rows: rows.into(), other: Tally { packets: 5, bytes: 500 }, evicted: 3 });
+    let (other, others_came) = (Tally { packets: 5, bytes: 500 }, Tally::default());
+    program.keys = Some(Keys { rows: rows.into(), other, others_came, evicted: 3 });
     program
 }
 
@@ -89,7 +92,7 @@ fn reading(second: u64, dropped: u64) -> Numbers {
     Numbers {
         time_ns: START + second * SECOND,
         programs: vec![
-            keyed(failing(dispatcher, 3 * second), dropped, 750 * second),
+            keyed(failing(dispatcher, 3 * second), [dropped, dropped / 2], [750 * second, 750]),
             first,
             second_one,
             timed(balancer, second, 0),

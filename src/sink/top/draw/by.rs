@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::super::model::{Model, State};
 use super::super::words;
 use super::{Page, bold, style};
-use crate::numbers::{Keys, Program, Row, Tally};
+use crate::numbers::{Keys, Row, Tally};
 use crate::plan::{By, Part};
 
 /// Draws the keys of the selected row's programs, one after the other.
@@ -22,47 +22,30 @@ pub fn draw(page: &mut Page<'_>, model: &Model) {
     for program in programs {
         page.line(Span::styled(format!(" {}", program.subject), bold()));
         if let Some((by, keys)) = model.by.as_ref().zip(program.keys.as_ref()) {
-            draw_keys(page, model, by, keys, Before::of(model.state(), program).as_ref());
+            draw_keys(page, model, by, keys, interval(model.state()));
         }
     }
 }
 
-/// What there was at the reading before.
-struct Before<'model> {
-    /// So long ago.
-    seconds: f64,
-    keys: &'model Keys,
+/// How many seconds there are between the last two readings; None: there was but one.
+fn interval(state: &State) -> Option<f64> {
+    let before = state.before.as_ref()?;
+    let ns = state.now.time_ns.checked_sub(before.time_ns).filter(|ns| *ns > 0)?;
+    Some(ns as f64 / 1e9)
 }
 
-impl<'model> Before<'model> {
-    fn of(state: &'model State, program: &Program) -> Option<Self> {
-        let before = state.before.as_ref()?;
-        let seconds = state.now.time_ns.checked_sub(before.time_ns).filter(|ns| *ns > 0)? as f64 / 1e9;
-        let keys = before.programs.iter().find(|then| then.subject == program.subject)?.keys.as_ref()?;
-        Some(Self { seconds, keys })
-    }
-
-    /// Packets and bits a second of a key. One that was not in the table has come since.
-    fn of_row(&self, row: &Row) -> (f64, f64) {
-        self.rates(row.since(self.keys.tally(row)))
-    }
-
-    fn of_others(&self, now: Tally) -> (f64, f64) {
-        self.rates(now.since(self.keys.other))
-    }
-
-    fn rates(&self, came: Tally) -> (f64, f64) {
-        (came.packets as f64 / self.seconds, came.bytes as f64 * 8.0 / self.seconds)
-    }
+/// Packets and bits a second.
+fn rates(came: Tally, seconds: f64) -> (f64, f64) {
+    (came.packets as f64 / seconds, came.bytes as f64 * 8.0 / seconds)
 }
 
-fn draw_keys(page: &mut Page<'_>, model: &Model, by: &By, keys: &Keys, before: Option<&Before<'_>>) {
+fn draw_keys(page: &mut Page<'_>, model: &Model, by: &By, keys: &Keys, seconds: Option<f64>) {
     let rows = keys.most(by, page.room());
     let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, by)).collect();
     let widths: Vec<usize> = (0..by.parts.len()).map(|part| width(&by.parts, &cells, part)).collect();
     page.line(Span::styled(header(&by.parts, &widths), bold()));
     for (row, cells) in rows.into_iter().zip(&cells) {
-        let rates = before.map(|before| before.of_row(row));
+        let rates = seconds.map(|seconds| rates(row.came, seconds));
         page.line(Line::from(vec![
             " ".into(),
             padded(cells, &widths).into(),
@@ -73,7 +56,7 @@ fn draw_keys(page: &mut Page<'_>, model: &Model, by: &By, keys: &Keys, before: O
     if keys.other.packets > 0 {
         let all: usize = widths.iter().map(|width| width + 1).sum();
         let words = format!("other ({} left the table)", keys.evicted);
-        let rates = before.map(|before| before.of_others(keys.other));
+        let rates = seconds.map(|seconds| rates(keys.others_came, seconds));
         page.line(format!(" {:all$}{}", words, numbers(rates, keys.other), all = all + 12));
     }
 }
