@@ -152,6 +152,8 @@ pub struct Tracing {
     pub follow: bool,
     /// Become this user, and then follow nothing.
     pub user: Option<String>,
+    /// Give up nothing once everything is attached: for a process that does more than to trace.
+    pub keeps_privileges: bool,
     /// Names of hazards to trace in spite of.
     pub allowed_hazards: Vec<String>,
     /// Whether and how to attach a program where the NIC has none.
@@ -265,6 +267,7 @@ impl Plan {
             force: trace.force,
             fail_on_loss: trace.fail_on_loss,
             user: trace.targets.relinquish_privileges,
+            keeps_privileges: false,
             allowed_hazards: trace.targets.allow_hazard,
             counting: None,
         })))

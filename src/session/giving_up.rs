@@ -12,6 +12,9 @@ impl Run<'_> {
     /// Gives up what isn't needed from now on. `view` is what was seen last: where nothing that comes later is traced, it is all
     /// that there will be.
     pub(super) fn give_up(&mut self, view: Option<&View>) -> Result<()> {
+        if self.plan.keeps_privileges {
+            return Ok(());
+        }
         let finds_programs = self.plan.follow || !self.is_settled;
         if let Some(view) = view.filter(|_| !finds_programs) {
             self.watch.keep_to(view);

@@ -54,7 +54,7 @@ fn read_from_xdp_buff(nic: &Nic) -> View {
     let devices = Devices::Named(vec![nic.name.clone()]);
     let scope = Scope { devices, netns: nic.netns.clone(), ..Scope::default() };
     let selection = Selection { filter: "icmp".into(), ..Selection::default() };
-    let plan = Tracing { scope, selection, ..Tracing::default() };
+    let plan = Tracing { scope, selection, keeps_privileges: true, ..Tracing::default() };
     let signals = Signals::default();
     let mut keep = Keep { nic, signals: &signals, view: None };
     // A thread of its own, because the session moves its thread into the NIC's namespace.

@@ -345,7 +345,7 @@ fn known_of(nic: &Nic, id: u32) -> Known {
     let narrowing = vec![Narrowing { program: Selector::Id(id), function: None }];
     let scope = Scope { devices: Devices::Named(vec![nic.name.clone()]), narrowing, netns: nic.netns.clone() };
     let selection = Selection { filter: "udp".into(), ..Selection::default() };
-    let plan = Tracing { scope, selection, ..Tracing::default() };
+    let plan = Tracing { scope, selection, keeps_privileges: true, ..Tracing::default() };
     let signals = Signals::default();
     let mut keep = Keep { nic, signals: &signals, known: None };
     // A thread of its own, because the session moves its thread into the NIC's namespace.

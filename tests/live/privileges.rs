@@ -147,7 +147,8 @@ fn what_was_waited_for_is_followed_or_not() {
         nic.attach("xdpdrv", TARGETS, "target_pass");
         tracer.wait_until_it_listens();
         wait_for("fewer capabilities", || {
-            (Thread::all(tracer.id())[0].0["CapEff"] == format!("{capabilities:016x}")).then_some(())
+            let thread = Thread::all(tracer.id()).swap_remove(0);
+            ["CapEff", "CapPrm"].iter().all(|set| thread.0[*set] == format!("{capabilities:016x}")).then_some(())
         });
         holds(&tracer, capabilities, user, 2);
         nic.ping(2);
