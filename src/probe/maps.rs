@@ -346,8 +346,8 @@ pub(super) fn settings_for(sizes: &Sizes) -> Settings {
 
 /// Cells that a target has for each of so many CPUs: one for each device and queue whose packets it sees.
 fn cells(cpus: u32) -> u32 {
-    /// All of them are the value of one array: see [`batch_size`].
-    const MOST: u32 = 2 << 20;
+    /// All of them are the value of one array, beside the states: see [`batch_size`].
+    const MOST: u32 = 7 << 19;
     let cells = MOST / states(cpus) / size_of::<Cell>() as u32;
     (1 << cells.max(1).ilog2()).clamp(2, 64)
 }
