@@ -230,7 +230,8 @@ fn a_second_signal_gives_back_a_terminal_that_takes_nothing() {
     output(&["kill", "-s", "INT", &pid]);
     wait_for("end of top", || (!run(&["kill", "-s", "0", &pid]).status.success()).then_some(()));
     tcflow(&terminal, FlowArg::TCOON).unwrap();
-    pane.wait("a status", |screen| screen.contains("status 130"));
+    // 0: on a machine that is busy the first signal had its way before the second one came.
+    pane.wait("a status", |screen| ["status 130", "status 0"].iter().any(|status| screen.contains(status)));
     pane.wait_for_its_modes();
     assert_nothing_is_left();
 }

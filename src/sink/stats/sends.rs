@@ -20,13 +20,20 @@ pub(super) fn lines(change: &Change<'_>) -> String {
     });
     let of_these = now.forwards.iter().filter(|forward| forward.path.ports().all(Port::is_one));
     let forwards = of_these.filter_map(|forward| {
-        let then = before.forwards.iter().find(|one| (&one.path, &one.error) == (&forward.path, &forward.error));
+        let then = before.forwards.iter().find(|one| is_same(one, forward));
         let (sent, dropped) = then.map_or((0, 0), |then| (then.sent, then.dropped));
         let (sent, dropped) = (forward.sent.saturating_sub(sent), forward.dropped.saturating_sub(dropped));
         (sent + dropped > 0)
             .then(|| line(forward, &|count: u64| format!("{}/s", amount::rate(count, took)), sent, dropped))
     });
     failures.chain(forwards).collect()
+}
+
+/// Whether both are of one way, whatever its devices are called: one may have been renamed meanwhile.
+fn is_same(one: &Forward, other: &Forward) -> bool {
+    let nameless = |port: Port| if port.is_one() { Port { name: None, ..port } } else { port };
+    let way = |forward: &Forward| (forward.path.clone().map(nameless), forward.error.clone());
+    way(one) == way(other)
 }
 
 fn count_of(all: &[Failures], failures: &Failures) -> u64 {
@@ -52,4 +59,20 @@ fn line(forward: &Forward, shown: &dyn Fn(u64) -> String, sent: u64, dropped: u6
     let (path, verb) = (&forward.path, forward.path.verb());
     let error = forward.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
     format!("  {path}: {} {verb}, {} dropped{error}\n", shown(sent), shown(dropped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::Path;
+
+    #[test]
+    fn a_way_is_the_same_when_its_device_is_renamed() {
+        let tx = |name: &str, ifindex| {
+            let port = Port { name: Some(name.into()), netns: 7, ifindex, ..Port::default() };
+            Forward { path: Path::Tx(port), sent: 1, dropped: 0, error: None }
+        };
+        assert!(is_same(&tx("eth0", 2), &tx("wan0", 2)));
+        assert!(!is_same(&tx("eth0", 2), &tx("eth0", 3)));
+    }
 }
