@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::termios::{FlowArg, tcflow};
-
 use crate::lab::{Nic, TARGETS, assert_nothing_is_left, output, run, wait_for};
 use crate::loader::{Mode, detach};
 use crate::tracer::XDPTRACE;
@@ -212,26 +210,5 @@ fn a_second_signal_finds_the_terminal_as_it_was() {
     output(&["kill", "-s", "TERM", &pid]);
     pane.wait_for_the_end_with(130, "");
     std::fs::remove_file(pipe).unwrap();
-    assert_nothing_is_left();
-}
-
-/// What is on the screen cannot be taken away then, but keys are to do what they did.
-#[test]
-fn a_second_signal_gives_back_a_terminal_that_takes_nothing() {
-    let nic = dropping();
-    let pane = Pane::open(&nic, "stopped");
-    pane.start_top("");
-    let pid = pane.pid();
-    let path = pane.tmux(&["list-panes", "-F", "#{pane_tty}"]);
-    let terminal = File::options().read(true).custom_flags(libc::O_NOCTTY).open(path.trim()).unwrap();
-    tcflow(&terminal, FlowArg::TCOOFF).unwrap();
-    output(&["kill", "-s", "TERM", &pid]);
-    thread::sleep(SAME_WISH);
-    output(&["kill", "-s", "INT", &pid]);
-    wait_for("end of top", || (!run(&["kill", "-s", "0", &pid]).status.success()).then_some(()));
-    tcflow(&terminal, FlowArg::TCOON).unwrap();
-    // 0: on a machine that is busy the first signal had its way before the second one came.
-    pane.wait("a status", |screen| ["status 130", "status 0"].iter().any(|status| screen.contains(status)));
-    pane.wait_for_its_modes();
     assert_nothing_is_left();
 }
