@@ -88,12 +88,15 @@ impl Names {
     }
 
     /// Whether the device has gone from this network namespace, which is the one with that inode number: it was not there at two looks
-    /// (one alone may overlook a device where others come and go meanwhile), or there is none and no look has seen one.
+    /// (one alone may overlook a device where others come and go meanwhile), or no look has seen one; and there is none now.
     pub fn has_gone(&self, netns: u32, ifindex: u32) -> bool {
-        match self.find(netns, ifindex) {
-            Some(name) => name.missed >= 2,
-            None => netns == self.0.netns && matches!(links::read_one(ifindex), Ok(None)),
-        }
+        self.has_gone_if(netns, ifindex, |ifindex| matches!(links::read_one(ifindex), Ok(None)))
+    }
+
+    /// The same, where `is_none` tells whether there is no such device now.
+    pub(super) fn has_gone_if(&self, netns: u32, ifindex: u32, is_none: impl Fn(u32) -> bool) -> bool {
+        let is_missed = self.find(netns, ifindex).is_none_or(|name| name.missed >= 2);
+        netns == self.0.netns && is_missed && is_none(ifindex)
     }
 }
 

@@ -366,9 +366,11 @@ mod tests {
         assert_eq!([2, 3, 4].map(|ifindex| second.of(7, ifindex)), [Some("lan0"), Some("eth1"), None]);
         let third = Names::new(7, [], &second);
         assert_eq!([2, 3].map(|ifindex| third.of(7, ifindex)), [Some("lan0"), None]);
-        let gone = |names: &Names| [3, 90, 2].map(|ifindex| names.has_gone(7, ifindex));
+        let gone = |names: &Names| [3, 90, 2].map(|ifindex| names.has_gone_if(7, ifindex, |_| true));
         assert_eq!([gone(&first), gone(&second)], [[false; 3]; 2]);
-        assert_eq!((gone(&third), third.has_gone(8, 3)), ([true, true, false], false));
+        assert_eq!((gone(&third), third.has_gone_if(8, 3, |_| true)), ([true, true, false], false));
+        // It is back.
+        assert!(!third.has_gone_if(7, 3, |ifindex| ifindex != 3));
         assert_eq!(
             [(7, 3), (7, 2), (8, 3)].map(|(netns, ifindex)| third.last_of(netns, ifindex)),
             [Some("eth1"), Some("lan0"), None]

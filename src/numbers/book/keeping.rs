@@ -96,13 +96,18 @@ impl Book {
     /// Keeps no more of devices that have gone than of a few by themselves.
     pub(super) fn forget(&mut self) {
         let names = &self.names;
-        let is_nameless = |port: &&Port| port.is_one() && !names.contains_key(&(port.netns, port.ifindex));
-        let nameless = |port: &Port| is_nameless(&port).then(gone::nameless);
+        let id = |port: &Port| (port.netns, port.ifindex);
+        // What never was known to be a device's is no device that could have gone.
+        let is_nameless = |port: &Port| port.is_one() && id(port) != (0, 0) && !names.contains_key(&id(port));
+        let nameless = |port: &Port| is_nameless(port).then(gone::nameless);
+        let are_too_many = |devices: &mut dyn Iterator<Item = &Port>| {
+            devices.filter(|port| is_nameless(port)).map(id).collect::<BTreeSet<_>>().len() > KEPT
+        };
         for Entry { past, past_failed, .. } in &mut self.entries {
-            if past.traffic.devices().filter(is_nameless).count() > KEPT {
+            if are_too_many(&mut past.traffic.devices()) {
                 past.traffic.move_to(nameless);
             }
-            if past_failed.devices().filter(is_nameless).count() > KEPT {
+            if are_too_many(&mut past_failed.devices()) {
                 past_failed.move_to(nameless);
             }
         }

@@ -4,6 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::record::{Program, SCHEMA_VERSION, Sums};
+use crate::event::Standing;
 use crate::numbers::{self, Common, Failures, Forward, Latency, Numbers, Path, Port, Returned, Tally, Traffic};
 use crate::plan::By;
 use crate::sink::localtime::UtcTime;
@@ -83,13 +84,16 @@ struct Device<'a> {
     netns: Option<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     has_gone: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_forgotten: bool,
 }
 
 impl<'a> Device<'a> {
     fn new(port: &'a Port) -> Self {
         let known = |number: u32| Some(number).filter(|number| *number > 0);
         let (ifindex, netns) = (known(port.ifindex), known(port.netns));
-        Self { device: port.name.as_deref(), ifindex, netns, has_gone: !port.is_one() }
+        let is_forgotten = port.standing == Standing::Forgotten;
+        Self { device: port.name.as_deref(), ifindex, netns, has_gone: !port.is_one(), is_forgotten }
     }
 }
 

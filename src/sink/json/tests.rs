@@ -135,7 +135,10 @@ fn of_devices_that_have_gone_it_is_told() {
         (&traffic["device"], &traffic["has_gone"], traffic.get("ifindex")),
         (&json!("veth0"), &json!(true), None)
     );
-    assert_eq!((failure.get("device"), &failure["has_gone"]), (None, &json!(true)));
+    assert_eq!(
+        (failure.get("device"), &failure["has_gone"], &failure["is_forgotten"], traffic.get("is_forgotten")),
+        (None, &json!(true), &json!(true), None)
+    );
     assert_eq!(record["forwards"][0]["from"], json!({"device": "veth0", "has_gone": true}));
     assert_eq!(record["losses"], json!({"outcome_table_full": 2, "forward_table_full": 7}));
 }

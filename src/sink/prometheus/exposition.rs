@@ -136,8 +136,8 @@ impl Display for Escaped<'_> {
 }
 
 impl Exposition {
-    /// Appends samples of a family that belong together: all of them, or, where there is no room, none. Those of one family
-    /// come one after the other.
+    /// Appends samples of a family that belong together: all of them, or, where there is no room, none. What is added first has
+    /// room; where those of one family stand, whenever they are added, is one place.
     pub fn add(&mut self, family: &'static Family, write: impl FnOnce(&mut Samples<'_>)) {
         let lines = self.lines(family);
         let before = lines.len();
@@ -159,11 +159,11 @@ impl Exposition {
     }
 
     fn lines(&mut self, family: &'static Family) -> &mut String {
-        if self.families.last().is_none_or(|(last, _)| last.name != family.name) {
+        let place = self.families.iter().position(|(known, _)| known.name == family.name).unwrap_or_else(|| {
             self.families.push((family, String::new()));
-        }
-        let last = self.families.len() - 1;
-        &mut self.families[last].1
+            self.families.len() - 1
+        });
+        &mut self.families[place].1
     }
 
     /// Series so far.

@@ -112,8 +112,8 @@ fn traced(numbers: &Numbers) -> usize {
     numbers.programs.iter().filter(|program| program.is_traced).count()
 }
 
-/// Everything, the most important first.
-fn expose(numbers: &Numbers, sums: &Sums, took: Duration) -> Exposition {
+/// Everything, the most important first: what is of devices that are there, and then, as far as there is room, of `former` names.
+fn expose(numbers: &Numbers, [sums, former]: [&Sums; 2], took: Duration) -> Exposition {
     let mut exposition = Exposition::default();
     let none = Labels::default();
     let version = Labels::new(&[("version", env!("CARGO_PKG_VERSION"))]);
@@ -122,11 +122,14 @@ fn expose(numbers: &Numbers, sums: &Sums, took: Duration) -> Exposition {
     exposition.add(&families::RENDERING, |samples| samples.one(&none, Seconds(took.as_nanos() as u64)));
     exposition.add(&families::PROGRAMS, |samples| samples.one(&none, traced(numbers)));
     add_programs(&mut exposition, numbers);
-    add_packets(&mut exposition, sums);
-    add_errors(&mut exposition, sums, numbers.overflow);
+    add_losses(&mut exposition, sums, numbers.overflow);
     add_counts(&mut exposition, sums);
-    add_latencies(&mut exposition, sums);
-    add_forwards(&mut exposition, sums);
+    for sums in [sums, former] {
+        add_packets(&mut exposition, sums);
+        add_errors(&mut exposition, sums);
+        add_latencies(&mut exposition, sums);
+        add_forwards(&mut exposition, sums);
+    }
     let (series, left_out) = (exposition.series(), exposition.left_out());
     exposition.add_always(&families::SERIES, |samples| samples.one(&none, series));
     exposition.add_always(&families::LEFT_OUT, |samples| samples.one(&none, left_out));
@@ -176,11 +179,14 @@ fn place_labels(place: &Place) -> Labels {
     Labels::new(&[("device", &place.device), ("program", &place.program), ("queue", &queue)])
 }
 
-fn add_errors(exposition: &mut Exposition, sums: &Sums, overflow: Overflow) {
+fn add_errors(exposition: &mut Exposition, sums: &Sums) {
     for ((place, verdict, reason), count) in &sums.failures {
         let labels = place_labels(place).with("verdict", verdict).with("reason", reason);
         exposition.add(&families::ERRORS, |samples| samples.one(&labels, count));
     }
+}
+
+fn add_losses(exposition: &mut Exposition, sums: &Sums, overflow: Overflow) {
     let lost = sums.counts.values().map(|counts| counts.lost).sum::<u64>();
     let Overflow { outcomes, forwards } = overflow;
     for (reason, count) in [("uncounted", lost), ("outcome_table_full", outcomes), ("forward_table_full", forwards)] {

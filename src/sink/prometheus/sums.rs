@@ -85,16 +85,20 @@ pub struct Sums<Device: Ord = String> {
 pub struct Ledger {
     /// What devices had counted at the last reading, whatever they were called.
     before: Sums<Id>,
-    /// Under which names it came.
+    /// What came under names that are in use.
     sums: Sums,
+    /// What came under others, too.
+    former_sums: Sums,
     /// Those of the names that are no device's any more, in the order in which they ceased to be.
     former: VecDeque<String>,
 }
 
 impl Ledger {
-    /// Adds what has come since the last reading, under the names of this one, by queue too if that `per_queue` says so.
-    pub fn read(&mut self, numbers: &Numbers, per_queue: bool) -> &Sums {
+    /// Adds what has come since the last reading, under the names of this one, by queue too if that `per_queue` says so. All there
+    /// is under names that are in use, and what is of others, for which there is less of a need.
+    pub fn read(&mut self, numbers: &Numbers, per_queue: bool) -> [&Sums; 2] {
         let (now, names) = (Sums::new(numbers, per_queue), names(numbers));
+        self.sort(&in_use(numbers, &names));
         let Self { before, sums, .. } = self;
         if !per_queue {
             sums.add_idle(numbers);
@@ -113,23 +117,35 @@ impl Ledger {
         }
         sums.counts.clone_from(&now.counts);
         *before = now;
-        self.sums.keep_programs();
-        self.forget(&in_use(numbers, names));
-        &self.sums
+        self.keep_programs();
+        [&self.sums, &self.former_sums]
     }
 
-    /// The series end of names that have been no device's for longest. One that is a device's once more begins at 0 then, which
-    /// Prometheus takes for what it is.
-    fn forget(&mut self, in_use: &BTreeSet<String>) {
-        let Self { sums, former, .. } = self;
+    /// Tells names that are in use from others. Of these, the series end of those that have been no device's for longest; one that is a
+    /// device's once more begins at 0 then, which Prometheus takes for what it is.
+    fn sort(&mut self, in_use: &BTreeSet<String>) {
+        let Self { sums, former_sums, former, .. } = self;
+        let new: BTreeSet<&String> = sums.devices().filter(|name| !in_use.contains(*name)).collect();
+        if new.is_empty() && !former.iter().any(|name| in_use.contains(name)) {
+            return;
+        }
         former.retain(|name| !in_use.contains(name));
-        let known: BTreeSet<&String> = former.iter().chain(in_use).collect();
-        let new: Vec<String> = sums.devices().filter(|name| !known.contains(name)).cloned().collect();
-        former.extend(BTreeSet::from_iter(new));
-        let too_many = former.len().saturating_sub(FORMER);
-        let ended: BTreeSet<String> = former.drain(..too_many).collect();
-        if !ended.is_empty() {
-            sums.end(&ended);
+        former.extend(new.into_iter().cloned());
+        let ended: BTreeSet<String> = former.drain(..former.len().saturating_sub(FORMER)).collect();
+        sums.take(former_sums);
+        sums.end(&ended);
+        let former: BTreeSet<&String> = former.iter().collect();
+        *former_sums = sums.split(|device| former.contains(device));
+    }
+
+    /// Programs that aren't told of any more have no series.
+    fn keep_programs(&mut self) {
+        let Self { sums: Sums { counts, packets, failures, .. }, former_sums, .. } = self;
+        for packets in [packets, &mut former_sums.packets] {
+            packets.retain(|place, _| counts.contains_key(&place.program));
+        }
+        for failures in [failures, &mut former_sums.failures] {
+            failures.retain(|(place, ..), _| counts.contains_key(&place.program));
         }
     }
 }
@@ -142,11 +158,19 @@ impl Sums {
         counted.chain(self.forwards.keys().flat_map(devices_of))
     }
 
-    /// Programs that aren't told of any more have no series.
-    fn keep_programs(&mut self) {
-        let Self { packets, failures, counts, .. } = self;
-        packets.retain(|place, _| counts.contains_key(&place.program));
-        failures.retain(|(place, ..), _| counts.contains_key(&place.program));
+    /// Takes over what another one has, which has none of the same series.
+    fn take(&mut self, other: &mut Self) {
+        self.packets.append(&mut other.packets);
+        self.failures.append(&mut other.failures);
+        self.forwards.append(&mut other.forwards);
+    }
+
+    /// Hands over the series of these devices.
+    fn split(&mut self, is_one: impl Fn(&String) -> bool) -> Self {
+        let packets = split(&mut self.packets, |place| is_one(&place.device));
+        let failures = split(&mut self.failures, |(place, ..)| is_one(&place.device));
+        let forwards = split(&mut self.forwards, |way| devices_of(way).any(&is_one));
+        Self { packets, failures, forwards, ..Self::default() }
     }
 
     /// No series has any of these devices any more.
@@ -266,6 +290,13 @@ impl Forwarded {
     }
 }
 
+/// Takes out what has one of these keys.
+fn split<Key: Ord, Value>(all: &mut BTreeMap<Key, Value>, is_one: impl Fn(&Key) -> bool) -> BTreeMap<Key, Value> {
+    let (these, others) = std::mem::take(all).into_iter().partition(|(key, _)| is_one(key));
+    *all = others;
+    these
+}
+
 fn since(now: u64, then: Option<u64>) -> u64 {
     now.saturating_sub(then.unwrap_or_default())
 }
@@ -310,10 +341,10 @@ fn names(numbers: &Numbers) -> Names {
 }
 
 /// Names of devices that something was counted of, or that are traced; also that of those that aren't known.
-fn in_use(numbers: &Numbers, names: Names) -> BTreeSet<String> {
+fn in_use(numbers: &Numbers, names: &Names) -> BTreeSet<String> {
     let traced = numbers.programs.iter().filter(|program| program.is_traced);
     let traced = traced.flat_map(|program| &program.subject.devices).map(|device| printable(device));
-    names.into_values().chain(traced).chain([String::new()]).collect()
+    names.values().cloned().chain(traced).chain([String::new()]).collect()
 }
 
 fn number(returned: Returned) -> usize {

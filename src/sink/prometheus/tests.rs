@@ -168,7 +168,8 @@ fn drops(exposition: &Exposition) -> Vec<(String, u64)> {
             let (_, rest) = line.split_once("device=\"").unwrap();
             (rest.split_once('"').unwrap().0.to_owned(), line.rsplit_once(' ').unwrap().1.parse().unwrap())
         });
-        parsed.collect()
+        // By name, not as they rank.
+        parsed.collect::<BTreeMap<_, _>>().into_iter().collect()
     };
     let drops = counts("xdptrace_packets_total", "verdict=\"drop\"");
     for name in ["latency_seconds_count", "outcome_errors_total", "forwarded_packets_total", "forward_drops_total"] {
@@ -314,6 +315,27 @@ fn series_are_bounded_and_what_is_left_out_is_counted() {
     assert!(lines <= 10_002, "{lines}");
     assert_eq!(left_out, [format!("xdptrace_series_left_out {}", 5000 * (12 + 33) + 12 - (lines - 2))]);
     assert_eq!(samples(&text, "xdptrace_series "), [format!("xdptrace_series {}", lines - 2)]);
+}
+
+#[test]
+fn devices_that_are_there_have_room_before_those_that_have_gone() {
+    let mut ledger = Ledger::default();
+    exposed_by(&mut ledger, &devices(60), false);
+    let mut there = devices(215);
+    for (number, traffic) in there.programs[0].traffic.iter_mut().enumerate() {
+        traffic.device = port(Some(&format!("veth{number}")), 1000 + number as u32);
+    }
+    let exposition = exposed_by(&mut ledger, &there, false);
+    // Of each that is there, and of as many of the former ones as there was room for.
+    for (family, parts) in [("packets_total", ALWAYS), ("bytes_total", ALWAYS), ("latency_seconds_count", 1)] {
+        let lines = samples(&exposition, &format!("xdptrace_{family}"));
+        assert_eq!(lines.iter().filter(|line| line.contains("device=\"veth")).count(), 215 * parts, "{family}");
+    }
+    let text = exposition.text();
+    let former = text.lines().filter(|line| line.contains("device=\"eth")).count();
+    let all = text.lines().filter(|line| !line.starts_with('#')).count() - 2;
+    assert!((1..60 * 45).contains(&former) && all > 9_900, "{former} of {all}");
+    assert_eq!(exposition.left_out(), 60 * 45 - former);
 }
 
 #[test]

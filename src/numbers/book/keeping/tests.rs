@@ -108,9 +108,19 @@ fn devices_of_other_namespaces_do_not_grow_without_end() {
         let numbers = book.numbers(&Shared::default(), |_, _| None);
         let program = &numbers.programs[0];
         assert_eq!((packets(program), by_name(&numbers)[""]), (u64::from(number + 1) * 4, u64::from(number + 1) * 4));
-        assert!(program.traffic.len() <= KEPT + 4 && program.failures.len() <= KEPT + 1, "{}", program.traffic.len());
+        assert!(program.traffic.len() <= 4 * KEPT + 1 && program.failures.len() <= KEPT + 1, "{}", program.traffic.len());
         assert_eq!(program.failures.iter().map(|failures| failures.count).sum::<u64>(), u64::from(number + 1));
     }
+}
+
+#[test]
+fn a_device_without_a_name_is_one_however_many_queues_it_has() {
+    let mut book = Book::new(None);
+    let cells = (0..100).map(|queue| cell(2, queue, &[(DROP, 1, 60)])).chain([cell(0, 0, &[(DROP, 1, 60)])]).collect();
+    book.close(&Reading { cells, ..reading(0, 12, 0) }, &[]);
+    let numbers = book.numbers(&Shared::default(), |_, _| None);
+    let traffic = &numbers.programs[0].traffic;
+    assert!(traffic.iter().all(|traffic| traffic.device.is_one()) && traffic.len() == 101, "{traffic:?}");
 }
 
 #[test]
