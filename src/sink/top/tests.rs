@@ -12,7 +12,8 @@ use ratatui::buffer::Buffer;
 use super::draw::draw;
 use super::keys::keys;
 use super::model::{Model, View, Wish};
-use crate::event::{Device, Event, Subject, Verdict};
+use super::tree::{Live, grow};
+use crate::event::{Device, Event, Standing, Subject, Verdict};
 use crate::numbers::{Behind, Common, Failures, Keys, Latency, Numbers, Port, Program, Returned, Row, Tally, Traffic};
 use crate::plan::{By, Palette, Part};
 
@@ -26,8 +27,10 @@ const DROP: Returned = Returned::Action(Verdict(1));
 const PASS: Returned = Returned::Action(Verdict(2));
 const TX: Returned = Returned::Action(Verdict(3));
 
+/// By its last digit, whatever it is called.
 fn port(name: &str) -> Port {
-    Port { name: Some(name.into()), netns: 1, ifindex: 2, ..Port::default() }
+    let ifindex = 2 + name.chars().last().and_then(|digit| digit.to_digit(10)).unwrap_or_default();
+    Port { name: Some(name.into()), netns: 1, ifindex, ..Port::default() }
 }
 
 /// With packets of 100 bytes each.
@@ -242,6 +245,29 @@ fn a_program_that_replaces_another_counts_from_nothing() {
     show("replaced", &model, 80, 6);
     model.read(&numbers(2, false, &[(DROP, 30)]));
     show("replaced-later", &model, 80, 6);
+}
+
+#[test]
+fn rates_are_those_of_a_device_whatever_it_was_called_before() {
+    let numbers = |second, devices: &[(Port, u64)]| {
+        let mut program = program(12, "xdp_lb", "eth0", &[]);
+        let of = |(device, packets): &(Port, u64)| {
+            let verdicts = [(PASS, Tally { packets: *packets, bytes: 0 })].into_iter().collect();
+            Traffic { device: device.clone(), verdicts, ..Traffic::default() }
+        };
+        program.traffic = devices.iter().map(of).collect();
+        Numbers { time_ns: START + second * SECOND, programs: vec![program], ..Numbers::default() }
+    };
+    let named = |name: &str, ifindex| Port { ifindex, ..port(name) };
+    let gone = Port { standing: Standing::Gone, name: Some("eth3".into()), ..Port::default() };
+    let before = numbers(0, &[(named("eth0", 2), 1000), (named("eth1", 3), 300), (named("eth3", 5), 50)]);
+    // One has got another name, one that name, one is new, and one has gone, whose name another one has got.
+    let after =
+        [(named("wan0", 2), 1010), (named("eth0", 3), 305), (named("eth2", 4), 7), (named("eth3", 6), 2), (gone, 51)];
+    let tree = grow(&numbers(1, &after), Some(&before));
+    let rates: Vec<(&str, f64)> =
+        tree.iter().map(|row| (&*row.name, row.live.as_ref().map_or(-1.0, Live::packets))).collect();
+    assert_eq!(rates, [("eth0", 5.0), ("wan0", 10.0), ("eth2", 7.0), ("eth3", 3.0)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::words;
 use crate::event::{Subject, Verdict};
-use crate::numbers::{Latency, Numbers, Program, Returned, Tally};
+use crate::numbers::{Latency, Numbers, Port, Program, Returned, Tally};
 
 /// A device, or one of the programs on its path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,14 +55,27 @@ pub struct Branch {
 impl Totals {
     /// What was counted of a program's packets of one device.
     fn of(program: &Program, device: &str) -> Self {
+        Self::of_those(program, |port| words::is_called(port, device))
+    }
+
+    /// What was counted of its packets of these devices.
+    fn of_those(program: &Program, is_one: impl Fn(&Port) -> bool) -> Self {
         let mut totals = Self::default();
-        for traffic in program.traffic.iter().filter(|traffic| words::is_called(&traffic.device, device)) {
+        for traffic in program.traffic.iter().filter(|traffic| is_one(&traffic.device)) {
             let latency = traffic.latency.clone();
             totals.add(&Self { verdicts: traffic.verdicts.clone(), latency, failures: 0 });
         }
-        let failures = program.failures.iter().filter(|failures| words::is_called(&failures.device, device));
+        let failures = program.failures.iter().filter(|failures| is_one(&failures.device));
         totals.failures = failures.map(|failures| failures.count).sum();
         totals
+    }
+
+    /// What had been counted at an earlier reading of a program's packets, of what is one device now, whatever it was called then.
+    fn before(earlier: &Program, now: &Program, device: &str) -> Self {
+        let id = |port: &Port| (port.netns, port.ifindex);
+        let there: BTreeMap<_, _> =
+            ports(now).filter(|port| port.is_one() && id(port) != (0, 0)).map(|port| (id(port), port)).collect();
+        Self::of_those(earlier, |port| words::is_called(there.get(&id(port)).copied().unwrap_or(port), device))
     }
 
     /// Adds another's.
@@ -164,13 +177,25 @@ impl Branch {
 
     /// Compares with what was so many seconds ago. Of a program that wasn't there, all has come since; a device's row is what
     /// its own programs' are, whichever those are meanwhile.
-    fn compare(&mut self, before: &dyn Fn(&RowId) -> Totals, seconds: f64) {
-        self.below.iter_mut().for_each(|branch| branch.compare(before, seconds));
+    fn compare(&mut self, readings: [&Numbers; 2], seconds: f64) {
+        self.below.iter_mut().for_each(|branch| branch.compare(readings, seconds));
         let came = match self.id.program {
-            Some(_) => self.totals.as_ref().map(|now| now.since(&before(&self.id))),
+            Some(_) => self.totals.as_ref().map(|now| now.since(&self.before(readings))),
             None => self.totals.as_ref().map(|_| self.came_below()),
         };
         self.live = came.map(|came| Live { seconds, came });
+    }
+
+    /// What had been counted of a program, traced or not, at the first of two readings.
+    fn before(&self, readings: [&Numbers; 2]) -> Totals {
+        let is_it = |program: &&Program| {
+            let Subject { program_id, function, .. } = &program.subject;
+            self.id.program.as_ref().is_some_and(|(id, name)| id == program_id && name == function)
+        };
+        let [Some(before), Some(now)] = readings.map(|reading| reading.programs.iter().find(is_it)) else {
+            return Totals::default();
+        };
+        Totals::before(before, now, &self.id.device)
     }
 
     fn came_below(&self) -> Totals {
@@ -204,6 +229,11 @@ fn behind(program: &Program, programs: &[&Program], device: &str, depth: usize) 
 
 fn traced(numbers: &Numbers) -> impl Iterator<Item = &Program> {
     numbers.programs.iter().filter(|program| program.is_traced)
+}
+
+fn ports(program: &Program) -> impl Iterator<Item = &Port> {
+    let failed = program.failures.iter().map(|failures| &failures.device);
+    program.traffic.iter().map(|traffic| &traffic.device).chain(failed)
 }
 
 /// What the devices are called on whose path a program is, as far as that is known.
@@ -242,15 +272,6 @@ pub fn grow(now: &Numbers, before: Option<&Numbers>) -> Vec<Branch> {
         return branches;
     };
     let seconds = (now.time_ns - before.time_ns) as f64 / 1e9;
-    branches.iter_mut().for_each(|branch| branch.compare(&|id| totals(before, id), seconds));
+    branches.iter_mut().for_each(|branch| branch.compare([before, now], seconds));
     branches
-}
-
-/// What was counted of a program, traced or not.
-fn totals(numbers: &Numbers, id: &RowId) -> Totals {
-    let is_meant = |program: &&Program| {
-        let Subject { program_id, function, .. } = &program.subject;
-        id.program.as_ref().is_some_and(|(id, name)| id == program_id && name == function)
-    };
-    numbers.programs.iter().find(is_meant).map_or_else(Totals::default, |program| Totals::of(program, &id.device))
 }

@@ -108,7 +108,11 @@ fn devices_of_other_namespaces_do_not_grow_without_end() {
         let numbers = book.numbers(&Shared::default(), |_, _| None);
         let program = &numbers.programs[0];
         assert_eq!((packets(program), by_name(&numbers)[""]), (u64::from(number + 1) * 4, u64::from(number + 1) * 4));
-        assert!(program.traffic.len() <= 4 * KEPT + 1 && program.failures.len() <= KEPT + 1, "{}", program.traffic.len());
+        assert!(
+            program.traffic.len() <= 4 * KEPT + 1 && program.failures.len() <= KEPT + 1,
+            "{}",
+            program.traffic.len()
+        );
         assert_eq!(program.failures.iter().map(|failures| failures.count).sum::<u64>(), u64::from(number + 1));
     }
 }
