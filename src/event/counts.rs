@@ -19,10 +19,25 @@ pub struct Subject {
     pub devices: Vec<String>,
 }
 
+impl Subject {
+    /// Whether it is one, and not all those together of which no more is known than their numbers.
+    pub fn is_one(&self) -> bool {
+        self.program_id != 0
+    }
+
+    /// `xdp_lb#12`, such that it cannot command a terminal.
+    pub fn shown(&self) -> String {
+        match self.is_one() {
+            true => format!("{}#{}", self.function.escape_default(), self.program_id),
+            false => "programs gone before".into(),
+        }
+    }
+}
+
 impl Display for Subject {
     /// `xdp_lb#12 on eth0`, such that it cannot command a terminal.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.function.escape_default(), self.program_id)?;
+        f.write_str(&self.shown())?;
         let devices: Vec<String> = self.devices.iter().map(|device| device.escape_default().to_string()).collect();
         if devices.is_empty() { Ok(()) } else { write!(f, " on {}", devices.join(", ")) }
     }

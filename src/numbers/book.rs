@@ -144,7 +144,7 @@ impl Book {
         self.learn_all(shared, &name);
         self.forget();
         self.note_failures(&shared.failures);
-        while self.entries.iter().filter(|entry| !entry.is_traced).count() > PAST && self.merge() {}
+        while self.past() > PAST && (self.merge() || self.forget_program()) {}
         let mut rows = self.rows(&shared.keys);
         let Self { by, entries, names, .. } = self;
         let named = |netns, ifindex| known(names, netns, ifindex);
@@ -190,6 +190,11 @@ impl Book {
         entry
     }
 
+    /// How many programs that are over are kept by themselves.
+    fn past(&self) -> usize {
+        self.entries.iter().filter(|entry| !entry.is_traced && entry.subject.is_one()).count()
+    }
+
     /// Merges the first one that is over into the next one of the same name, and forgets its number; false where there is
     /// none.
     fn merge(&mut self) -> bool {
@@ -202,11 +207,21 @@ impl Book {
         let pair = (0..self.entries.len()).find_map(|first| Some((first, of_the_same_name(first)?)));
         let Some((first, second)) = pair else { return false };
         let old = self.entries.remove(first);
-        let into = &mut self.entries[second - 1];
-        into.past.add(&old.past);
-        into.past_failed.add(&old.failed);
-        into.failed.add(&old.failed);
-        into.told.add(old.told);
+        self.entries[second - 1].take(&old);
+        true
+    }
+
+    /// Merges the first one that is over into those of which nothing else is known, which come first; false where all names are in
+    /// use: a series goes by it, and may not go down.
+    fn forget_program(&mut self) -> bool {
+        let in_use = |name: &str| self.entries.iter().any(|entry| entry.is_traced && entry.subject.function == name);
+        let can_go = |entry: &Entry| !entry.is_traced && entry.subject.is_one() && !in_use(&entry.subject.function);
+        let Some(place) = self.entries.iter().position(can_go) else { return false };
+        let old = self.entries.remove(place);
+        if self.entries.first().is_none_or(|first| first.subject.is_one()) {
+            self.entries.insert(0, Entry::new(Subject::default()));
+        }
+        self.entries[0].take(&old);
         true
     }
 
@@ -252,6 +267,14 @@ impl Entry {
             failed,
             told,
         }
+    }
+
+    /// Takes over what another one has counted that is over.
+    fn take(&mut self, old: &Self) {
+        self.past.add(&old.past);
+        self.past_failed.add(&old.failed);
+        self.failed.add(&old.failed);
+        self.told.add(old.told);
     }
 
     fn sums(&self) -> Sums {

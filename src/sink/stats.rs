@@ -100,11 +100,6 @@ fn identity(subject: &Subject) -> (u32, &str) {
     (subject.program_id, &subject.function)
 }
 
-/// `xdp_lb#12`, such that it cannot command a terminal.
-fn program_name(subject: &Subject) -> String {
-    format!("{}#{}", subject.function.escape_default(), subject.program_id)
-}
-
 fn device_name(port: &Port) -> String {
     port.shown()
 }

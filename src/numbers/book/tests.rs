@@ -111,6 +111,29 @@ fn old_programs_are_merged_and_none_is_forgotten() {
 }
 
 #[test]
+fn programs_of_ever_new_names_are_told_together_in_the_end_but_for_names_in_use() {
+    let mut book = Book::new(None);
+    let named = |number: u32, name: String| Reading {
+        subject: Subject { program_id: number + 1, function: name, ..Subject::default() },
+        ..reading(number, number + 1, 3)
+    };
+    book.note(&named(1000, "xdp7".into()));
+    for number in 0..200 {
+        let failed = FailedOutcome { target: number, netns: 7, ifindex: 2, action: 4, ..FailedOutcome::default() };
+        book.close(&named(number, format!("xdp{number}")), &[(failed, 1)]);
+        let programs = book.numbers(&Shared::default(), eth).programs;
+        assert!(programs.len() <= PAST + 2, "{}", programs.len());
+        assert_eq!(programs.iter().map(packets).sum::<u64>(), u64::from(number) * 3 + 6);
+    }
+    let programs = book.numbers(&Shared::default(), eth).programs;
+    let names: Vec<String> = programs.iter().map(|program| program.subject.shown()).collect();
+    let expected = ["programs gone before", "xdp7#1001", "xdp7#8"].map(str::to_owned).into_iter();
+    let expected = expected.chain((137..200).map(|number| format!("xdp{number}#{}", number + 1)));
+    assert_eq!(names, expected.collect::<Vec<_>>());
+    assert_eq!((packets(&programs[0]), programs[0].failures[0].count), (136 * 3, 136));
+}
+
+#[test]
 fn a_device_that_has_gone_keeps_its_name() {
     let mut book = Book::new(None);
     book.note(&reading(0, 12, 5));

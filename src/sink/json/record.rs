@@ -27,7 +27,8 @@ pub(super) struct Program<'a> {
 impl<'a> Program<'a> {
     pub(super) fn of(subject: &'a Subject) -> Self {
         let Subject { program_id, program_name, function, .. } = subject;
-        Self { id: Some(*program_id), name: Some(program_name), function: Some(function) }
+        let known = |name: &'a String| Some(name.as_str()).filter(|_| subject.is_one());
+        Self { id: Some(*program_id).filter(|id| *id > 0), name: known(program_name), function: known(function) }
     }
 }
 

@@ -122,7 +122,7 @@ fn expose(numbers: &Numbers, [sums, former]: [&Sums; 2], took: Duration) -> Expo
     exposition.add(&families::RENDERING, |samples| samples.one(&none, Seconds(took.as_nanos() as u64)));
     exposition.add(&families::PROGRAMS, |samples| samples.one(&none, traced(numbers)));
     add_programs(&mut exposition, numbers);
-    add_losses(&mut exposition, sums, numbers.overflow);
+    add_losses(&mut exposition, numbers);
     add_counts(&mut exposition, sums);
     for sums in [sums, former] {
         add_packets(&mut exposition, sums);
@@ -186,9 +186,9 @@ fn add_errors(exposition: &mut Exposition, sums: &Sums) {
     }
 }
 
-fn add_losses(exposition: &mut Exposition, sums: &Sums, overflow: Overflow) {
-    let lost = sums.counts.values().map(|counts| counts.lost).sum::<u64>();
-    let Overflow { outcomes, forwards } = overflow;
+fn add_losses(exposition: &mut Exposition, Numbers { programs, overflow, .. }: &Numbers) {
+    let lost = programs.iter().map(|program| program.counts.lost).sum::<u64>();
+    let Overflow { outcomes, forwards } = *overflow;
     for (reason, count) in [("uncounted", lost), ("outcome_table_full", outcomes), ("forward_table_full", forwards)] {
         exposition.add(&families::LOST, |samples| samples.one(&Labels::new(&[("reason", reason)]), count));
     }

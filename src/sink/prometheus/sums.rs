@@ -197,7 +197,7 @@ impl Sums<Id> {
     /// as theirs while they were there.
     fn new(numbers: &Numbers, per_queue: bool) -> Self {
         let mut sums = Self::default();
-        for program in &numbers.programs {
+        for program in numbers.programs.iter().filter(|program| program.subject.is_one()) {
             sums.add_packets(program, per_queue);
             sums.add_failures(program);
             let counts = sums.counts.entry(program.subject.function.clone()).or_insert_with(Counts::none);

@@ -212,6 +212,16 @@ fn names_that_look_alike_are_one() {
 }
 
 #[test]
+fn programs_without_a_name_have_no_series_but_what_was_lost_of_them_stays_counted() {
+    let nameless = Program { subject: Subject::default(), ..program(13, false) };
+    let numbers = Numbers { programs: vec![nameless, program(12, true)], ..Numbers::default() };
+    let exposition = exposed(&numbers, false);
+    assert_eq!(samples(&exposition, "xdptrace_runs_total"), [r#"xdptrace_runs_total{program="xdp_lb"} 5"#]);
+    assert!(samples(&exposition, "xdptrace_packets_total").iter().all(|line| line.contains("program=\"xdp_lb\"")));
+    assert!(samples(&exposition, "xdptrace_lost_events_total")[0].ends_with("{reason=\"uncounted\"} 2"));
+}
+
+#[test]
 fn queues_have_series_when_asked_for() {
     let numbers = Numbers { programs: vec![program(12, true)], ..Numbers::default() };
     let dropped = |queue: u32| {

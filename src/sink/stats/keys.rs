@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::table::Table;
-use super::{Change, amount, identity, program_name, sum, verdict_name};
+use super::{Change, amount, identity, sum, verdict_name};
 use crate::numbers::{Numbers, Program, Returned, Row, Tally, first};
 use crate::plan::By;
 
@@ -77,7 +77,7 @@ impl Shown<'_> {
         let shown = first(rows, self.by.rows, |one, two| most_packets_first(self.by, one, two));
         for Counted { program, row, tally } in shown {
             let key = row.key.words(self.by).into_iter().map(|part| part.unwrap_or_else(|| "-".into()));
-            table.add(self.row(key, &program_name(&program.subject), row.verdict, tally, total));
+            table.add(self.row(key, &program.subject.shown(), row.verdict, tally, total));
             rest = rest.since(tally);
         }
         let blanks = std::iter::repeat_n(String::new(), self.by.parts.len() + 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::table::Table;
-use super::{Change, amount, device_name, failure_name, program_name, short_name, sum, verdict_name, verdicts};
+use super::{Change, amount, device_name, failure_name, short_name, sum, verdict_name, verdicts};
 use crate::numbers::{Failures, Latency, Numbers, Port, Program, Returned, Tally, Traffic};
 
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
@@ -74,7 +74,7 @@ impl Columns {
     fn row(&self, program: &Program, now: &Traffic, before: &Traffic) -> Vec<String> {
         let all = sum(now).since(sum(before));
         let queue = now.queue.map_or_else(|| "?".into(), |queue| queue.to_string());
-        let mut row = vec![device_name(&now.device), program_name(&program.subject)];
+        let mut row = vec![device_name(&now.device), program.subject.shown()];
         row.extend(self.per_queue.then_some(queue));
         row.extend([amount::rate(all.packets, self.took), amount::rate(all.bytes * 8, self.took)]);
         let count = |traffic: &Traffic, verdict| traffic.verdicts.get(verdict).map_or(0, |tally: &Tally| tally.packets);
@@ -99,7 +99,7 @@ fn times(now: Option<&Latency>, before: Option<&Latency>) -> Vec<String> {
 pub(super) fn totals(numbers: &Numbers, per_queue: bool) -> String {
     let mut words = String::new();
     for program in &numbers.programs {
-        let name = program_name(&program.subject);
+        let name = program.subject.shown();
         for ((_, queue), traffic) in grouped(program, per_queue) {
             let queue = queue.map(|queue| queue.map_or_else(|| "?".into(), |queue| queue.to_string()));
             let queue = queue.map_or_else(String::new, |queue| format!(" queue {queue}"));

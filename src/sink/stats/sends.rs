@@ -1,6 +1,6 @@
 //! What became of verdicts: failures, and what was sent on.
 
-use super::{Change, amount, device_name, failure_name, program_name};
+use super::{Change, amount, device_name, failure_name};
 use crate::event::Overflow;
 use crate::numbers::{Failures, Forward, Numbers, Port};
 
@@ -8,7 +8,7 @@ use crate::numbers::{Failures, Forward, Numbers, Port};
 pub(super) fn lines(change: &Change<'_>) -> String {
     let Change { before, now, took } = *change;
     let failures = change.programs().flat_map(|(program, before)| {
-        let name = program_name(&program.subject);
+        let name = program.subject.shown();
         let lines = program.failures.iter().filter(|failures| failures.device.is_one()).filter_map(move |failures| {
             let count = failures.count.saturating_sub(before.map_or(0, |before| count_of(&before.failures, failures)));
             let Failures { device, verdict, error, .. } = failures;

@@ -157,7 +157,7 @@ impl Branch {
         Self {
             id: RowId { device: device.into(), program: Some((subject.program_id, subject.function.clone())) },
             role: program.behind.as_ref().map_or_else(String::new, |behind| behind.role.clone()),
-            name: format!("{}#{}", subject.function.escape_default(), subject.program_id),
+            name: subject.shown(),
             totals: Some(Totals::of(program, device)),
             live: None,
             below: Vec::new(),
