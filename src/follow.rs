@@ -1,5 +1,7 @@
 //! Keeps the probes in step with what is to be traced: attaches what has come, lets go of what has gone. Prints nothing.
 
+mod cells;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
@@ -7,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
+pub use cells::free;
+
 use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
-use crate::numbers;
 use crate::plan::{Devices, Outcomes, Tracing};
 use crate::probe::{self, Aim, Filter, Loaded, Maps, Probe, Wanted};
 use crate::target::{self, Device, Refused, Target, View};
@@ -329,19 +332,6 @@ impl Traced {
     pub fn counters(&self) -> Result<(Vec<State>, Option<Vec<Cell>>)> {
         let (states, cells) = self.probe.counters()?;
         Ok((states, self.counts.then_some(cells)))
-    }
-
-    /// Gives back the cells of devices that have gone, and takes them out of `cells`, which were read just now; what they held.
-    ///
-    /// # Errors
-    /// The kernel doesn't let the counters be mapped.
-    pub fn free(&mut self, cells: &mut [Cell], is_gone: impl Fn(u32, u32) -> bool) -> Result<Vec<Cell>> {
-        let of_gone = |(_, cell): &(usize, &Cell)| cell.is_used != 0 && is_gone(cell.netns, cell.ifindex);
-        let places: Vec<usize> = cells.iter().enumerate().filter(of_gone).map(|(place, _)| place).collect();
-        let freed = self.probe.free(&places)?;
-        places.into_iter().for_each(|place| cells[place] = Cell::default());
-        self.freed += numbers::tallied(&freed);
-        Ok(freed)
     }
 
     /// Runs that the kernel has left out so far; None: it doesn't tell.

@@ -1,4 +1,4 @@
-//! Gives a target's cells back: those of devices that have gone.
+//! Gives targets' cells back: those of devices that have gone.
 
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapHandle};
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::wait_for_running_programs;
+use super::{Probe, wait_for_running_programs};
 use crate::bpf::{self, Cell, Run, State};
 
 /// Where the states of a target lie, with so many cells behind each: the map's own memory.
@@ -18,25 +18,31 @@ struct Memory {
     cells: usize,
 }
 
-/// Frees these of a target's cells, by their number among all CPUs'; what they held. Nothing is lost where a packet comes all the
-/// same: it is in what they held, or in another cell.
+/// Frees these cells of each target, by their places in what [`Probe::counters`] returns, for other devices; what they held. Nothing
+/// is lost where a packet comes all the same: it is in what they held, or in another cell.
 ///
 /// A cell that has lost its device's index is nobody's: no packet finds it, and it isn't free. Once all runs are over that had found
 /// it before, what it holds is all that it will. It is emptied then, and free only when no run is under way any more that may have
-/// read it as it was: on some processors (arm64), what a run reads of a cell may be older than that it is free.
+/// read it as it was: on some processors (arm64), what a run reads of a cell may be older than that it is free. All targets' are
+/// waited for at once.
 ///
 /// # Errors
-/// The map cannot be mapped.
-pub(super) fn free(states: &MapHandle, cells: usize, places: &[usize]) -> Result<Vec<Cell>> {
-    if places.is_empty() {
-        return Ok(Vec::new());
+/// A map cannot be mapped.
+pub fn free(targets: &[(&Probe, Vec<usize>)]) -> Result<Vec<Vec<Cell>>> {
+    if targets.iter().all(|(_, places)| places.is_empty()) {
+        return Ok(vec![Vec::new(); targets.len()]);
     }
-    let memory = Memory::map(states, cells)?;
-    let indexes: Vec<u32> = places.iter().map(|place| memory.disown(*place)).collect();
+    let lots = targets.iter().map(|(probe, places)| Ok((Memory::map(&probe.states, probe.cells)?, places)));
+    let lots = lots.collect::<Result<Vec<_>>>()?;
+    let disown = |(memory, places): &(Memory, &Vec<usize>)| places.iter().map(|place| memory.disown(*place)).collect();
+    let indexes: Vec<Vec<u32>> = lots.iter().map(disown).collect();
     wait_for_running_programs();
-    let held = places.iter().zip(indexes).map(|(place, ifindex)| Cell { ifindex, ..memory.empty(*place) }).collect();
+    let held = lots.iter().zip(indexes).map(|((memory, places), indexes)| {
+        places.iter().zip(indexes).map(|(place, ifindex)| Cell { ifindex, ..memory.empty(*place) }).collect()
+    });
+    let held = held.collect();
     wait_for_running_programs();
-    places.iter().for_each(|place| memory.give_back(*place));
+    lots.iter().for_each(|(memory, places)| places.iter().for_each(|place| memory.give_back(*place)));
     Ok(held)
 }
 

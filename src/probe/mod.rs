@@ -20,6 +20,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
 
 pub use aim::{Aim, Filter, Wanted, layout};
+pub use cells::free;
 pub use maps::{Maps, batch_size};
 
 use aim::Pair;
@@ -134,14 +135,6 @@ impl Probe {
     pub fn counters(&self) -> Result<(Vec<State>, Vec<Cell>)> {
         let value = self.read()?;
         Ok((bpf::read_states(&value, self.cells), bpf::read_cells(&value, self.cells)))
-    }
-
-    /// Frees these cells, by their places in what [`Self::counters`] returns, for other devices; what they held.
-    ///
-    /// # Errors
-    /// The map cannot be mapped.
-    pub fn free(&self, places: &[usize]) -> Result<Vec<Cell>> {
-        cells::free(&self.states, self.cells, places)
     }
 
     fn read(&self) -> Result<Vec<u8>> {

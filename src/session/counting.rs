@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use super::Run;
-use crate::bpf::ForwardPath;
+use crate::bpf::{Cell, ForwardPath};
 use crate::delivery::Delivery;
 use crate::event::Verdict;
-use crate::follow::{Follow, Released, Traced};
+use crate::follow::{self, Follow, Released, Traced};
 use crate::numbers::{Book, Gone, Numbers, Reading, Returned, Shared};
 use crate::plan;
 use crate::probe::Maps;
@@ -105,10 +105,13 @@ impl<'plan> Counting<'plan> {
 
     /// Reads what each target has counted, and makes room in it for devices to come where others have gone.
     fn note(&mut self, traced: &mut [Traced], gone: &Gone) -> Result<()> {
-        for one in traced {
-            let (states, cells) = one.counters()?;
-            let (mut cells, recursion_misses) = (cells.unwrap_or_default(), one.recursion_misses());
-            let freed = one.free(&mut cells, |netns, ifindex| gone.has(netns, ifindex))?;
+        let counters = traced.iter().map(Traced::counters).collect::<Result<Vec<_>>>()?;
+        let misses: Vec<_> = traced.iter().map(Traced::recursion_misses).collect();
+        let (states, cells): (Vec<_>, Vec<_>) = counters.into_iter().unzip();
+        let mut cells: Vec<Vec<Cell>> = cells.into_iter().map(Option::unwrap_or_default).collect();
+        let freed = follow::free(traced, &mut cells, |netns, ifindex| gone.has(netns, ifindex))?;
+        let counted = states.into_iter().zip(cells).zip(misses).zip(freed);
+        for (one, (((states, cells), recursion_misses), freed)) in traced.iter().zip(counted) {
             let reading = Reading { cells, states, recursion_misses, ..of(&one.target, one.number) };
             self.book.note(&reading);
             self.book.keep(&reading, &freed);
