@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::termios::{FlowArg, tcflow};
+
 use crate::lab::{Nic, TARGETS, assert_nothing_is_left, output, run, wait_for};
 use crate::loader::{Mode, detach};
 use crate::tracer::XDPTRACE;
@@ -210,5 +212,29 @@ fn a_second_signal_finds_the_terminal_as_it_was() {
     output(&["kill", "-s", "TERM", &pid]);
     pane.wait_for_the_end_with(130, "");
     std::fs::remove_file(pipe).unwrap();
+    assert_nothing_is_left();
+}
+
+/// What is on the screen cannot be taken away then, but keys are to do what they did.
+#[test]
+fn a_second_signal_gives_back_a_terminal_that_takes_nothing() {
+    let nic = dropping();
+    let pane = Pane::open(&nic, "stopped");
+    // Not on the screen, where it may stand behind half of a command to the terminal.
+    let status = pane.modes.with_extension("status");
+    pane.start_top(&format!("; echo $? >{}", status.display()));
+    let pid = pane.pid();
+    let path = pane.tmux(&["list-panes", "-F", "#{pane_tty}"]);
+    let terminal = File::options().read(true).custom_flags(libc::O_NOCTTY).open(path.trim()).unwrap();
+    tcflow(&terminal, FlowArg::TCOOFF).unwrap();
+    output(&["kill", "-s", "TERM", &pid]);
+    thread::sleep(SAME_WISH);
+    output(&["kill", "-s", "INT", &pid]);
+    let ended = wait_for("end of top", || std::fs::read_to_string(&status).ok().filter(|words| !words.is_empty()));
+    // 0: on a machine that is busy the first signal had its way before the second one came.
+    assert!(["130", "0"].contains(&ended.trim()), "{ended}");
+    tcflow(&terminal, FlowArg::TCOON).unwrap();
+    pane.wait_for_its_modes();
+    std::fs::remove_file(status).unwrap();
     assert_nothing_is_left();
 }
