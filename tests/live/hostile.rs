@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use crate::export::Exporter;
 use crate::lab::{Nic, TARGETS, run};
+use crate::top::Pane;
 use crate::tracer::{Ended, Tracer, XDPTRACE};
 
 /// Red, by ESC [ and by the CSI of Unicode, and a bell.
@@ -84,4 +86,24 @@ fn numbers_of_a_device_command_no_terminal() {
         is_plain(words, &ended.stdout.join("\n"));
         assert!(!ended.stderr.concat().contains(char::is_control), "{words:?}: {ended:?}");
     }
+}
+
+#[test]
+fn metrics_and_screens_have_the_name_escaped() {
+    let nic = hostile();
+    let exporter = Exporter::start(&nic, &[], &[]);
+    let name = SHOWN.replace('\\', "\\\\");
+    for accept in ["", "application/openmetrics-text"] {
+        let metrics = exporter.get("/metrics", accept).body;
+        assert!(metrics.lines().all(|line| !line.contains(char::is_control)), "{metrics:?}");
+        for metric in ["program_info", "packets_total"] {
+            let start = format!("xdptrace_{metric}{{");
+            let is_it = |line: &str| line.starts_with(&start) && line.contains(&format!("device=\"{name}\""));
+            assert!(metrics.lines().any(is_it), "{metric}: {metrics}");
+        }
+    }
+    assert!(exporter.end().status.success());
+    let pane = Pane::open(&nic, "hostile");
+    pane.enter(&format!("clear; {XDPTRACE} top --interval 200ms"));
+    pane.wait("the name", |screen| screen.lines().any(|line| line.trim_start_matches('>').starts_with(SHOWN)));
 }

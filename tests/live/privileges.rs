@@ -9,6 +9,7 @@ use crate::files::{Folder, tcpdump};
 use crate::lab::{Nic, TARGETS, assert_nothing_is_left, kernel, output, run, wait_for};
 use crate::loader::Dispatcher;
 use crate::refusals::{Public, is_refused};
+use crate::top::Pane;
 use crate::tracer::{Tracer, XDPTRACE};
 
 /// By their bits in include/uapi/linux/capability.h.
@@ -244,6 +245,32 @@ fn another_user_has_none_and_owns_the_files() {
     holds(&tracer, least(), NOBODY, 2);
     nic.ip(&["-force", "link", "set", "dev", "veth0", "xdpdrv", "object", TARGETS, "program", "target_pass"]);
     assert_eq!(tracer.wait().status.code(), Some(4));
+    assert_nothing_is_left();
+}
+
+/// … also where what is counted goes to whoever asks, by a network or a terminal, or is of a program that a pin names.
+#[test]
+fn another_user_counts() {
+    let nic = passing();
+    let exporter = ["export", "-i", "veth0", "-Z", "nobody", "--listen", "0.0.0.0:0", "--interval", "200ms"];
+    let tracer = Tracer::start(&nic, &exporter);
+    holds(&tracer, least(), NOBODY, 3);
+    nic.ping(2);
+    assert!(tracer.end("TERM").counts().seen >= 2);
+    let pin = "/sys/fs/bpf/xdptrace-another";
+    output(&["bpftool", "prog", "pin", "id", &nic.program_id().to_string(), pin]);
+    let mut tracer = Tracer::start(&nic, &["-p", pin, "-Z", "nobody", "icmp"]);
+    holds(&tracer, least(), NOBODY, 2);
+    fs::remove_file(pin).unwrap();
+    nic.ping(2);
+    tracer.wait_for_lines(2, "ICMP");
+    assert_eq!(tracer.end("INT").counts().traced, 2);
+    let pane = Pane::open(&nic, "another");
+    pane.enter(&format!("clear; {XDPTRACE} top -i veth0 -Z nobody --interval 200ms; echo status $?"));
+    pane.wait("a program", |screen| screen.contains("target_pass"));
+    Thread::all(pane.pid().parse().unwrap())[0].holds(least(), NOBODY);
+    pane.press("q");
+    pane.wait("its end", |screen| screen.contains("status 0"));
     assert_nothing_is_left();
 }
 

@@ -17,14 +17,14 @@ use crate::tracer::XDPTRACE;
 const SAME_WISH: Duration = Duration::from_millis(600);
 
 /// A shell in a terminal in a NIC's namespace.
-struct Pane {
+pub struct Pane {
     socket: String,
     /// What stty(1) said at the beginning.
     modes: PathBuf,
 }
 
 impl Pane {
-    fn open(nic: &Nic, name: &str) -> Self {
+    pub fn open(nic: &Nic, name: &str) -> Self {
         let socket = format!("xdptrace-{}-{name}", std::process::id());
         let modes = std::env::temp_dir().join(format!("{socket}.stty"));
         let tmux = ["tmux", "-L", &socket, "-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "24"];
@@ -41,11 +41,11 @@ impl Pane {
         output(&[&["tmux", "-L", &self.socket], words].concat())
     }
 
-    fn press(&self, key: &str) {
+    pub fn press(&self, key: &str) {
         self.tmux(&["send-keys", key]);
     }
 
-    fn enter(&self, line: &str) {
+    pub fn enter(&self, line: &str) {
         self.tmux(&["send-keys", "-l", line]);
         self.press("Enter");
     }
@@ -59,7 +59,7 @@ impl Pane {
     }
 
     /// The screen that is as it is to be.
-    fn wait(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
+    pub fn wait(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
         wait_for(what, || Some(self.screen()).filter(|screen| is_it(screen)))
     }
 
@@ -93,7 +93,7 @@ impl Pane {
     }
 
     /// The process that the shell runs.
-    fn pid(&self) -> String {
+    pub fn pid(&self) -> String {
         let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
         output(&["pgrep", "-P", shell.trim()]).trim().to_owned()
     }
