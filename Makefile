@@ -10,12 +10,13 @@
 #   make verifier  what the verifier looks at of each BPF program on four kernel lines, by the clangs that it is compiled with
 #   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
 #   make picture the README's pictures of a terminal, from real runs in a VM
-#   make build   the release binary: target/release/xdptrace
+#   make build   the release binary, target/release/xdptrace, and beside it in share its man pages and completions
+#   make install, make uninstall  what was built, builds nothing: PREFIX=/usr/local, DESTDIR=
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build demo test live bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall demo test live bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -24,12 +25,42 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BUILD_PACKAGES := clang gcc libc6-dev libelf-dev libpcap-dev zlib1g-dev pkg-config make
 DEMO_PACKAGES := iproute2 iputils-ping util-linux
 VM_PACKAGES := qemu-system-x86 busybox-static python3-venv file kmod xz-utils zstd
-CHECK_PACKAGES := jq tcpdump
+CHECK_PACKAGES := fish jq man-db systemd tcpdump zsh
 TEST_PACKAGES := bpftool ethtool libcap2-bin procps tcpdump tmux tshark xdp-tools
 BENCH_PACKAGES := tcpdump tshark util-linux xdp-tools
 
 build: deps
 	cargo build --release --locked
+
+PREFIX ?= /usr/local
+# A system's own packages have PREFIX=/usr, and zsh looks for completions elsewhere than in PREFIX on some: Debian has ZSHDIR
+# $(PREFIX)/share/zsh/vendor-completions.
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+SHARE = $(dir $(BINARY))share
+UNIT := xdptrace-exporter.service
+PAGES = $(notdir $(wildcard $(SHARE)/man/*.8))
+
+install:
+	@[ -x $(BINARY) ] && [ -n "$(PAGES)" ] || { echo "make: nothing built to install: make build" >&2; exit 1; }
+	install -D -m 755 $(BINARY) $(DESTDIR)$(SBINDIR)/xdptrace
+	install -d $(DESTDIR)$(MANDIR)/man8 && install -m 644 $(SHARE)/man/*.8 $(DESTDIR)$(MANDIR)/man8
+	install -D -m 644 $(SHARE)/completions/xdptrace $(DESTDIR)$(BASHDIR)/xdptrace
+	install -D -m 644 $(SHARE)/completions/_xdptrace $(DESTDIR)$(ZSHDIR)/_xdptrace
+	install -D -m 644 $(SHARE)/completions/xdptrace.fish $(DESTDIR)$(FISHDIR)/xdptrace.fish
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/sbin/|$(SBINDIR)/|' packaging/systemd/$(UNIT) >$(DESTDIR)$(UNITDIR)/$(UNIT)
+	chmod 644 $(DESTDIR)$(UNITDIR)/$(UNIT)
+	install -D -m 644 packaging/systemd/xdptrace.conf $(DESTDIR)$(SYSUSERSDIR)/xdptrace.conf
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(SBINDIR)/xdptrace $(addprefix $(MANDIR)/man8/,$(PAGES)) $(BASHDIR)/xdptrace \
+	    $(ZSHDIR)/_xdptrace $(FISHDIR)/xdptrace.fish $(UNITDIR)/$(UNIT) $(SYSUSERSDIR)/xdptrace.conf)
 
 # Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.
 demo: build demo-deps

@@ -1,11 +1,22 @@
-//! Compiles src/bpf/*.bpf.c into skeletons, and, for the live tests, their target programs.
+//! Compiles src/bpf/*.bpf.c into skeletons, and, for the live tests, their target programs. Makes the man pages, and what has
+//! shells ask for completions.
 
 use std::env;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
+use clap::CommandFactory;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use libbpf_cargo::SkeletonBuilder;
+
+#[path = "packaging/manual.rs"]
+mod manual;
+#[allow(dead_code, unused_imports, reason = "it is for the program to read")]
+mod src {
+    pub mod cli;
+}
 
 fn main() {
     if let Err(error) = build() {
@@ -27,6 +38,10 @@ fn build() -> Result<()> {
         compile(&clang, &Path::new("src/bpf").join(format!("{name}.bpf.c")))
             .build_and_generate(out.join(format!("{name}.skel.rs")))?;
     }
+    println!("cargo::rerun-if-changed=src/cli.rs");
+    println!("cargo::rerun-if-changed=src/cli");
+    println!("cargo::rerun-if-changed=packaging/manual.rs");
+    document(&out).context("failed to make the man pages and completions")?;
     if env::var_os("CARGO_FEATURE_LIVE").is_some() {
         println!("cargo::rerun-if-changed=tests/progs");
         for name in ["targets", "components", "chains", "packets", "counted", "balancer", "outcomes"] {
@@ -42,6 +57,22 @@ fn build() -> Result<()> {
         let major = version(&clang).and_then(|version| version.first().copied()).unwrap_or_default();
         println!("cargo::rustc-env=XDPTRACE_CLANG={major}");
         compile_without_btf(&clang, Path::new("tests/progs/nobtf.c"), &out.join("nobtf.o"))?;
+    }
+    Ok(())
+}
+
+/// Makes what goes by the binary into a package: in `share` beside the binary, where `make install` finds it.
+fn document(out: &Path) -> Result<()> {
+    // OUT_DIR is PROFILE/build/PACKAGE-HASH/out.
+    let profile = out.ancestors().nth(3).context("OUT_DIR is not where cargo has it")?;
+    let [manual, completions] = ["man", "completions"].map(|name| profile.join("share").join(name));
+    fs::create_dir_all(&manual)?;
+    fs::create_dir_all(&completions)?;
+    manual::write(src::cli::Cli::command(), &manual)?;
+    let shells: [(&str, &dyn EnvCompleter); 3] = [("xdptrace", &Bash), ("_xdptrace", &Zsh), ("xdptrace.fish", &Fish)];
+    for (name, shell) in shells {
+        let mut file = File::create(completions.join(name))?;
+        shell.write_registration("XDPTRACE_COMPLETE", "xdptrace", "xdptrace", "xdptrace", &mut file)?;
     }
     Ok(())
 }

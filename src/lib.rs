@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! words      cli          what the command line may hold
+//!            completion   … and what a shell is told that completes them
 //!            plan         … and what it means: checked once, no later room sees clap
 //! filter     filter       FILTER → cBPF → eBPF, to be put into the BPF side before it is loaded
 //! kernel     kernel       which kernel this is, and what it and this process say of themselves
@@ -44,6 +45,7 @@ pub mod bpf;
 pub mod check;
 pub mod choice;
 pub mod cli;
+pub mod completion;
 pub mod delivery;
 pub mod event;
 pub mod export;

@@ -14,9 +14,10 @@ use xdptrace::plan::{Export, Filter, Listing, Plan, Reading, Stats, Top, Tracing
 use xdptrace::privileges::{self, Needs};
 use xdptrace::recorded::{Outward, Recording};
 use xdptrace::sink::Prometheus;
-use xdptrace::{check, list, passthrough, probe, session, sink, stop};
+use xdptrace::{check, completion, list, passthrough, probe, session, sink, stop};
 
 fn main() -> ExitCode {
+    completion::answer();
     let status = match Plan::new(env::args_os()).and_then(run) {
         Ok(()) => Status::Done,
         Err(error) => {

@@ -80,6 +80,15 @@ pub fn name_of(ifindex: u32) -> Result<Option<String>> {
     Ok(link.map(|link| link.name))
 }
 
+/// The names of all devices in this thread's network namespace.
+///
+/// # Errors
+/// They cannot be read.
+pub fn device_names() -> Result<Vec<String>> {
+    let links = links::read().context("failed to read the network devices")?;
+    Ok(links.into_iter().map(|link| link.name).collect())
+}
+
 /// Opens program `id`. Needs CAP_SYS_ADMIN. Holding it keeps it and its maps in memory.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod installed;
 mod prometheus;
 mod scraped;
 
