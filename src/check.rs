@@ -162,7 +162,7 @@ pub fn kernel_findings() -> Vec<Finding> {
     let tried = may_load(&state).then(|| probe::try_load().map_err(|error| refusal::reason(&error)));
     let held = tried.as_ref().and_then(|tried| tried.as_ref().ok()).copied();
     let mut findings = judge(&state, tried.map(|tried| tried.map(drop)));
-    findings.push(memory::judge(held, remedy(&state)));
+    findings.push(memory::judge(held));
     findings
 }
 

@@ -45,7 +45,7 @@ fn unknown(what: impl Into<String>, why: impl Into<String>) -> Finding {
 /// Each way is compared with the untraced rounds before it and behind it: a processor's pace changes.
 fn measure() -> Result<Vec<Result<Cost>>> {
     let program = passthrough::load()?;
-    let bench = Bench::new(&program);
+    let bench = Bench::new(&program)?;
     let mut before = bench.untraced()?;
     let mut costs = Vec::new();
     for (_, probes, counts) in WAYS {

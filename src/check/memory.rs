@@ -7,7 +7,7 @@ use crate::reader;
 
 /// What a run with the default options locks, at most: what it has when it listens is all that it ever has, but for further
 /// programs. `held`: what the kernel held for the probes of a program of our own.
-pub(super) fn judge(held: Option<Memory>, remedy: &str) -> Finding {
+pub(super) fn judge(held: Option<Memory>) -> Finding {
     const WHAT: &str = "memory";
     let cpus = kernel::online_cpus();
     let ring = match reader::ring_bytes(None, false, kernel::available_kib(), cpus) {
@@ -19,7 +19,7 @@ pub(super) fn judge(held: Option<Memory>, remedy: &str) -> Finding {
     let rings = cpus * (ring + reader::page_size() as u64);
     let each = format!("{} for each of {cpus} CPUs online", amount(ring));
     let Some(Memory { shared, each: program }) = held else {
-        let words = format!("rings of {each}; what BPF maps take is seen when they are loaded: {remedy}");
+        let words = format!("rings of {each}; BPF maps, which can't be loaded here, for the reasons above");
         return Finding::by_the_way(WHAT, Answer::Unknown, words).with([("ring_bytes", rings)]);
     };
     let all = rings + shared + program;

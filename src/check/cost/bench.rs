@@ -10,18 +10,21 @@ use libbpf_rs::libbpf_sys;
 use nix::errno::Errno;
 
 use crate::batches::Batches;
+use crate::kernel;
 use crate::numbers;
 use crate::plan::Tracing;
 use crate::probe::{self, Aim, Loaded, Maps, OWN, Probe, Wanted};
-use crate::reader::Reader;
+use crate::reader::{self, Reader};
 use crate::target::{self, Place};
 
 /// Bytes of a packet.
 const LENGTH: usize = 98;
-/// Runs of a round: what is told of them has room in a ring.
-const RUNS: u32 = 1000;
-/// Bytes of a ring: as many as one may lock without CAP_IPC_LOCK (kernel.perf_event_mlock_kb).
+/// Runs of a round, at most.
+const RUNS: usize = 1000;
+/// Bytes of a ring, at most: as many as one may lock without CAP_IPC_LOCK (kernel.perf_event_mlock_kb).
 const RING: usize = 512 << 10;
+/// Bytes that are told of a run, at most.
+const TOLD: usize = 256;
 /// Rounds, if there is time, and at least.
 const ROUNDS: usize = 15;
 const LEAST: usize = 5;
@@ -36,11 +39,21 @@ const LOOPBACK: u32 = 1;
 /// A program that is attached nowhere.
 pub(super) struct Bench<'program> {
     program: BorrowedFd<'program>,
+    /// Bytes of a ring.
+    ring: usize,
+    /// Runs of a round: what is told of them takes half a ring.
+    runs: u32,
 }
 
 impl<'program> Bench<'program> {
-    pub(super) fn new(program: &'program OwnedFd) -> Self {
-        Self { program: program.as_fd() }
+    /// With rings no larger than those of a run, which are small where there are many CPUs.
+    ///
+    /// # Errors
+    /// None but a defect of this build.
+    pub(super) fn new(program: &'program OwnedFd) -> Result<Self> {
+        let ring = reader::ring_bytes(None, false, kernel::available_kib(), kernel::online_cpus())?.min(RING);
+        let runs = (ring / 2 / TOLD).min(RUNS) as u32;
+        Ok(Self { program: program.as_fd(), ring, runs })
     }
 
     /// Nanoseconds that a run took, on average, of several rounds.
@@ -67,7 +80,7 @@ impl<'program> Bench<'program> {
             sz: size_of::<libbpf_sys::bpf_test_run_opts>() as u64,
             data_in: frame.as_ptr().cast(),
             data_size_in: LENGTH as u32,
-            repeat: RUNS as c_int,
+            repeat: self.runs as c_int,
             ..Default::default()
         };
         // SAFETY: the descriptor is open, and the options point to a frame that outlives the call.
@@ -81,7 +94,7 @@ impl<'program> Bench<'program> {
         let told = Cell::new(0_u64);
         let maps = Maps::create(plan)?;
         let mut batches = Batches::new(&maps)?;
-        let reader = Reader::new(maps.events(), RING, |_| {
+        let reader = Reader::new(maps.events(), self.ring, |_| {
             told.set(told.get() + 1);
             true
         })?;
@@ -95,7 +108,7 @@ impl<'program> Bench<'program> {
         batches.flush_all(maps.flush())?;
         read()?;
         let seen = if plan.counting.is_some() { counted(&probe)? } else { told.get() };
-        let runs = u64::from(RUNS) * (rounds.len() as u64 + 1);
+        let runs = u64::from(self.runs) * (rounds.len() as u64 + 1);
         // A run that isn't told costs less than one that is.
         ensure!(
             seen == runs,
