@@ -44,7 +44,7 @@ fn build() -> Result<()> {
     document(&out).context("failed to make the man pages and completions")?;
     if env::var_os("CARGO_FEATURE_LIVE").is_some() {
         println!("cargo::rerun-if-changed=tests/progs");
-        for name in ["targets", "components", "chains", "packets", "counted", "balancer", "outcomes"] {
+        for name in ["targets", "components", "chains", "packets", "counted", "balancer", "outcomes", "harmless"] {
             let source = Path::new("tests/progs").join(format!("{name}.bpf.c"));
             compile(&clang, &source).obj(out.join(format!("{name}.bpf.o"))).build()?;
         }

@@ -1,7 +1,11 @@
 //! What this kernel and this user can do, with a remedy for each 'no'.
 
 mod capabilities;
+mod cost;
+mod memory;
+mod receiving;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 
@@ -12,7 +16,7 @@ use self::capabilities::{may_load, remedy};
 use crate::failure::Failure;
 use crate::kernel::{Kernel, Lockdown, State};
 use crate::outlet::written;
-use crate::plan::{Devices, Probes, Scope, Selection};
+use crate::plan::{Checking, Devices, Probes, Scope, Selection};
 use crate::privileges;
 use crate::probe;
 use crate::refusal;
@@ -55,6 +59,9 @@ pub struct Finding {
     pub answer: Answer,
     /// What it means, and with a 'no' the remedy. One line.
     pub words: String,
+    /// The numbers in these words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<&'static str, u64>,
     /// Whether a 'no' means that tracing will not work.
     #[serde(skip)]
     pub needed: bool,
@@ -63,12 +70,17 @@ pub struct Finding {
 impl Finding {
     /// An answer that tracing depends on.
     pub fn needed(what: impl Into<String>, answer: Answer, words: impl Into<String>) -> Self {
-        Self { what: what.into(), answer, words: words.into(), needed: true }
+        Self { what: what.into(), answer, words: words.into(), numbers: BTreeMap::new(), needed: true }
     }
 
     /// An answer that tracing can do without.
     pub fn by_the_way(what: impl Into<String>, answer: Answer, words: impl Into<String>) -> Self {
         Self { needed: false, ..Self::needed(what, answer, words) }
+    }
+
+    /// The same, with these numbers.
+    fn with(self, numbers: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
+        Self { numbers: numbers.into_iter().collect(), ..self }
     }
 
     fn stops_tracing(&self) -> bool {
@@ -86,7 +98,8 @@ impl Display for Finding {
 ///
 /// # Errors
 /// Tracing will not work, and why; or the output cannot be written.
-pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
+pub fn run(checking: &Checking, out: &mut dyn Write) -> Result<()> {
+    let Checking { scope, cost, json } = checking;
     refusal::capture_messages();
     let named = scope.devices != Devices::Unnamed || !scope.narrowing.is_empty();
     // Who may not open programs is told so. Before anything is loaded for a trial, which is no program of the user's.
@@ -100,7 +113,10 @@ pub fn run(scope: &Scope, json: bool, out: &mut dyn Write) -> Result<()> {
         });
     }
     findings.extend(programs.iter().flatten().cloned());
-    written(print(&findings, json, out))?;
+    if *cost {
+        findings.extend(cost::judge(&scope.devices, verdict(&findings).is_ok()));
+    }
+    written(print(&findings, *json, out))?;
     verdict(&findings)?;
     let programs = programs?;
     match programs.iter().find(|finding| finding.answer == Answer::No) {
@@ -143,11 +159,11 @@ fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
 /// user may, one program of our own and both probes for it, and lets go of them again.
 pub fn kernel_findings() -> Vec<Finding> {
     let state = State::read();
-    let trampolines = match may_load(&state) {
-        true => Some(probe::try_load().map_err(|error| refusal::reason(&error))),
-        false => None,
-    };
-    judge(&state, trampolines)
+    let tried = may_load(&state).then(|| probe::try_load().map_err(|error| refusal::reason(&error)));
+    let held = tried.as_ref().and_then(|tried| tried.as_ref().ok()).copied();
+    let mut findings = judge(&state, tried.map(|tried| tried.map(drop)));
+    findings.push(memory::judge(held));
+    findings
 }
 
 /// Writes the findings: a line each, or one JSON object in one line.

@@ -27,7 +27,7 @@ pub use xdpdump::{LoadMode, Xdpdump};
 #[command(override_usage = "xdptrace [trace] -i DEV [options] [FILTER]\n       \
                             xdptrace demo --device DEV\n       \
                             xdptrace list [-i DEV] [--all] [--json]\n       \
-                            xdptrace check [-i DEV | -p PROG] [--json]\n       \
+                            xdptrace check [-i DEV | -p PROG] [--cost] [--json]\n       \
                             xdptrace stats -i DEV [--by KEYS] [options] [FILTER]\n       \
                             xdptrace top [-i DEV] [--by KEYS] [options] [FILTER]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
@@ -302,6 +302,10 @@ pub struct Check {
     /// Which programs on which NICs
     #[command(flatten)]
     pub scope: Scope,
+    /// What tracing costs a packet on this machine, measured on a program of our own that no NIC runs; with -i DEV, also what
+    /// that means for the packets that it receives now
+    #[arg(long)]
+    pub cost: bool,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -321,7 +325,7 @@ pub struct RestoreFeatures {
     /// NIC, by its index
     #[arg(value_name = "IFINDEX")]
     pub ifindex: u32,
-    /// The features to have on again: words of 32 bits, in hexadecimal, with commas
+    /// The features to have on again: words of 32 bits, in hexadecimal, with commas, by turns of those wanted and those on
     #[arg(value_name = "BITS")]
     pub features: String,
 }

@@ -37,7 +37,7 @@ fn run(plan: Plan) -> Result<()> {
         Plan::Stats(stats) => show_numbers(&stats),
         Plan::Export(plan) => export(&plan),
         Plan::List(listing) => list::run(&listing, &mut io::stdout()),
-        Plan::Check { scope, json } => check::run(&scope, json, &mut io::stdout()),
+        Plan::Check(checking) => check::run(&checking, &mut io::stdout()),
         Plan::Bare => {
             // Who may not list programs still learns how to go on.
             let _ = list::run(&Listing::default(), &mut io::stdout());

@@ -198,7 +198,7 @@ fn take_turn(device: &Device) -> Result<UnixDatagram> {
 }
 
 /// The keeper's own part: waits for the end of `lifeline`, then for device `ifindex` to be without XDP program, and
-/// has those of `features` wanted again that no longer are.
+/// has those of `features` wanted again that no longer are, or that the driver has left off.
 ///
 /// # Errors
 /// They could not be put back, or somebody else's program was attached at once, whose business they are now.
@@ -218,10 +218,11 @@ pub fn restore_features(mut lifeline: impl Read, ifindex: u32, features: Vec<u32
         thread::sleep(Duration::from_millis(10));
     }
     let features = Features(features);
-    let missing = || anyhow::Ok(features.missing_in(&Features::read(&name)?));
-    if let Some(missing) = missing()? {
+    if let Some(missing) = features.missing_in(&Features::read(&name)?) {
         missing.switch_on(&name).context("failed to switch the features on")?;
     }
-    ensure!(missing()?.is_none(), "{device} refuses to have its features back");
+    // Whether what is wanted is on may depend on what others have changed meanwhile.
+    let unwanted = features.unwanted_in(&Features::read(&name)?);
+    ensure!(unwanted.is_none(), "{device} refuses to have its features back");
     Ok(())
 }

@@ -9,10 +9,11 @@ use anyhow::Result;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Check, Cli, Command, Demo, List, Shown, Trace};
+use crate::cli::{self, Cli, Command, Demo, List, Shown, Trace};
 use crate::failure::Failure;
 
 mod capture;
+mod checking;
 mod counting;
 mod export;
 mod letters;
@@ -24,6 +25,7 @@ mod stats;
 mod top;
 
 pub use capture::{Capture, Format, Rotation};
+pub use checking::Checking;
 pub use counting::{By, Counting, Part};
 pub use export::Export;
 use letters::refuse_letters;
@@ -51,19 +53,14 @@ pub enum Plan {
     /// List programs.
     List(Listing),
     /// Say what works.
-    Check {
-        /// Which programs on which NICs.
-        scope: Scope,
-        /// As JSON.
-        json: bool,
-    },
+    Check(Checking),
     /// No words at all: list programs, then say how to go on.
     Bare,
     /// Put a device's features back when the standard input ends.
     RestoreFeatures {
         /// NIC, by its index.
         ifindex: u32,
-        /// Feature bits as the kernel numbers them, 32 a word.
+        /// Feature bits as the kernel numbers them, 32 a word: wanted, and on, by turns.
         features: Vec<u32>,
     },
     /// Print the JSON schema of what `--output json` prints.
@@ -227,7 +224,7 @@ impl Plan {
             Some(Command::List(List { place, all, verbose, json })) => {
                 Ok(Self::List(Listing { scope: Scope::of_place(place)?, all, functions: verbose, json }))
             }
-            Some(Command::Check(Check { scope, json })) => Ok(Self::Check { scope: Scope::new(scope)?, json }),
+            Some(Command::Check(check)) => Checking::new(check).map(Self::Check),
             Some(Command::Stats(stats)) => Stats::new(*stats).map(Box::new).map(Self::Stats),
             Some(Command::Top(top)) => Top::new(*top).map(Box::new).map(Self::Top),
             Some(Command::Schema) => Ok(Self::Schema),

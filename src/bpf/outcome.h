@@ -9,10 +9,13 @@
 /* A map's id where the program named a device itself, by bpf_redirect(); since Linux 5.13. */
 #define NO_MAP 0x7fffffff
 
-/* Of all targets. */
+/*
+ * Of all targets. Allocated as a whole, like all maps here: so that no packet waits for memory, what a run takes is known from the
+ * start, and kernels before 6.1 don't warn, which with kernel.panic_on_warn would end them (check_map_prog_compatibility in
+ * kernel/bpf/verifier.c, of tracepoints' programs).
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
 	__type(key, struct failure);
 	__type(value, __u64);
@@ -20,7 +23,6 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
 	__type(key, struct forward);
 	__type(value, struct forwarded);

@@ -133,7 +133,7 @@ fn text_is_a_line_each_and_json_one_object() {
     let findings = [
         Finding::needed("BTF", Answer::Yes, "there"),
         Finding::needed("JIT", Answer::No, "off: \"on\""),
-        Finding::by_the_way("hazard x", Answer::Note, "beware"),
+        Finding::by_the_way("hazard x", Answer::Note, "beware").with([("bytes", 4096)]),
     ];
     let rendered = |json| {
         let mut out = Vec::new();
@@ -146,7 +146,7 @@ fn text_is_a_line_each_and_json_one_object() {
         concat!(
             r#"{"schema_version":1,"findings":[{"what":"BTF","answer":"yes","words":"there"},"#,
             r#"{"what":"JIT","answer":"no","words":"off: \"on\""},"#,
-            r#"{"what":"hazard x","answer":"note","words":"beware"}],"works":false}"#,
+            r#"{"what":"hazard x","answer":"note","words":"beware","numbers":{"bytes":4096}}],"works":false}"#,
             "\n"
         )
     );

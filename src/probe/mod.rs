@@ -5,6 +5,7 @@
 mod aim;
 mod cells;
 mod maps;
+mod memory;
 mod settings;
 
 use std::ffi::CStr;
@@ -22,9 +23,10 @@ use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sy
 pub use aim::{Aim, Filter, Wanted, layout};
 pub use cells::free;
 pub use maps::{Maps, batch_size};
+pub use memory::Memory;
 
 use aim::Pair;
-use maps::{Sizes, Tracepoint};
+use maps::{Sizes, Tracepoint, settings_for};
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
@@ -192,16 +194,21 @@ fn set(map: &MapHandle, bytes: &[u8]) -> Result<()> {
 }
 
 /// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
-/// fails for every program.
+/// fails for every program. What the kernel held for them meanwhile.
 ///
 /// # Errors
 /// As [`Loaded::new`].
-pub fn try_load() -> Result<()> {
-    let own = passthrough::load()?;
+pub fn try_load() -> Result<Memory> {
+    try_loading(passthrough::load()?.as_fd(), own_function(), OWN.into())
+}
+
+/// What a program of our own is called.
+pub const OWN: &str = "a program of our own";
+
+/// Its only function.
+pub fn own_function() -> Function {
     let name = passthrough::FUNCTION.to_owned();
-    let function =
-        Function { name, context: Some(0), typed: true, parameters: 1, returns: true, ..Function::default() };
-    try_loading(own.as_fd(), function, "a program of our own".into())
+    Function { name, context: Some(0), typed: true, parameters: 1, returns: true, ..Function::default() }
 }
 
 /// Loads both probes for `function` of program `id`, and lets go of them again.
@@ -210,10 +217,10 @@ pub fn try_load() -> Result<()> {
 /// As [`Loaded::new`].
 pub fn try_function(id: u32, function: &Function) -> Result<()> {
     let shown = format!("{}#{id}", function.name.escape_default());
-    try_loading(target::open_program(id)?.as_fd(), function.clone(), shown)
+    try_loading(target::open_program(id)?.as_fd(), function.clone(), shown).map(drop)
 }
 
-fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Result<()> {
+fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Result<Memory> {
     let aim = Aim {
         number: 0,
         function,
@@ -227,7 +234,7 @@ fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Re
         can_read: can_read(),
         shown,
     };
-    load(&mut MaybeUninit::uninit(), &aim, program, None).map(drop)
+    Memory::of(&load(&mut MaybeUninit::uninit(), &aim, program, None)?)
 }
 
 /// Whether the kernel lets its memory be read by the helper that is made for it: lockdown may forbid that. Where it doesn't
@@ -255,10 +262,16 @@ fn load<'object>(
     let mut open = open(storage)?;
     let sizes = maps.map_or_else(|| Sizes::of(None), |maps| Ok(*maps.sizes()))?;
     sizes.set(&mut open)?;
-    maps.map_or(Ok(()), |maps| maps.share(&mut open)).context("failed to share the BPF maps")?;
+    match maps {
+        Some(maps) => maps.share(&mut open).context("failed to share the BPF maps")?,
+        None => open.progs.flush.set_autoload(true),
+    }
     refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
     refusal::try_to(|| prepare(&mut open), "prepare fentry and fexit for", &aim.shown)?;
     aim.configure(&mut open, &sizes, maps.is_some_and(Maps::nests))?;
+    if maps.is_none() {
+        settings_for(&sizes).write(&mut open.progs.flush);
+    }
     refusal::try_to(|| open.load(), "load fentry and fexit for", &aim.shown)
 }
 

@@ -15,7 +15,8 @@ const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_SFEATURES: u32 = 0x3b;
 const ETH_SS_FEATURES: u32 = 4;
 
-/// The features of a device that are wanted on, whether or not others keep them off for now: bits as the kernel numbers them (`ethtool -k` names them), 32 a word.
+/// The features of a device that are wanted on, whether or not others keep them off for now, and those that are: by turns, bits as the
+/// kernel numbers them (`ethtool -k` names them), 32 a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Features(pub Vec<u32>);
 
@@ -28,15 +29,32 @@ impl Features {
         request[0] = ETHTOOL_GFEATURES;
         request[1] = words as u32;
         ioctl(name, &mut request)?;
-        Ok(Self(request[2..].chunks_exact(4).map(|word| word[1]).collect()))
+        Ok(Self(request[2..].chunks_exact(4).flat_map(|word| [word[1], word[2]]).collect()))
     }
 
-    /// Those of `self` that `now` lacks; None where it lacks none.
-    pub fn missing_in(&self, now: &Self) -> Option<Self> {
-        let missing: Vec<u32> = self.0.iter().zip(&now.0).map(|(had, has)| had & !has).collect();
-        missing.iter().any(|word| *word != 0).then_some(Self(missing))
+    /// Those of `self` that are no longer wanted.
+    pub fn unwanted_in(&self, now: &Self) -> Option<Missing> {
+        self.missing(now, |had, has| had[0] & !has[0])
     }
 
+    /// … or that were on and aren't, though they are wanted: as a driver leaves them that only switched them off for a program
+    /// (vmxnet3, LRO).
+    pub fn missing_in(&self, now: &Self) -> Option<Missing> {
+        self.missing(now, |had, has| had[0] & (!has[0] | (had[1] & !has[1])))
+    }
+
+    fn missing(&self, now: &Self, lacks: impl Fn(&[u32], &[u32]) -> u32) -> Option<Missing> {
+        let pairs = self.0.chunks_exact(2).zip(now.0.chunks_exact(2));
+        let missing: Vec<u32> = pairs.map(|(had, has)| lacks(had, has)).collect();
+        missing.iter().any(|word| *word != 0).then_some(Missing(missing))
+    }
+}
+
+/// Features to be switched on, 32 a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(Vec<u32>);
+
+impl Missing {
     /// Has these features of device `name` wanted on, and touches no other. Needs CAP_NET_ADMIN. Whether they come on
     /// is for the driver to say.
     pub fn switch_on(&self, name: &str) -> io::Result<()> {
@@ -100,8 +118,13 @@ mod tests {
 
     #[test]
     fn only_features_that_went_off_are_missing() {
-        let before = Features(vec![0b1110, 0]);
-        assert_eq!(before.missing_in(&Features(vec![0b0111, 0b1])), Some(Features(vec![0b1000, 0])));
-        assert_eq!(before.missing_in(&Features(vec![0b1111, 0])), None);
+        let before = Features(vec![0b1110, 0b1110, 0, 0]);
+        let missing = |now: [u32; 4]| before.missing_in(&Features(now.to_vec()));
+        assert_eq!(missing([0b0111, 0b0111, 0b1, 0b1]), Some(Missing(vec![0b1000, 0])));
+        assert_eq!(missing([0b1111, 0b1111, 0, 0]), None);
+        // Off, though wanted.
+        let now = [0b1110, 0b0110, 0, 0];
+        assert_eq!(missing(now), Some(Missing(vec![0b1000, 0])));
+        assert_eq!(before.unwanted_in(&Features(now.to_vec())), None);
     }
 }

@@ -42,7 +42,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 
-pub use device::{Device, enter_netns};
+pub use device::{Device, enter_netns, own_netns};
 pub use ethtool::{Features, driver};
 pub use function::Function;
 pub use guards::Guards;

@@ -1,11 +1,18 @@
 //! `xdptrace check`: whether tracing works here, or works for a target, before anything is traced.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Instant;
+
 use serde_json::Value;
 
-use crate::lab::{NOBTF, Nic, run};
+use crate::flood::Flood;
+use crate::harmless::objects;
+use crate::lab::{NOBTF, Nic, json, run, wait_for};
 use crate::loader::{CHAINS, COMPONENTS, Mode, Programs};
+use crate::losses::{Counted, quiet_nic};
 use crate::refusals::Public;
-use crate::tracer::XDPTRACE;
+use crate::tracer::{Tracer, XDPTRACE};
 
 /// The exit status and the lines of the standard output of `xdptrace check` with these options.
 fn check(nic: &Nic, before: &[&str], words: &[&str]) -> (i32, Vec<String>) {
@@ -87,4 +94,88 @@ fn without_privilege() {
     assert_eq!(status, 3, "{lines:#?}");
     assert!(answers(&lines).iter().any(|(_, answer)| *answer == "no"), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("CAP_") || line.contains("sudo")), "{lines:#?}");
+}
+
+/// The findings of `xdptrace check --json` with these options.
+fn findings(nic: &Nic, words: &[&str]) -> Vec<Value> {
+    let (status, lines) = check(nic, &[XDPTRACE, "check", "--json"], words);
+    assert_eq!(status, 0, "{lines:#?}");
+    let report: Value = serde_json::from_str(&lines.concat()).unwrap();
+    report["findings"].as_array().unwrap().clone()
+}
+
+/// Bytes that the kernel says it has locked for these objects.
+fn locked(kind: &str, ids: &BTreeSet<u32>) -> u64 {
+    let all = json(&["bpftool", "-j", kind, "show"]);
+    let ours = all.as_array().unwrap().iter().filter(|one| ids.contains(&(one["id"].as_u64().unwrap() as u32)));
+    ours.map(|one| one["bytes_memlock"].as_u64().unwrap()).sum()
+}
+
+/// Bytes of the perf rings that a process has mapped.
+fn rings(process: u32) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let size = |line: &str| {
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        let [start, end] = [start, end].map(|number| u64::from_str_radix(number, 16).unwrap());
+        Some(end - start)
+    };
+    maps.lines().filter(|line| line.ends_with("anon_inode:[perf_event]")).filter_map(size).sum()
+}
+
+#[test]
+fn a_run_locks_no_more_memory_than_check_says() {
+    let nic = quiet_nic();
+    let _counted = Counted::drop_on(&nic);
+    let findings = findings(&nic, &[]);
+    let said = &findings.iter().find(|finding| finding["what"] == "memory").unwrap()["numbers"];
+    let before = objects();
+    let tracer = Tracer::start(&nic, &["-i", "veth0"]);
+    // All that there ever is: more packets take no more.
+    Flood::send(&nic, 5000);
+    let now = objects();
+    let [programs, maps] = [0, 1].map(|kind| now[kind].difference(&before[kind]).copied().collect());
+    let (programs, maps, rings) = (locked("prog", &programs), locked("map", &maps), rings(tracer.id()));
+    eprintln!("rings {rings}, maps {maps}, programs {programs}; said: {said}");
+    assert_eq!(said["ring_bytes"], rings);
+    let (said, all) = (said["bytes"].as_u64().unwrap(), rings + maps + programs);
+    assert!(all <= said && said - rings <= 2 * (all - rings), "{all} bytes, {said} said");
+    assert!(tracer.end("INT").status.success());
+}
+
+/// What is measured is a program of our own: that of the NIC doesn't run, and nothing is left.
+#[test]
+fn what_a_packet_costs_is_measured_beside_the_traced() {
+    let nic = quiet_nic();
+    let counted = Counted::drop_on(&nic);
+    let before = objects();
+    let costs = costs(&nic, &["--cost"]);
+    assert_eq!(counted.runs.now(), 0);
+    assert!(costs.iter().all(|cost| cost["numbers"]["packets_per_second"].is_null()), "{costs:#?}");
+    let known: Vec<u64> = costs.iter().map(|cost| cost["numbers"]["ns_per_packet"].as_u64().unwrap()).collect();
+    assert!(known.iter().all(|ns| (20..200_000).contains(ns)), "{costs:#?}");
+    wait_for("end of all objects", || (objects() == before).then_some(()));
+    let flood = Flood::start(&nic, 500_000);
+    counted.runs.wait_for(100);
+    let costs = self::costs(&nic, &["--cost", "-i", "veth0"]);
+    drop(flood);
+    let rates: Vec<u64> = costs.iter().map(|cost| cost["numbers"]["packets_per_second"].as_u64().unwrap()).collect();
+    assert!(rates.iter().all(|rate| (50..=20_000).contains(rate)), "{costs:#?}");
+}
+
+/// What it says of each cost once that is known: an emulated machine may be put aside in the middle of a measurement.
+fn costs(nic: &Nic, words: &[&str]) -> Vec<Value> {
+    let mut known = BTreeMap::new();
+    wait_for("all costs", || {
+        let began = Instant::now();
+        let findings = findings(nic, words);
+        eprintln!("{:?}", began.elapsed());
+        for cost in findings.into_iter().filter(|finding| finding["what"].as_str().unwrap().starts_with("cost of ")) {
+            eprintln!("{}: {}", cost["what"], cost["words"]);
+            if cost["answer"] == "note" {
+                known.insert(cost["what"].to_string(), cost);
+            }
+        }
+        (known.len() == 4).then_some(())
+    });
+    known.into_values().collect()
 }

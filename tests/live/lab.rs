@@ -118,19 +118,19 @@ impl Nic {
 
     /// The VM's own virtio-net NIC; 10.0.2.2 is the emulator's.
     pub fn virtio() -> Self {
-        let nic = Self {
-            netns: None,
-            name: "eth0".into(),
-            peer: "10.0.2.2".into(),
-            address: "10.0.2.15".into(),
-            peer_netns: None,
-            part_of_another: false,
-        };
+        Self::of_the_vm("eth0", "10.0.2.15", "10.0.2.2")
+    }
+
+    /// A NIC of the VM's, with an address on it, and that of what answers pings at its other end.
+    pub fn of_the_vm(name: &str, address: &str, peer: &str) -> Self {
+        let [name, address, peer] = [name, address, peer].map(str::to_owned);
+        let nic = Self { netns: None, name, peer, address, peer_netns: None, part_of_another: false };
         // For the neighbour's address, to be kept, because a program that drops everything drops ARP as well.
         output(&["ping", "-n", "-q", "-c", "1", "-W", "30", &nic.peer]);
-        let neighbours: Value = serde_json::from_str(&nic.ip(&["-j", "neighbour", "show", "10.0.2.2"])).unwrap();
+        let shown = nic.ip(&["-j", "neighbour", "show", &nic.peer, "dev", &nic.name]);
+        let neighbours: Value = serde_json::from_str(&shown).unwrap();
         let theirs = neighbours[0]["lladdr"].as_str().unwrap();
-        nic.ip(&["neighbour", "replace", "10.0.2.2", "lladdr", theirs, "dev", "eth0"]);
+        nic.ip(&["neighbour", "replace", &nic.peer, "lladdr", theirs, "dev", &nic.name]);
         nic
     }
 

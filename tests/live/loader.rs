@@ -25,6 +25,8 @@ pub const CHAINS: &str = concat!(env!("OUT_DIR"), "/chains.bpf.o");
 pub const PACKETS: &str = concat!(env!("OUT_DIR"), "/packets.bpf.o");
 /// The programs of tests/progs/counted.bpf.c.
 pub const COUNTED: &str = concat!(env!("OUT_DIR"), "/counted.bpf.o");
+/// The programs of tests/progs/harmless.bpf.c.
+pub const HARMLESS: &str = concat!(env!("OUT_DIR"), "/harmless.bpf.o");
 /// The program of tests/progs/outcomes.bpf.c.
 pub const OUTCOMES: &str = concat!(env!("OUT_DIR"), "/outcomes.bpf.o");
 
@@ -262,8 +264,9 @@ impl Programs {
         Ports(MapHandle::try_from(&map).unwrap())
     }
 
-    /// Runs a program `times` on a frame that came by no device that is traced, and not in a softirq.
-    pub fn test_run(&self, name: &str, frame: &[u8], times: u32) {
+    /// Runs a program `times` on a frame that came by no device that is traced, and not in a softirq; what it returned to the
+    /// kernel.
+    pub fn test_run(&self, name: &str, frame: &[u8], times: u32) -> u32 {
         let mut options = sys::bpf_test_run_opts {
             sz: size_of::<sys::bpf_test_run_opts>() as sys::size_t,
             data_in: frame.as_ptr().cast(),
@@ -273,6 +276,14 @@ impl Programs {
         };
         // SAFETY: the kernel reads the frame, and writes nothing but the options.
         returned("test run", unsafe { sys::bpf_prog_test_run_opts(self.fd(name), &mut options) });
+        options.retval
+    }
+
+    /// The values of a map whose keys are the numbers from 0 on.
+    pub fn values(&self, map: &str) -> Vec<Vec<u8>> {
+        let map = self.0.maps().find(|found| found.name() == map).unwrap();
+        let value = |key: u32| map.lookup(&key.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
+        (0..map.max_entries()).map(value).collect()
     }
 
     /// The id of a map.

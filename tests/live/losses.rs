@@ -247,7 +247,7 @@ impl Successor {
 }
 
 /// Has this thread run on one processor only.
-fn stay_on(cpu: usize) {
+pub fn stay_on(cpu: usize) {
     // SAFETY: a `cpu_set_t` may hold zeros; sched_setaffinity(2) reads the one that it is given.
     unsafe {
         let mut cpus: libc::cpu_set_t = std::mem::zeroed();

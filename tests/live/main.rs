@@ -7,6 +7,7 @@
 mod capture;
 mod checking;
 mod churn;
+mod drivers;
 mod endings;
 mod export;
 mod fields;
@@ -15,6 +16,7 @@ mod filter;
 mod filtering;
 mod flood;
 mod following;
+mod harmless;
 mod hostile;
 mod kernel_events;
 mod lab;

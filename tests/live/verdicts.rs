@@ -1,5 +1,6 @@
 //! Each verdict of a program that was there before us, as it was given.
 
+use crate::drivers::Vmxnet3;
 use crate::lab::{Nic, TARGETS};
 use crate::tracer::Tracer;
 
@@ -89,4 +90,14 @@ verdicts! {
 #[test]
 fn virtio_generic_drop() {
     verdict_is_shown(&Nic::virtio(), "xdpgeneric", "target_drop_with_a_long_name", "XDP_DROP", Left::AsItCame);
+}
+
+#[test]
+fn vmxnet3_native_drop() {
+    verdict_is_shown(&Vmxnet3::new(), "xdpdrv", "target_drop_with_a_long_name", "XDP_DROP", Left::AsItCame);
+}
+
+#[test]
+fn vmxnet3_native_tx() {
+    verdict_is_shown(&Vmxnet3::new(), "xdpdrv", "target_tx", "XDP_TX", Left::SentBack);
 }
