@@ -340,10 +340,13 @@ fn the_process_that_puts_features_back_holds_what_that_takes() {
         holds(&tracer, capabilities, user, 2);
         let children = format!("/proc/{0}/task/{0}/children", tracer.id());
         let keeper: u32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
-        let keeper = Thread::read(&format!("/proc/{keeper}/status")).unwrap();
-        for (name, expected) in [("CapPrm", NET_ADMIN), ("CapEff", NET_ADMIN), ("NoNewPrivs", 1)] {
-            keeper.is(name, &if name == "NoNewPrivs" { expected.to_string() } else { format!("{expected:016x}") });
-        }
+        // It has just been started, and gives up first what it doesn't need.
+        wait_for("a keeper without what it does not need", || {
+            let keeper = Thread::read(&format!("/proc/{keeper}/status"))?;
+            let expected = format!("{NET_ADMIN:016x}");
+            let is_it = |name: &str| keeper.0[name] == if name == "NoNewPrivs" { "1" } else { &*expected };
+            ["CapPrm", "CapEff", "NoNewPrivs"].into_iter().all(is_it).then_some(())
+        });
         nic.ping(1);
         tracer.wait_for_lines(1, "XDP_PASS");
         let ended = tracer.end("INT");
