@@ -6,6 +6,8 @@
 #                left of the traced program's speed, beside xdpdump and the article's demo; the tracer's memory; fails
 #                where a bar is missed.
 #                LINE=7: what a packet costs on that kernel line
+#   make soak    faults again and again on four kernel lines (a tracer killed, devices deleted, CPUs offline, …), and ten million
+#                packets traced: a day or two. XDPTRACE_KILLS, XDPTRACE_ROUNDS, XDPTRACE_LOAD: for less
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make verifier  what the verifier looks at of each BPF program on four kernel lines, by the clangs that it is compiled with
 #   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
@@ -16,7 +18,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build install uninstall demo test live bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -80,6 +82,9 @@ check: deps check-deps
 
 live: deps demo-deps test-deps vm-deps
 	tests/live.sh
+
+soak: deps demo-deps test-deps vm-deps
+	tests/soak.sh
 
 bench: deps demo-deps bench-deps vm-deps
 	tests/bench/run $(LINE)

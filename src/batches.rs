@@ -15,8 +15,17 @@ use crate::bpf::{Batch, LONGEST_BATCH, Sample};
 use crate::event::Losses;
 use crate::probe::{Maps, batch_size};
 
-/// What the flushing program says where it found the batch busy: who is at it sends it, then.
-const BUSY: u32 = 1;
+/// What the flushing program answers, as in src/bpf/batch.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Flushed,
+    /// By another CPU than the batch's, which is offline.
+    FlushedElsewhere,
+    /// It found the batch busy: who is at it sends it, then.
+    Busy,
+    /// The CPU lacks a ring: the batch stays as it is.
+    NoRing,
+}
 
 /// How often to try to flush a busy batch: each try takes longer than a record does.
 const TRIES: u32 = 1000;
@@ -29,6 +38,8 @@ pub struct Batches {
     cpus: u32,
     /// For each CPU, how often its batch had been sent when it was looked at last and had records; None: it had none.
     seen: Vec<Option<u32>>,
+    /// Those that another one has sent the batches of at the last flush.
+    elsewhere: Vec<u32>,
 }
 
 impl Batches {
@@ -45,18 +56,20 @@ impl Batches {
         };
         let first = map(maps.batches(), batch_size(cpus))?;
         let second = map(maps.second_batches(), LONGEST_BATCH)?;
-        Ok(Self { first, second, cpus, seen: vec![None; cpus as usize] })
+        Ok(Self { first, second, cpus, seen: vec![None; cpus as usize], elsewhere: Vec::new() })
     }
 
-    /// Sends the batches whose records have been waiting since the last call; those of a busy CPU leave by themselves.
+    /// Sends the batches whose records have been waiting since the last call; those of a busy CPU leave by themselves. A CPU that
+    /// lacks a ring is to get one by `revive`; those of one that can't be helped are lost.
     ///
     /// # Errors
     /// The kernel refuses to run the flushing program.
-    pub fn flush_waiting(&mut self, flush: BorrowedFd<'_>) -> Result<()> {
+    pub fn flush_waiting(&mut self, flush: BorrowedFd<'_>, revive: impl Fn(u32)) -> Result<()> {
+        self.elsewhere.clear();
         for cpu in 0..self.cpus {
             let now = (!self.is_empty(cpu)).then(|| self.sends(cpu));
             if now.is_some() && self.seen[cpu as usize] == now {
-                run_on(flush, cpu)?;
+                self.flush(flush, cpu, &revive)?;
             }
             self.seen[cpu as usize] = now;
         }
@@ -67,13 +80,23 @@ impl Batches {
     ///
     /// # Errors
     /// As [`Batches::flush_waiting`].
-    pub fn flush_all(&mut self, flush: BorrowedFd<'_>) -> Result<()> {
-        for cpu in (0..self.cpus).filter(|cpu| !self.is_empty(*cpu)) {
+    pub fn flush_all(&mut self, flush: BorrowedFd<'_>, revive: impl Fn(u32)) -> Result<()> {
+        self.elsewhere.clear();
+        for cpu in 0..self.cpus {
+            if self.is_empty(cpu) {
+                continue;
+            }
             // Whoever is at it is done in an instant, and sends it then; trying again makes sure that it was.
             let mut tries = 0..TRIES;
-            while run_on(flush, cpu)? && tries.next().is_some() {}
+            while self.flush(flush, cpu, &revive)? == Answer::Busy && tries.next().is_some() {}
         }
         Ok(())
+    }
+
+    fn flush(&mut self, flush: BorrowedFd<'_>, cpu: u32, revive: impl Fn(u32)) -> Result<Answer> {
+        let answer = run_on(flush, cpu, revive)?;
+        self.elsewhere.extend((answer == Answer::FlushedElsewhere).then_some(cpu));
+        Ok(answer)
     }
 
     /// What was lost so far.
@@ -98,6 +121,11 @@ impl Batches {
         (0..self.cpus).filter(|cpu| !self.is_empty(*cpu)).collect()
     }
 
+    /// The CPUs whose batches were sent by another one at the last flush, because they are offline.
+    pub fn elsewhere(&self) -> &[u32] {
+        &self.elsewhere
+    }
+
     fn sends(&self, cpu: u32) -> u32 {
         self.read(cpu, offset_of!(Batch, sends))
     }
@@ -119,16 +147,30 @@ fn read<T: Copy>(memory: &MmapRaw, offset: usize) -> T {
     unsafe { ptr::read_volatile(memory.as_ptr().add(offset).cast()) }
 }
 
-/// Runs the flushing program on `cpu`; whether it found the batch busy. It runs in an interrupt: the records stay in order, because no run can come in between.
+/// Runs the flushing program on `cpu`, once more where that lacked a ring and `revive` may have given it one.
+fn run_on(flush: BorrowedFd<'_>, cpu: u32, revive: impl Fn(u32)) -> Result<Answer> {
+    match run_once_on(flush, cpu, true)? {
+        Answer::NoRing => {
+            revive(cpu);
+            run_once_on(flush, cpu, false)
+        }
+        answer => Ok(answer),
+    }
+}
+
+/// Runs the flushing program on `cpu`. It runs in an interrupt: the records stay in order, because no run can come in between.
 ///
 /// On the CPU that it is called from, the kernel would run it in the caller's own context, in the middle of which the
 /// traced program may run; so this thread moves away for the time. On a machine of one CPU it can't, and records of
 /// runs in that instant are sent one by one, perhaps in front of those in the batch.
-fn run_on(flush: BorrowedFd<'_>, cpu: u32) -> Result<bool> {
+fn run_once_on(flush: BorrowedFd<'_>, cpu: u32, keeps: bool) -> Result<Answer> {
     let away = move_away(cpu);
-    let ran = test_run(flush, cpu, true).or_else(|error| match error {
+    let ran = test_run(flush, cpu, keeps, true).or_else(|error| match error {
         // The CPU went offline: what it has gathered is sent by this one, and nobody is at it.
-        Errno::ENXIO => test_run(flush, cpu, false),
+        Errno::ENXIO => test_run(flush, cpu, keeps, false).map(|answer| match answer {
+            Answer::Flushed => Answer::FlushedElsewhere,
+            answer => answer,
+        }),
         error => Err(error),
     });
     if let Some(before) = away {
@@ -151,8 +193,8 @@ fn move_away(cpu: u32) -> Option<CpuSet> {
     Some(before)
 }
 
-fn test_run(flush: BorrowedFd<'_>, cpu: u32, there: bool) -> Result<bool, Errno> {
-    let arguments = [u64::from(cpu)];
+fn test_run(flush: BorrowedFd<'_>, cpu: u32, keeps: bool, there: bool) -> Result<Answer, Errno> {
+    let arguments = [u64::from(cpu), u64::from(keeps)];
     let mut options = libbpf_sys::bpf_test_run_opts {
         sz: size_of::<libbpf_sys::bpf_test_run_opts>() as u64,
         ctx_in: arguments.as_ptr().cast(),
@@ -165,5 +207,10 @@ fn test_run(flush: BorrowedFd<'_>, cpu: u32, there: bool) -> Result<bool, Errno>
     }
     // SAFETY: the descriptor is open, and the options point to arguments that outlive the call.
     let error = unsafe { libbpf_sys::bpf_prog_test_run_opts(flush.as_raw_fd(), &mut options) };
-    if error < 0 { Err(Errno::from_raw(-error)) } else { Ok(options.retval == BUSY) }
+    match (error, options.retval) {
+        (..0, _) => Err(Errno::from_raw(-error)),
+        (_, 0) => Ok(Answer::Flushed),
+        (_, 1) => Ok(Answer::Busy),
+        _ => Ok(Answer::NoRing),
+    }
 }

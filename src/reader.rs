@@ -1,5 +1,6 @@
 //! The perf rings' user side: samples → records, and the clock to date them by. Knows no format.
 
+mod revive;
 mod size;
 
 use std::cell::{Cell, RefCell};
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::time::{Duration, Instant};
@@ -41,6 +42,9 @@ pub struct Reader<'run> {
     state: Box<RefCell<State<'run>>>,
     /// The ring whose turn it is.
     next: Cell<libbpf_sys::size_t>,
+    /// Of the map `events`, which is open as long as the buffer.
+    events: RawFd,
+    ring_bytes: usize,
     _not_sync: PhantomData<*const ()>,
 }
 
@@ -54,7 +58,7 @@ struct State<'run> {
     is_stopped: bool,
     /// This ring.
     ring: libbpf_sys::size_t,
-    /// Of each CPU, the ring that its last sample was in: its own, but of one that went offline another one's.
+    /// Of each CPU, the ring that its last sample was in: its own, but of one that is offline another one's.
     rings: BTreeMap<u32, libbpf_sys::size_t>,
     /// Rings that have been read to their end since the mark.
     ended: BTreeSet<libbpf_sys::size_t>,
@@ -106,7 +110,14 @@ impl<'run> Reader<'run> {
             )
         };
         match NonNull::new(buffer) {
-            Some(buffer) => Ok(Self { buffer, state, next: Cell::new(0), _not_sync: PhantomData }),
+            Some(buffer) => Ok(Self {
+                buffer,
+                state,
+                next: Cell::new(0),
+                events: events.as_fd().as_raw_fd(),
+                ring_bytes,
+                _not_sync: PhantomData,
+            }),
             None => Err(explain(Errno::last(), ring_bytes)),
         }
     }
@@ -118,8 +129,7 @@ impl<'run> Reader<'run> {
     /// The rings cannot be read.
     pub fn drain(&self) -> Result<bool> {
         let turn_ends = Instant::now() + TURN;
-        // SAFETY: the buffer is there until this is dropped.
-        let rings = unsafe { libbpf_sys::perf_buffer__buffer_cnt(self.buffer.as_ptr()) };
+        let rings = self.count();
         self.state.borrow_mut().is_stopped = false;
         loop {
             let mut is_empty = true;
@@ -136,6 +146,11 @@ impl<'run> Reader<'run> {
                 return Ok(true);
             }
         }
+    }
+
+    fn count(&self) -> libbpf_sys::size_t {
+        // SAFETY: the buffer is there until this is dropped.
+        unsafe { libbpf_sys::perf_buffer__buffer_cnt(self.buffer.as_ptr()) }
     }
 
     /// From now on it counts for [`Self::has_read`] what is read.

@@ -10,6 +10,9 @@ use crate::failure::Failure;
 /// Why a descriptor could not be doubled, and the remedy.
 pub const NO_DESCRIPTOR: &str = "no file descriptor is left: raise it by `ulimit -n`";
 
+/// What the verifier says where libbpf, of whom a descriptor for a map was refused, has gone on without.
+const NO_MAP: &str = "is not pointing to valid bpf_map";
+
 /// What libbpf and the verifier said since [`capture_messages`]. Only ever read to explain a failure.
 static MESSAGES: Mutex<String> = Mutex::new(String::new());
 
@@ -28,6 +31,8 @@ pub fn explain(error: &libbpf_rs::Error, action: &str, object: &str) -> Error {
     let failed = format!("failed to {action} {object}");
     match errno(error) {
         Some(libc::EPERM) => Failure::unable(format!("{failed}: {}", forbidden(&messages))),
+        Some(libc::EMFILE) => anyhow!("{failed}: {NO_DESCRIPTOR}"),
+        Some(libc::EINVAL) if messages.contains(NO_MAP) => anyhow!("{failed}: {NO_DESCRIPTOR}"),
         Some(errno) => match meaning(action, errno, &messages) {
             Some(Meaning::Kernel(sentence)) => Failure::unable(format!("{failed}: {sentence}")),
             Some(Meaning::Program(sentence)) => Failure::no_target(format!("{failed}: {sentence}")),

@@ -165,6 +165,8 @@ struct Flushed {
     ns: u64,
     /// The CPUs that had more.
     gathering: Vec<u32>,
+    /// Those that another one has sent for: nobody knows by whose ring.
+    elsewhere: Vec<u32>,
 }
 
 impl<'plan> Run<'plan> {
@@ -298,10 +300,11 @@ impl<'plan> Run<'plan> {
             let ns = reader::monotonic_ns()?;
             match self.plan.capture {
                 // A file is in order up to the moment at which no CPU kept a record.
-                Some(_) => self.batches.flush_all(self.follow.maps().flush())?,
-                None => self.batches.flush_waiting(self.follow.maps().flush())?,
+                Some(_) => self.batches.flush_all(self.follow.maps().flush(), |cpu| reader.revive(cpu))?,
+                None => self.batches.flush_waiting(self.follow.maps().flush(), |cpu| reader.revive(cpu))?,
             }
-            self.flushed = Some(Flushed { ns, gathering: self.batches.gathering() });
+            self.flushed =
+                Some(Flushed { ns, gathering: self.batches.gathering(), elsewhere: self.batches.elsewhere().to_vec() });
             reader.mark();
             self.ticked = Instant::now();
         }

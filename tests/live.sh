@@ -6,23 +6,15 @@
 # The live tests (tests/live), on this kernel where it lets programs be traced, and in a VM on each kernel line
 # (default: all of them), two at a time. A run counts only if exactly the tests of tests/live/names ran and passed. There,
 # what a test doesn't need each kernel for stands with the lines that it runs on: `files::a_closed_pipe_is_success 6.12`.
-# What can't be undone before the next boot is ignored there and comes last in a VM. XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (3).
+# What nobody wants done to a machine (its clock set, a CPU taken offline, the kernel locked down until the next boot) is ignored there
+# and comes last in a VM. XDPTRACE_KILLS is how often a tracer is killed (20). XDPTRACE_CHURN is the number of rounds in which others' tools load and unload under a running tracer (3).
 set -euo pipefail
 
 cd "$(dirname "$(realpath "$0")")/.."
-all_lines=(5.10 6.1 6.12 7)
-lines=("$@")
-((${#lines[@]})) || lines=("${all_lines[@]}")
+source tests/live/vm.sh
 logs=target/live
 mkdir -p "$logs"
 
-# Optimised, because the guests are emulated.
-build_log=$(cargo test --color never --target-dir target --release --locked --features live --test live --no-run 2>&1) || { printf '%s\n' "$build_log" >&2; exit 1; }
-tests=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' <<<"$build_log")
-
-# names_on LINE: those that run there; names_elsewhere LINE: those that run on other lines only.
-names_on() { awk -v line="$1" 'NF == 1 { print $1 } { for (i = 2; i <= NF; i++) if ($i == line) print $1 }' tests/live/names; }
-names_elsewhere() { comm -13 <(names_on "$1" | sort) <(cut -d' ' -f1 tests/live/names | sort); }
 unknown=$(cut -d' ' -f2- -s tests/live/names | tr ' ' '\n' | sort -u | grep -vxF "$(printf '%s\n' "${all_lines[@]}")") || true
 [[ -z $unknown ]] || { echo "tests/live/names: no such kernel line: ${unknown//$'\n'/ }" >&2; exit 1; }
 
@@ -52,14 +44,15 @@ else
     echo "live tests: no tap can be had here (tests/vm/tap): virtio-net is tested with one queue only"
 fi
 
-# Everything but what needs the VM's own NICs.
+# Everything but what needs the VM's own NICs, or would do the machine something.
 on_this_kernel() {
     local sudo='' log=$logs/host status=0
     ((UID == 0)) || sudo=sudo
     if $sudo tests/demo.sh target/release/xdptrace >"$log" 2>&1 || (($? != 3)); then
-        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-3}" "$tests" --test-threads=1 \
+        $sudo env XDPTRACE_CHURN="${XDPTRACE_CHURN:-3}" XDPTRACE_KILLS="${XDPTRACE_KILLS:-20}" "$tests" --test-threads=1 \
             --skip virtio_ --skip vmxnet3_ >"$log" 2>&1 || status=$?
-        report "this kernel" "$log" "$status" "$(cut -d' ' -f1 tests/live/names | grep -vE '(virtio|vmxnet3)_|^lockdown::')"
+        report "this kernel" "$log" "$status" "$(cut -d' ' -f1 tests/live/names | grep -vE '(virtio|vmxnet3)_' |
+            grep -vxFf <("$tests" --list --ignored --format terse | sed -n 's/: test$//p'))"
     else
         # That it is refused in one line with the remedy is itself what is tested here; also where the target is
         # missing, because mending that would not help.
@@ -71,20 +64,15 @@ on_this_kernel() {
     fi
 }
 
-# qemu64: every extension of a processor that has to be emulated costs time, and the default has them all. One thread
-# emulates both of a guest's processors: with more than one of them to a real one, the guest spins on locks instead.
-emulation='-cpu qemu64 -accel tcg,thread=single'
-[[ ${XDPTRACE_KVM-} != 1 ]] || emulation=''
-
 in_a_vm() {
-    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-3} elsewhere skipped
+    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-3} kills=${XDPTRACE_KILLS:-20} elsewhere skipped
     mapfile -t elsewhere < <(names_elsewhere "$line")
     [[ $queues ]] || elsewhere+=(drivers::virtio_queues_are_those_that_the_program_sees)
     skipped=$(printf ' --skip %s' "${elsewhere[@]}")
     ((${#elsewhere[@]})) || skipped=''
-    tests/vm/run --line "$line" --timeout $((900 + 20 * rounds)) --net $queues \
+    tests/vm/run --line "$line" --timeout $((1000 + 20 * rounds)) --net $queues \
         --qemu-opts "$emulation -netdev user,id=lro,restrict=on,net=10.0.3.0/24 -device vmxnet3,netdev=lro" \
-        -- bash -c "uname -r; modprobe vmxnet3; export XDPTRACE_CHURN=$rounds; $tests --test-threads=1 --exact$skipped &&
+        -- bash -c "uname -r; modprobe vmxnet3; export XDPTRACE_CHURN=$rounds XDPTRACE_KILLS=$kills; $tests --test-threads=1 --exact$skipped &&
             exec $tests --test-threads=1 --exact$skipped --ignored" \
         >"$log" 2>&1 || status=$?
     report "$line ($(head -1 "$log"))" "$log" "$status" "$(comm -23 <(names_on "$line" | sort) <(printf '%s\n' "${elsewhere[@]}" | sort))" \
@@ -93,15 +81,6 @@ in_a_vm() {
 
 failed=0
 on_this_kernel || failed=1
-# Kernels are fetched one after the other, and before the first guest's time begins to run.
-for line in "${lines[@]}"; do tests/vm/kernel "$line" >/dev/null; done
-while ((${#lines[@]})); do
-    jobs=()
-    for line in "${lines[@]:0:2}"; do
-        in_a_vm "$line" &
-        jobs+=($!)
-    done
-    lines=("${lines[@]:2}")
-    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
-done
+fetch_kernels
+on_each_line in_a_vm || failed=1
 exit "$failed"

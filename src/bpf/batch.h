@@ -15,6 +15,10 @@
 
 #define ENOENT 2
 #define ENOSPC 28
+#define EOPNOTSUPP 95
+
+/* What `flush` answers. */
+enum { FLUSHED, FLUSH_BUSY, FLUSH_NO_RING };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
@@ -56,6 +60,15 @@ static __always_inline void set_busy(struct batch *batch, bool busy)
 	barrier();
 }
 
+/*
+ * Whether a sample could go nowhere: the CPU came online after the start, or what it sent by ended with it when it went offline
+ * (perf_event_exit_cpu), and isn't there again when it comes back.
+ */
+static __always_inline bool lacks_ring(long error)
+{
+	return error == -ENOENT || error == -EOPNOTSUPP;
+}
+
 /* What became of the batch's records, and an empty batch. */
 static __always_inline void settle(struct batch *batch, long error)
 {
@@ -63,20 +76,23 @@ static __always_inline void settle(struct batch *batch, long error)
 		batch->sent += batch->sample.records;
 	else if (error == -ENOSPC)
 		batch->lost_full += batch->sample.records;
-	else if (error == -ENOENT)
+	else if (lacks_ring(error))
 		batch->lost_no_ring += batch->sample.records;
 	else
 		batch->lost_other += batch->sample.records;
 	batch->sample.records = 0;
 	batch->sample.used = 0;
 	batch->waiting = 0;
-	batch->sends++;
+	/* Where it went nowhere, it is as if it had stayed: then user space flushes it, and hears why. */
+	if (!lacks_ring(error))
+		batch->sends++;
 }
 
-/* To be called by who has set `busy`. */
-static __noinline int send(void *ctx, struct batch *batch, __u32 cpu)
+/* To be called by who has set `busy`. Whether the batch was kept, as may be asked for where the CPU lacks a ring. */
+static __noinline int send(void *ctx, struct batch *batch, __u32 cpu, bool keeps)
 {
 	__u64 used;
+	long error;
 
 	/* Keeps the verifier of 5.10 happy, which doesn't know what a function is given. */
 	if (!batch)
@@ -85,12 +101,15 @@ static __noinline int send(void *ctx, struct batch *batch, __u32 cpu)
 	/* And this all of them: can't happen. */
 	used = at_most(used, VALUE(BATCH_SIZE) - sizeof(*batch));
 	batch->sample.cpu = cpu;
-	settle(batch, bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &batch->sample, sizeof(batch->sample) + used));
+	error = bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &batch->sample, sizeof(batch->sample) + used);
+	if (keeps && lacks_ring(error))
+		return 1;
+	settle(batch, error);
 	return 0;
 }
 
 /* The same, within a run or behind it: a record that waits for its outcome goes on waiting, at the batch's beginning. */
-static __noinline int send_early(void *ctx, struct batch *batch, __u32 cpu)
+static __noinline int send_early(void *ctx, struct batch *batch, __u32 cpu, bool keeps)
 {
 	__u64 used, waiting;
 
@@ -98,7 +117,8 @@ static __noinline int send_early(void *ctx, struct batch *batch, __u32 cpu)
 		return 0;
 	used = batch->sample.used;
 	waiting = batch->waiting;
-	send(ctx, batch, cpu);
+	if (send(ctx, batch, cpu, keeps))
+		return 1;
 	if (!is(batch, FLAG_ONLY_FAILED) || !waiting || EXCEEDS(used, BATCH_FILL))
 		return 0;
 	if (!bpf_probe_read_kernel(batch->bytes, at_most(waiting, RECORD_ROOM), &batch->bytes[used]))
@@ -137,7 +157,7 @@ static __always_inline void close_batch(void *ctx, struct batch *batch, const st
 		set_busy(batch, true);
 		batch->flush_wanted = false;
 		if (batch->sample.used)
-			send_early(ctx, batch, state->cpu);
+			send_early(ctx, batch, state->cpu, false);
 		set_busy(batch, false);
 	}
 }
@@ -148,7 +168,7 @@ static __always_inline struct record *next_record(void *ctx, struct batch *batch
 	__u64 used = batch->sample.used;
 
 	if (unlikely(EXCEEDS(used, BATCH_FILL))) {
-		send(ctx, batch, state->cpu);
+		send(ctx, batch, state->cpu, false);
 		used = 0;
 	}
 	return (struct record *)&batch->bytes[used];
@@ -166,22 +186,26 @@ static __always_inline void keep_outcome(struct batch *batch)
 	batch->sample.used += sizeof(struct outcome);
 }
 
-/* Run by user space on the CPU whose batch it is, or, once that is offline, on any: args[0] is the CPU. 1: busy. */
+/*
+ * Run by user space on the CPU whose batch it is, or, once that is offline, on any: args[0] is the CPU, args[1] whether the
+ * batch is kept where the CPU that this runs on lacks a ring.
+ */
 SEC("?raw_tp")
 int flush(__u64 *args)
 {
 	__u32 cpu = args[0];
 	struct batch *batch = batch_of(cpu);
+	int answer = FLUSHED;
 
 	if (batch->busy) {
 		batch->flush_wanted = true;
-		return 1;
+		return FLUSH_BUSY;
 	}
 	set_busy(batch, true);
-	if (batch->sample.used)
-		send_early(args, batch, cpu);
+	if (batch->sample.used && send_early(args, batch, cpu, args[1]))
+		answer = FLUSH_NO_RING;
 	set_busy(batch, false);
-	return 0;
+	return answer;
 }
 
 #endif

@@ -110,11 +110,11 @@ struct sample {
 struct batch {
 	__u32 busy;		/* somebody on this CPU is at it */
 	__u32 flush_wanted;	/* by a flush that found it busy: whoever is at it sends it then */
-	__u32 sends;		/* how often it was sent or lost, modulo 2^32 */
+	__u32 sends;		/* how often it was sent, or lost but for want of a ring, modulo 2^32 */
 	__u32 waiting;		/* bytes of a record behind the others that stays if its run's verdict comes to nothing */
 	__u64 sent;		/* records accepted by the perf ring */
 	__u64 lost_full;	/* records refused because the ring was full */
-	__u64 lost_no_ring;	/* … because its CPU has no ring: it came online after the start */
+	__u64 lost_no_ring;	/* … because its CPU had no ring: it came online after the start, or again */
 	__u64 lost_other;
 	struct sample sample;
 	__u8 bytes[];

@@ -142,7 +142,7 @@ impl Counts {
 pub struct Losses {
     /// The CPU's ring was full.
     pub full: u64,
-    /// The CPU has no ring: it came online after the start.
+    /// The CPU had no ring: it came online after the start, or again.
     pub no_ring: u64,
     /// Anything else that the kernel refused for.
     pub other: u64,

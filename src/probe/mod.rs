@@ -299,7 +299,7 @@ fn with_root(map: MapHandle, root: Option<u32>) -> Result<MapHandle> {
 fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
     let mut builder = XdptraceSkelBuilder::default();
     builder.object_builder_mut().btf_custom_path(layout::path()?)?;
-    let mut open = builder.open(storage).context("failed to open the BPF object")?;
+    let mut open = refusal::try_to(|| builder.open(storage), "open", "the BPF object")?;
     bpf::ask_verifier_of(open.open_object_mut());
     let steps = (0..).map(|ns| Latency::step(ns) as u8);
     let short = open.maps.rodata_data.as_deref_mut().map(|data| &mut data.short_steps);

@@ -47,9 +47,10 @@ impl Run<'_> {
         if !self.is_blocked() {
             self.more = !reader.drain()?;
             let mut delivery = delivery.borrow_mut();
-            if let Some(Flushed { ns, gathering }) = &self.flushed {
+            if let Some(Flushed { ns, gathering, elsewhere }) = &self.flushed {
                 // A CPU whose ring has been read isn't to wait for one whose ring never ends.
-                delivery.release_settled(*ns, |cpu| !gathering.contains(&cpu) && reader.has_read(cpu));
+                let is_read = |cpu| if elsewhere.contains(&cpu) { !self.more } else { reader.has_read(cpu) };
+                delivery.release_settled(*ns, |cpu| !gathering.contains(&cpu) && is_read(cpu));
             }
             if let Some(Flushed { ns, .. }) = self.flushed.take_if(|_| !self.more)
                 && self.plan.capture.is_some()
@@ -66,7 +67,7 @@ impl Run<'_> {
     /// be delivered, there is always more.
     pub(super) fn drain_for_a_while(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         let ends = Instant::now() + A_WHILE;
-        self.batches.flush_all(self.follow.maps().flush())?;
+        self.batches.flush_all(self.follow.maps().flush(), |cpu| reader.revive(cpu))?;
         loop {
             self.drain(reader, delivery)?;
             if !self.more || self.is_blocked() || self.signals.stop() || Instant::now() > ends {
@@ -77,7 +78,7 @@ impl Run<'_> {
 
     /// Delivers all that there is, also what CPUs are gathering. For the end, when nothing more comes.
     pub(super) fn drain_all(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
-        self.batches.flush_all(self.follow.maps().flush())?;
+        self.batches.flush_all(self.follow.maps().flush(), |cpu| reader.revive(cpu))?;
         loop {
             self.drain(reader, delivery)?;
             if !self.more || self.is_blocked() {

@@ -25,6 +25,16 @@ impl Flood {
         flood.thread.take().unwrap().join().unwrap();
     }
 
+    /// The same, while others look on.
+    pub fn send_in_background(nic: &Nic, packets: u64) -> Self {
+        Self::begin(nic, 0, packets)
+    }
+
+    /// Whether all has been sent.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// 0 packets: without end.
     fn begin(nic: &Nic, delay_ns: u32, packets: u64) -> Self {
         output(&["modprobe", "pktgen"]);

@@ -93,6 +93,19 @@ fn open(id: u32) -> Option<OwnedFd> {
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The ids of all programs, maps and links that the kernel has.
+pub fn objects() -> [Vec<u32>; 3] {
+    let calls = [sys::bpf_prog_get_next_id, sys::bpf_map_get_next_id, sys::bpf_link_get_next_id];
+    calls.map(|next_of| {
+        let next = |id: &u32| {
+            let mut next = 0;
+            // SAFETY: the kernel writes the id there.
+            (unsafe { next_of(*id, &mut next) } == 0).then_some(next)
+        };
+        std::iter::successors(next(&0), next).collect()
+    })
+}
+
 /// Whether the kernel still has a program.
 pub fn exists(id: u32) -> bool {
     open(id).is_some()
@@ -172,6 +185,11 @@ impl Ports {
     /// The ports that the program saw, in order.
     pub fn seen(&self) -> Vec<u16> {
         (0..PORTS).filter(|number| self.count(*number) > 0).map(|number| FIRST_PORT + number).collect()
+    }
+
+    /// How many datagrams to this port it saw.
+    pub fn of(&self, port: u16) -> u64 {
+        self.count(port - FIRST_PORT).into()
     }
 
     fn count(&self, number: u16) -> u32 {
@@ -301,6 +319,12 @@ impl Programs {
     /// Puts a program into the map `jumps`.
     pub fn jump(&self, key: u32, program: &str) {
         self.set("jumps", key, &self.fd(program).to_ne_bytes());
+    }
+
+    /// Takes it out again.
+    pub fn clear_jump(&self, key: u32) {
+        let map = self.0.maps().find(|found| found.name() == "jumps").unwrap();
+        map.delete(&key.to_ne_bytes()).unwrap();
     }
 
     /// Puts a queue and its program into `cpus`.
@@ -512,7 +536,8 @@ pub fn send_frames<F: AsRef<[u8]>>(other_end: &Nic, frames: impl IntoIterator<It
     });
 }
 
-fn socket(nic: &Nic) -> UdpSocket {
+/// A socket at the other end.
+pub fn socket(nic: &Nic) -> UdpSocket {
     inside(nic.peer_netns(), || UdpSocket::bind("0.0.0.0:0").unwrap())
 }
 

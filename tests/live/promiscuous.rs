@@ -8,7 +8,7 @@ use crate::tracer::Tracer;
 use crate::xdpdump::{nic_with, start};
 
 /// Whether the NIC has the administrator's flag, and how many hold it promiscuous.
-fn promiscuity(nic: &Nic) -> (bool, u64) {
+pub fn promiscuity(nic: &Nic) -> (bool, u64) {
     let links: Value = serde_json::from_str(&nic.ip(&["-j", "-d", "link", "show", "dev", &nic.name])).unwrap();
     let flags = links[0]["flags"].as_array().unwrap();
     (flags.iter().any(|flag| flag == "PROMISC"), links[0]["promiscuity"].as_u64().unwrap())

@@ -178,6 +178,11 @@ impl Ended {
         Counts::of(self.stderr.last().expect("no summary"))
     }
 
+    /// … by another line than the last one.
+    pub fn counts_of_line(&self, line: &str) -> Counts {
+        Counts::of(line)
+    }
+
     /// What became of each program's runs, by the lines that begin with this; they must add up.
     pub fn counts_of(&self, start: &str) -> Vec<Counts> {
         let lines = self.stderr.iter().filter_map(|line| line.strip_prefix(start)?.strip_prefix(": "));

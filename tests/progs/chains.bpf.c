@@ -88,6 +88,28 @@ int tail_second(struct xdp_md *ctx)
 	return is_udp(ctx) ? XDP_DROP : XDP_PASS;
 }
 
+/* As deep as the kernel lets it: it calls itself until a call fails, and then counts the packet. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} runs SEC(".maps");
+
+SEC("xdp")
+int tail_deep(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	__u64 *count = bpf_map_lookup_elem(&runs, &zero);
+
+	count_port(ctx);
+	bpf_tail_call(ctx, &jumps, 0);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	return XDP_DROP;
+}
+
 /* A subprogram that tail-calls: tracing that panics some kernels. */
 
 static __noinline int tail_jump(struct xdp_md *ctx)

@@ -105,7 +105,7 @@ impl<'program> Bench<'program> {
         let mut probe = self.attach(plan, &maps)?;
         let rounds = self.rounds(read)?;
         probe.end()?;
-        batches.flush_all(maps.flush())?;
+        batches.flush_all(maps.flush(), |cpu| reader.revive(cpu))?;
         read()?;
         let seen = if plan.counting.is_some() { counted(&probe)? } else { told.get() };
         let runs = u64::from(self.runs) * (rounds.len() as u64 + 1);
