@@ -3,7 +3,8 @@
 # What tests/live.sh and tests/soak.sh have in common, to be sourced in the project's root: $tests, the binary of the live tests,
 # is built, and the kernel lines, which are $lines, are fetched by `fetch_kernels`.
 
-all_lines=(5.10 6.1 6.12 7)
+# Two at a time: those first that have the most to do.
+all_lines=(6.1 7 5.10 6.12)
 lines=("$@")
 ((${#lines[@]})) || lines=("${all_lines[@]}")
 
