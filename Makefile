@@ -61,7 +61,7 @@ install:
 	install -D -m 644 packaging/systemd/xdptrace.conf $(DESTDIR)$(SYSUSERSDIR)/xdptrace.conf
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR),$(SBINDIR)/xdptrace $(addprefix $(MANDIR)/man8/,$(PAGES)) $(BASHDIR)/xdptrace \
+	rm -f $(addprefix $(DESTDIR),$(SBINDIR)/xdptrace $(MANDIR)/man8/xdptrace.8 $(MANDIR)/man8/xdptrace-*.8 $(BASHDIR)/xdptrace \
 	    $(ZSHDIR)/_xdptrace $(FISHDIR)/xdptrace.fish $(UNITDIR)/$(UNIT) $(SYSUSERSDIR)/xdptrace.conf)
 
 # Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.

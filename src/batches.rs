@@ -25,6 +25,8 @@ enum Answer {
     Busy,
     /// The CPU lacks a ring: the batch stays as it is.
     NoRing,
+    /// The one does by which it was to be sent.
+    NoRingElsewhere,
 }
 
 /// How often to try to flush a busy batch: each try takes longer than a record does.
@@ -154,6 +156,11 @@ fn run_on(flush: BorrowedFd<'_>, cpu: u32, revive: impl Fn(u32)) -> Result<Answe
             revive(cpu);
             run_once_on(flush, cpu, false)
         }
+        Answer::NoRingElsewhere => {
+            // The one that sent for it has come back itself, and had nothing to send since.
+            sched_getcpu().iter().for_each(|here| revive(*here as u32));
+            run_once_on(flush, cpu, false)
+        }
         answer => Ok(answer),
     }
 }
@@ -169,6 +176,7 @@ fn run_once_on(flush: BorrowedFd<'_>, cpu: u32, keeps: bool) -> Result<Answer> {
         // The CPU went offline: what it has gathered is sent by this one, and nobody is at it.
         Errno::ENXIO => test_run(flush, cpu, keeps, false).map(|answer| match answer {
             Answer::Flushed => Answer::FlushedElsewhere,
+            Answer::NoRing => Answer::NoRingElsewhere,
             answer => answer,
         }),
         error => Err(error),

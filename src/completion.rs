@@ -1,6 +1,5 @@
 //! What a shell is told that completes the command line: the definition of it, and the names of what there is on this machine.
 
-use std::ffi::OsStr;
 use std::fs;
 
 use clap::{Command, CommandFactory};
@@ -33,8 +32,15 @@ fn with_names(command: Command) -> Command {
 }
 
 fn devices() -> Vec<CompletionCandidate> {
-    let mut names = target::device_names().unwrap_or_default();
+    candidates(target::device_names().unwrap_or_default())
+}
+
+/// Sorted, each once. The kernel lets names hold what commands a terminal or a shell: who has such ones types them.
+fn candidates(mut names: Vec<String>) -> Vec<CompletionCandidate> {
+    let is_plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "_.@:-+".contains(c));
+    names.retain(is_plain);
     names.sort_unstable();
+    names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
@@ -45,9 +51,7 @@ fn programs() -> Vec<CompletionCandidate> {
     let _ = list::run(&Listing { json: true, ..Listing::default() }, &mut listed);
     let mut found = Vec::new();
     names(&serde_json::from_slice(&listed).unwrap_or_default(), &mut found);
-    found.sort_unstable();
-    found.dedup();
-    found.into_iter().map(CompletionCandidate::new).collect()
+    candidates(found)
 }
 
 /// Of all programs in what `xdptrace list --json` prints.
@@ -68,14 +72,20 @@ fn names(listed: &Value, found: &mut Vec<String>) {
 
 fn namespaces() -> Vec<CompletionCandidate> {
     let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-    names.sort_unstable();
-    names.iter().map(|name| CompletionCandidate::new(OsStr::new(name))).collect()
+    candidates(entries.filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_command_a_shell_or_a_terminal_are_left_out() {
+        let names = ["veth1", "eth0.5", "$(reboot)", "\u{1b}[31m", "a`b", "eth0.5", "br-1"].map(str::to_owned);
+        let found = candidates(names.into());
+        let values: Vec<&str> = found.iter().filter_map(|one| one.get_value().to_str()).collect();
+        assert_eq!(values, ["br-1", "eth0.5", "veth1"]);
+    }
 
     #[test]
     fn programs_are_told_by_name_and_id_and_maps_are_none() {

@@ -1,6 +1,9 @@
 //! Why a run ended early, with the exit status that says so to a script.
 
 use std::fmt::{self, Display, Formatter};
+use std::io;
+
+use nix::errno::Errno;
 
 /// The exit statuses of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +63,24 @@ impl std::error::Error for Failure {}
 
 /// What `error` says, in one line that commands no terminal, whatever words of others are in it.
 pub fn shown(error: &anyhow::Error) -> String {
-    let words = format!("{error:#}");
+    let mut words = format!("{error:#}");
+    if lacks_descriptors(error) && !words.contains(ULIMIT) {
+        words += ": raise the limit by ";
+        words += ULIMIT;
+    }
     let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     words.chars().map(plain).collect()
+}
+
+/// The remedy where no file descriptor is left, whatever it was wanted for.
+const ULIMIT: &str = "`ulimit -n`";
+
+fn lacks_descriptors(error: &anyhow::Error) -> bool {
+    let is_errno = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref() == Some(&Errno::EMFILE);
+    let is_io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(Errno::EMFILE as i32))
+    };
+    error.chain().any(|cause| is_errno(cause) || is_io(cause))
 }
 
 /// The exit status that `error` stands for.

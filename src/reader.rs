@@ -45,6 +45,8 @@ pub struct Reader<'run> {
     /// Of the map `events`, which is open as long as the buffer.
     events: RawFd,
     ring_bytes: usize,
+    /// CPUs that cannot be given a ring again.
+    hopeless: RefCell<BTreeSet<u32>>,
     _not_sync: PhantomData<*const ()>,
 }
 
@@ -116,6 +118,7 @@ impl<'run> Reader<'run> {
                 next: Cell::new(0),
                 events: events.as_fd().as_raw_fd(),
                 ring_bytes,
+                hopeless: RefCell::default(),
                 _not_sync: PhantomData,
             }),
             None => Err(explain(Errno::last(), ring_bytes)),

@@ -8,7 +8,9 @@
  * softirq (BPF_PROG_TEST_RUN, a real-time kernel) or the flush has to be done by the CPU's own process, a run. A flush that
  * finds the batch busy leaves its wish in flush_wanted, which is looked at after `busy` is cleared: there is no
  * instruction between which it could get lost. A run that finds it busy takes the CPU's second batch. No other CPU ever
- * touches a batch while programs are attached, so the order of plain loads and stores is all that is needed.
+ * touches a batch while programs are attached, so the order of plain loads and stores is all that is needed; but for
+ * one that sends for a CPU which it has found offline: should that come back and receive in this very instant, records
+ * of it may be lost or told twice.
  */
 #ifndef XDPTRACE_BATCH_H
 #define XDPTRACE_BATCH_H
@@ -72,20 +74,20 @@ static __always_inline bool lacks_ring(long error)
 /* What became of the batch's records, and an empty batch. */
 static __always_inline void settle(struct batch *batch, long error)
 {
+	batch->sends++;
 	if (!error)
 		batch->sent += batch->sample.records;
 	else if (error == -ENOSPC)
 		batch->lost_full += batch->sample.records;
-	else if (lacks_ring(error))
+	else if (lacks_ring(error)) {
 		batch->lost_no_ring += batch->sample.records;
-	else
+		/* It is as if it had stayed: then user space flushes it, and hears why. */
+		batch->sends--;
+	} else
 		batch->lost_other += batch->sample.records;
 	batch->sample.records = 0;
 	batch->sample.used = 0;
 	batch->waiting = 0;
-	/* Where it went nowhere, it is as if it had stayed: then user space flushes it, and hears why. */
-	if (!lacks_ring(error))
-		batch->sends++;
 }
 
 /* To be called by who has set `busy`. Whether the batch was kept, as may be asked for where the CPU lacks a ring. */

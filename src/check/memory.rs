@@ -24,7 +24,7 @@ pub(super) fn judge(held: Option<Memory>) -> Finding {
     };
     let all = rings + shared + program;
     let words = format!(
-        "a run locks {} at most: rings of {each} (-B), {} of BPF maps, and {} for each program that it traces",
+        "a run with the default options locks {} at most: rings of {each} (-B), {} of BPF maps, and {} for each program that it traces",
         amount(all),
         amount(shared),
         amount(program),

@@ -16,11 +16,18 @@ impl Reader<'_> {
     /// Has a CPU send to its ring again, by a new event. One that had no ring at the start can't be helped, nor can
     /// anybody where what that takes has been given up: then its records are lost, and counted.
     pub fn revive(&self, cpu: u32) {
+        if self.hopeless.borrow().contains(&cpu) {
+            return;
+        }
         // The map keeps the event when it is in there.
-        let _ = self.open_event(cpu).and_then(|event| {
+        let revived = self.open_event(cpu).and_then(|event| {
             self.lead_into_ring(&event)?;
             self.put_into_map(cpu, &event)
         });
+        // Of one that has just gone offline again it is ENODEV as well, but then it has no records that could wait for this.
+        if matches!(revived, Err(Errno::EPERM | Errno::EACCES | Errno::EINVAL)) {
+            self.hopeless.borrow_mut().insert(cpu);
+        }
     }
 
     fn open_event(&self, cpu: u32) -> Result<OwnedFd, Errno> {
@@ -51,7 +58,7 @@ impl Reader<'_> {
             };
             done == 0
         };
-        (0..self.count()).find(leads).map(drop).ok_or(Errno::ENODEV)
+        (0..self.count()).find(leads).map(drop).ok_or(Errno::EINVAL)
     }
 
     fn put_into_map(&self, cpu: u32, event: &OwnedFd) -> Result<(), Errno> {

@@ -88,7 +88,10 @@ impl<'numbers> Change<'numbers> {
     fn programs(&self) -> impl Iterator<Item = (&'numbers Program, Option<&'numbers Program>)> {
         let Self { before, now, .. } = *self;
         let both = now.programs.iter().map(|program| (program, before_of(before, program)));
-        both.filter(|(now, before)| now.is_traced || before.is_none_or(|before| before.is_traced))
+        both.filter(|(now, before)| {
+            // Those of which no more is known have been told of by themselves before.
+            now.is_traced || before.map_or(now.subject.is_one(), |before| before.is_traced)
+        })
     }
 }
 

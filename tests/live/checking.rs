@@ -7,9 +7,8 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::flood::Flood;
-use crate::harmless::objects;
 use crate::lab::{NOBTF, Nic, json, run, wait_for};
-use crate::loader::{CHAINS, COMPONENTS, Mode, Programs};
+use crate::loader::{CHAINS, COMPONENTS, Mode, NO_OBJECTS, Programs, new_objects, objects};
 use crate::losses::{Counted, quiet_nic};
 use crate::refusals::Public;
 use crate::tracer::{Tracer, XDPTRACE};
@@ -153,7 +152,7 @@ fn what_a_packet_costs_is_measured_beside_the_traced() {
     assert!(costs.iter().all(|cost| cost["numbers"]["packets_per_second"].is_null()), "{costs:#?}");
     let known: Vec<u64> = costs.iter().map(|cost| cost["numbers"]["ns_per_packet"].as_u64().unwrap()).collect();
     assert!(known.iter().all(|ns| (20..200_000).contains(ns)), "{costs:#?}");
-    wait_for("end of all objects", || (objects() == before).then_some(()));
+    wait_for("end of all objects", || (new_objects(&before) == NO_OBJECTS).then_some(()));
     let flood = Flood::start(&nic, 500_000);
     counted.runs.wait_for(100);
     let costs = self::costs(&nic, &["--cost", "-i", "veth0"]);

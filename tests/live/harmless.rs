@@ -6,11 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libbpf_rs::libbpf_sys as sys;
-
 use crate::flood::Flood;
-use crate::lab::{LIMIT, Nic, TARGETS, run, wait_for};
-use crate::loader::{HARMLESS, Mode, Programs, inside};
+use crate::lab::{Nic, TARGETS, run, wait_for, wait_until_equal};
+use crate::loader::{HARMLESS, Mode, NO_OBJECTS, Programs, inside, new_objects, objects};
 use crate::losses::{Counted, quiet_nic, stay_on};
 use crate::tracer::{Tracer, XDPTRACE};
 
@@ -152,9 +150,9 @@ fn the_tracer_takes_one_core_at_most_in_a_flood() {
         let tracer = Tracer::start(&nic, words);
         let flood = Flood::start(&nic, 0);
         counted.runs.wait_for(counted.runs.now() + 1000);
-        let (before, began, runs) = (used(tracer.id()), Instant::now(), counted.runs.now());
+        // In this order, and so below: the time used is that of no longer a while.
+        let (began, before, runs) = (Instant::now(), used(tracer.id()), counted.runs.now());
         counted.runs.wait_for(runs + 40_000);
-        // In this order: so the time used is that of no longer a while.
         let (took, runs) = (used(tracer.id()) - before, counted.runs.now() - runs);
         let wall = began.elapsed();
         drop(flood);
@@ -165,30 +163,11 @@ fn the_tracer_takes_one_core_at_most_in_a_flood() {
     }
 }
 
-/// Ids of all BPF programs, maps and links of the machine.
-pub fn objects() -> [BTreeSet<u32>; 3] {
-    let all = |next: unsafe extern "C" fn(u32, *mut u32) -> i32| {
-        let mut ids = BTreeSet::new();
-        let mut id = 0;
-        // SAFETY: the kernel writes the id there.
-        while unsafe { next(id, &mut id) } == 0 {
-            ids.insert(id);
-        }
-        ids
-    };
-    [all(sys::bpf_prog_get_next_id), all(sys::bpf_map_get_next_id), all(sys::bpf_link_get_next_id)]
-}
-
 /// MiB that the machine could give.
 fn available() -> u64 {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
-}
-
-/// Everything that others can see of the tracer.
-fn everything(nic: &Nic) -> (String, [BTreeSet<u32>; 3]) {
-    (nic.state(), objects())
 }
 
 /// How a run ends.
@@ -252,19 +231,14 @@ fn everything_is_as_before_after_every_end() {
         }
         let words: Vec<&str> = words.split(' ').collect();
         let packets = nic.there_in_background(&["ping", "-n", "-q", "-i", "0.05", "192.0.2.1"]);
-        // What tests before this one have left may still be going.
-        let mut last = everything(&nic);
-        wait_for("rest", || {
-            let now = everything(&nic);
-            (std::mem::replace(&mut last, now.clone()) == now).then_some(())
-        });
+        let before = (nic.state(), objects());
         let memory = available();
         for end in ends {
             run_to(&nic, *end, &words);
-            as_before(&nic, &last, *end);
+            as_before(&nic, &before, *end);
+            // The rings of one run alone take more.
+            wait_for("memory", || (available() + 48 >= memory).then_some(()));
         }
-        // The rings of one run alone take more.
-        wait_for("memory", || (available() + 48 >= memory).then_some(()));
         eprintln!("{words:?}: {memory} MiB available before, {} after", available());
         drop(packets);
     }
@@ -272,14 +246,9 @@ fn everything_is_as_before_after_every_end() {
 }
 
 /// Soon: before 5.15 the kernel lets go a little later, and after kill -9 everybody has to be told.
-fn as_before(nic: &Nic, before: &(String, [BTreeSet<u32>; 3]), end: End) {
-    let limit = Instant::now() + LIMIT;
-    let mut now = everything(nic);
-    while now != *before && Instant::now() < limit {
-        thread::sleep(Duration::from_millis(50));
-        now = everything(nic);
-    }
-    assert_eq!(&now, before, "{end:?}");
+fn as_before(nic: &Nic, (state, objects): &(String, [BTreeSet<u32>; 3]), end: End) {
+    let expected = (state.clone(), NO_OBJECTS);
+    wait_until_equal(&format!("{end:?}"), &expected, || (nic.state(), new_objects(objects)));
 }
 
 /// The kernel has had nothing to complain of in anything that a tracer did since it was booted.

@@ -1,5 +1,6 @@
 //! What the tests trace: two namespaces joined by a veth pair, or a NIC of the VM, and programs on them.
 
+use std::fmt::Debug;
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,6 +60,17 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < limit, "no {what} within {LIMIT:?}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Waits until `look` sees what is expected; else tells what it saw instead.
+pub fn wait_until_equal<T: PartialEq + Debug>(what: &str, expected: &T, look: impl Fn() -> T) {
+    let limit = Instant::now() + LIMIT;
+    let mut now = look();
+    while now != *expected && Instant::now() < limit {
+        thread::sleep(Duration::from_millis(50));
+        now = look();
+    }
+    assert_eq!(now, *expected, "{what}");
 }
 
 /// A NIC to trace on.

@@ -1,6 +1,7 @@
 //! Puts programs where they run by the kernel's own interfaces, and knows by itself what they did: the ids that the
 //! kernel gave them, and the datagrams that each of them counted.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, c_int};
 use std::fs::{self, File};
 use std::io;
@@ -93,8 +94,8 @@ fn open(id: u32) -> Option<OwnedFd> {
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The ids of all programs, maps and links that the kernel has.
-pub fn objects() -> [Vec<u32>; 3] {
+/// The ids of all programs, maps and links that the kernel has: never those of others that there were before.
+pub fn objects() -> [BTreeSet<u32>; 3] {
     let calls = [sys::bpf_prog_get_next_id, sys::bpf_map_get_next_id, sys::bpf_link_get_next_id];
     calls.map(|next_of| {
         let next = |id: &u32| {
@@ -105,6 +106,15 @@ pub fn objects() -> [Vec<u32>; 3] {
         std::iter::successors(next(&0), next).collect()
     })
 }
+
+/// Those that there were not before. Of those, some may still be going that earlier tests have left.
+pub fn new_objects(before: &[BTreeSet<u32>; 3]) -> [BTreeSet<u32>; 3] {
+    let mut kinds = before.iter();
+    objects().map(|now| kinds.next().map_or_else(BTreeSet::new, |before| &now - before))
+}
+
+/// None of each.
+pub const NO_OBJECTS: [BTreeSet<u32>; 3] = [const { BTreeSet::new() }; 3];
 
 /// Whether the kernel still has a program.
 pub fn exists(id: u32) -> bool {

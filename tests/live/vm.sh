@@ -4,7 +4,7 @@
 # is built, and the kernel lines, which are $lines, are fetched by `fetch_kernels`.
 
 # Two at a time: those first that have the most to do.
-all_lines=(6.1 7 5.10 6.12)
+all_lines=(7 6.1 5.10 6.12)
 lines=("$@")
 ((${#lines[@]})) || lines=("${all_lines[@]}")
 
@@ -29,15 +29,18 @@ fetch_kernels() {
 
 # on_each_line COMMAND: COMMAND LINE for each line, two at a time; fails if one did.
 on_each_line() {
-    local rest=("${lines[@]}") jobs line job failed=0
-    while ((${#rest[@]})); do
-        jobs=()
-        for line in "${rest[@]:0:2}"; do
-            "$1" "$line" &
-            jobs+=($!)
-        done
-        rest=("${rest[@]:2}")
-        for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    local line running=0 failed=0
+    for line in "${lines[@]}"; do
+        if ((running == 2)); then
+            wait -n || failed=1
+            ((running -= 1))
+        fi
+        "$1" "$line" &
+        ((running += 1))
+    done
+    while ((running)); do
+        wait -n || failed=1
+        ((running -= 1))
     done
     return "$failed"
 }

@@ -13,12 +13,12 @@ impl Root {
         let root = std::env::temp_dir().join(format!("xdptrace-{name}-{}", std::process::id()));
         fs::create_dir(&root).unwrap();
         let root = Self(root);
-        root.make("install");
+        root.make("install", env!("CARGO_BIN_EXE_xdptrace"));
         root
     }
 
-    fn make(&self, goal: &str) {
-        let binary = format!("BINARY={}", env!("CARGO_BIN_EXE_xdptrace"));
+    fn make(&self, goal: &str, binary: &str) {
+        let binary = format!("BINARY={binary}");
         said(&["make", "--no-print-directory", goal, &binary, "PREFIX=/usr", &format!("DESTDIR={}", self.0.display())]);
     }
 
@@ -69,7 +69,8 @@ fn everything_is_in_its_place_and_is_taken_away_again() {
     .into();
     expected.extend(COMMANDS.map(|command| format!("usr/share/man/man8/xdptrace-{command}.8 644")));
     assert_eq!(root.files(), expected);
-    root.make("uninstall");
+    // Also where nothing is built any more.
+    root.make("uninstall", "/nonexistent/xdptrace");
     assert_eq!(root.files(), BTreeSet::new());
 }
 

@@ -202,6 +202,18 @@ fn what_has_gone_has_no_rate_and_is_in_the_total() {
 }
 
 #[test]
+fn programs_that_are_told_of_together_have_no_rate_and_are_in_the_total() {
+    let [first, mut second] = [1, 2].map(numbers);
+    let over = Program { subject: Subject::default(), is_traced: false, ..first.programs[0].clone() };
+    second.programs.insert(0, over);
+    let last = Numbers { is_final: true, ..second.clone() };
+    let text = shown(false, None, &[first, second, last]);
+    let (intervals, total) = text.split_once(" total of ").unwrap();
+    assert!(!intervals.contains("gone before"), "{intervals}");
+    assert!(total.contains("eth0 programs gone before: 1200003 packets, "), "{total}");
+}
+
+#[test]
 fn nothing_traced_is_no_table() {
     let nothing = Numbers { programs: vec![], forwards: vec![], ..numbers(1) };
     assert_eq!(shown(false, None, std::slice::from_ref(&nothing)), "");

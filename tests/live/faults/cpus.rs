@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Stream;
-use crate::lab::Nic;
+use crate::lab::{Nic, wait_for};
 use crate::loader::{COMPONENTS, FIRST_PORT, Mode, OUTCOMES, Programs};
 use crate::losses::{is_moved_to, quiet_nic};
 use crate::scenes::{By, UP};
@@ -76,8 +76,8 @@ fn a_cpu_that_goes_offline_and_comes_back_is_traced_again() {
         wait_for_packets_of(&mut tracer, 1);
     }
     let sent = stream.stop();
-    let ran = programs.ports().of(FIRST_PORT);
-    assert_eq!(ran, sent);
+    wait_for("the last packet", || (programs.ports().of(FIRST_PORT) >= sent).then_some(()));
+    assert_eq!(programs.ports().of(FIRST_PORT), sent);
     let ended = tracer.end("INT");
     let (counts, last) = (ended.counts(), ended.stderr.last().unwrap());
     eprintln!("{last}");

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Stream;
 use crate::files::Folder;
-use crate::lab::{Nic, output, wait_for};
-use crate::loader::{objects, program_on};
+use crate::lab::{Nic, output, wait_until_equal};
+use crate::loader::{NO_OBJECTS, new_objects, objects, program_on};
 use crate::losses::{Counted, quiet_nic};
 use crate::promiscuous::promiscuity;
 use crate::tracer::Tracer;
@@ -37,17 +37,9 @@ impl Random {
     }
 }
 
-/// What is not to change.
-#[derive(Debug, PartialEq)]
-struct Left {
-    /// Programs, maps, links.
-    objects: [Vec<u32>; 3],
-    /// The programs on the devices, whether they are promiscuous, and for how many.
-    devices: Vec<(u32, (bool, u64))>,
-}
-
-fn left(nics: [&Nic; 2]) -> Left {
-    Left { objects: objects(), devices: nics.iter().map(|nic| (program_on(nic), promiscuity(nic))).collect() }
+/// The program on a device, whether it is promiscuous, and for how many.
+fn state(nic: &Nic) -> (u32, (bool, u64)) {
+    (program_on(nic), promiscuity(nic))
 }
 
 #[test]
@@ -56,7 +48,8 @@ fn nothing_is_left_of_a_tracer_that_is_killed_at_any_moment() {
     let bare = nic.pairs(&["bare0"]).remove(0);
     let counted = Counted::drop_on(&nic);
     let pins = || output(&["find", "/sys/fs/bpf"]);
-    let (before, pinned) = (left([&nic, &bare]), pins());
+    let state = || [&nic, &bare].map(state);
+    let (before, known, pinned) = (state(), objects(), pins());
     let file = folder.file("f");
     let commands = [
         &["-i", "veth0", "-P"][..],
@@ -81,9 +74,8 @@ fn nothing_is_left_of_a_tracer_that_is_killed_at_any_moment() {
         let ended = tracer.end("KILL");
         assert_eq!(ended.status.code(), None, "{words:?}, {moment:?} {at}: {ended:?}");
         listening += u64::from(ended.stderr.iter().any(|line| line == "Listening events..."));
-        wait_for(&format!("state as before {words:?}, killed {moment:?} {at}"), || {
-            (left([&nic, &bare]) == before).then_some(())
-        });
+        let what = format!("{words:?}, killed {moment:?} {at}");
+        wait_until_equal(&what, &(before, NO_OBJECTS), || (state(), new_objects(&known)));
     }
     assert_eq!((stream.stop(), pins()), (counted.runs.settle(), pinned));
     eprintln!("{} rounds within {most:?}, {listening} of them while tracing; {} packets", rounds(), counted.runs.now());
