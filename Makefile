@@ -14,11 +14,12 @@
 #   make picture the README's pictures of a terminal, from real runs in a VM
 #   make build   the release binary, target/release/xdptrace, and beside it in share its man pages and completions
 #   make install, make uninstall  what was built, builds nothing: PREFIX=/usr/local, DESTDIR=
+#   make deb     target/deb/xdptrace_VERSION_ARCH.deb, as Debian's own tools build and judge it
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build install uninstall demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall deb demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -63,6 +64,19 @@ install:
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(SBINDIR)/xdptrace $(MANDIR)/man8/xdptrace.8 $(MANDIR)/man8/xdptrace-*.8 $(BASHDIR)/xdptrace \
 	    $(ZSHDIR)/_xdptrace $(FISHDIR)/xdptrace.fish $(UNITDIR)/$(UNIT) $(SYSUSERSDIR)/xdptrace.conf)
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+DEB_PACKAGES := debhelper dpkg-dev lintian
+SOURCES := $(filter-out target,$(wildcard *))
+
+# Of a copy of the sources, because Debian wants its part in the folder debian. What is built already isn't built once more.
+deb: deps
+	@$(MAKE) --no-print-directory packages WANTED="$(DEB_PACKAGES)"
+	rm -rf target/deb && mkdir -p target/deb/xdptrace-$(VERSION)
+	cp -a $(SOURCES) target/deb/xdptrace-$(VERSION) && cp -a packaging/debian target/deb/xdptrace-$(VERSION)/debian
+	cd target/deb/xdptrace-$(VERSION) && CARGO_TARGET_DIR=$(CURDIR)/target dpkg-buildpackage --build=binary --no-sign
+	rm -r target/deb/xdptrace-$(VERSION)
+	lintian --fail-on error,warning --info target/deb/*.deb
 
 # Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.
 demo: build demo-deps
