@@ -39,7 +39,7 @@ elsewhere='losses::programs_that_come_and_go_in_a_flood_add_up
 losses::a_tracer_stopped_in_a_flood_counts_what_it_loses
 losses::the_last_runs_are_the_lost_ones
 endings::a_reader_that_stopped_reading_does_not_hold_the_end_up'
-names=$(cut -d' ' -f1 tests/live/names | grep -e '^faults::' -xFe "$elsewhere" | grep -vxF "$killed" | tr '\n' ' ')
+names=$(cut -d' ' -f1 tests/live/names | grep '^faults::' | grep -vxF "$killed" | tr '\n' ' ')${elsewhere//$'\n'/ }
 
 faults() {
     local line=$1
