@@ -10,7 +10,7 @@
 #   XDPTRACE_ROUNDS  rounds of all other faults on each line (200)
 #   XDPTRACE_LOAD    packets (10000000)
 #
-# A day or two with these numbers, where the guests are emulated. Each round and each run has its own limit of time, and the first
+# Half a day with these numbers, where the guests are emulated. Each round and each run has its own limit of time, and the first
 # that fails ends its line.
 set -euo pipefail
 
