@@ -7,7 +7,7 @@
 #                where a bar is missed.
 #                LINE=7: what a packet costs on that kernel line
 #   make soak    faults again and again on four kernel lines (a tracer killed, devices deleted, CPUs offline, …), and ten million
-#                packets traced: a day or two. XDPTRACE_KILLS, XDPTRACE_ROUNDS, XDPTRACE_LOAD: for less
+#                packets traced: half a day. XDPTRACE_KILLS, XDPTRACE_ROUNDS, XDPTRACE_LOAD: for less
 #   make fresh   both of the above in a new Debian root with empty caches
 #   make verifier  what the verifier looks at of each BPF program on four kernel lines, by the clangs that it is compiled with
 #   make fuzz    each target in fuzz/ on bytes of any kind, from the inputs kept there; TIME=600: for so many seconds
