@@ -72,7 +72,7 @@ fn document(out: &Path) -> Result<()> {
     let shells: [(&str, &dyn EnvCompleter); 3] = [("xdptrace", &Bash), ("_xdptrace", &Zsh), ("xdptrace.fish", &Fish)];
     for (name, shell) in shells {
         let mut file = File::create(completions.join(name))?;
-        shell.write_registration("XDPTRACE_COMPLETE", "xdptrace", "xdptrace", "xdptrace", &mut file)?;
+        shell.write_registration(src::cli::COMPLETE, "xdptrace", "xdptrace", "xdptrace", &mut file)?;
     }
     Ok(())
 }

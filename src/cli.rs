@@ -20,6 +20,9 @@ pub use stats::{Counted, Outcome, Stats};
 pub use top::Top;
 pub use xdpdump::{LoadMode, Xdpdump};
 
+/// The environment variable by which a shell asks for completions: its own name is the value.
+pub const COMPLETE: &str = "XDPTRACE_COMPLETE";
+
 /// Trace the packets of the XDP program that a NIC is already running, and leave the program as it is.
 #[derive(Debug, Parser)]
 #[command(name = "xdptrace", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]

@@ -7,17 +7,14 @@ use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use serde_json::Value;
 
-use crate::cli::Cli;
+use crate::cli::{COMPLETE, Cli};
 use crate::list;
 use crate::plan::Listing;
 use crate::target;
 
-/// The environment variable by which a shell asks: its own name is the value.
-const VARIABLE: &str = "XDPTRACE_COMPLETE";
-
 /// Where a shell asks, answers and ends the process; else does nothing.
 pub fn answer() {
-    CompleteEnv::with_factory(|| with_names(Cli::command())).var(VARIABLE).complete();
+    CompleteEnv::with_factory(|| with_names(Cli::command())).var(COMPLETE).complete();
 }
 
 /// Of the command, and all its subcommands.

@@ -165,9 +165,7 @@ fn the_tracer_takes_one_core_at_most_in_a_flood() {
 
 /// MiB that the machine could give.
 fn available() -> u64 {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+    xdptrace::kernel::available_kib().unwrap() / 1024
 }
 
 /// How a run ends.

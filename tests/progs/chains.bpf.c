@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Programs that consist of several: functions, tail calls, programs of devmap and cpumap entries. */
 #include "ports.h"
+#include "runs.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -89,24 +90,12 @@ int tail_second(struct xdp_md *ctx)
 }
 
 /* As deep as the kernel lets it: it calls itself until a call fails, and then counts the packet. */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} runs SEC(".maps");
-
 SEC("xdp")
 int tail_deep(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	__u64 *count = bpf_map_lookup_elem(&runs, &zero);
-
 	count_port(ctx);
 	bpf_tail_call(ctx, &jumps, 0);
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	count_run();
 	return XDP_DROP;
 }
 

@@ -2,27 +2,9 @@
 /* Programs that count each of their runs, whatever the packet: what the tracer's sums are compared with. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include "runs.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} runs SEC(".maps");
-
-/* How many there were. */
-static __always_inline __u64 count_run(void)
-{
-	__u32 zero = 0;
-	__u64 *count = bpf_map_lookup_elem(&runs, &zero);
-
-	if (!count)
-		return 0;
-	__sync_fetch_and_add(count, 1);
-	return *count;
-}
 
 SEC("xdp")
 int counted_pass(struct xdp_md *ctx)
