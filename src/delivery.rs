@@ -162,9 +162,10 @@ impl<'run> Delivery<'run> {
             *self.with(verdict) += 1;
         }
         let ended = Ended { target: number, verdict };
-        if !self.sink.end_event(ended)
-            && let Some(output) = self.outputs.first()
-        {
+        if self.sink.end_event(ended) {
+            return;
+        }
+        if let Some(output) = self.outputs.first() {
             output.end_event(ended);
         }
     }

@@ -13,51 +13,20 @@ suite=bookworm
 mkdir -p "$project/target"
 work=$(mktemp -d "$project/target/fresh.XXXXXX")
 new=$work/root
+cd "$project"
 toolchain=$1
 
-# The machine's own archives, as apt knows them: the addresses are nobody else's business.
-archive() { apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $1" | sort -u | head -1; }
-main=$(archive Debian) security=$(archive Debian-Security)
-[[ $main && $security ]] || { echo "tests/fresh.sh: apt's sources name no Debian archive" >&2; exit 1; }
-
 echo "tests/fresh.sh: a new $suite in $new"
-# A minimal system plus what any Debian has that can reach its archive and a crate registry.
-debootstrap --variant=minbase --include=make,ca-certificates "$suite" "$new" "$main" >"$work/debootstrap.log" ||
-    { tail "$work/debootstrap.log" >&2; exit 1; }
-cat >"$new/etc/apt/sources.list" <<SOURCES
-deb $main $suite main
-deb $main $suite-updates main
-deb $security $suite-security main
-SOURCES
-# The way out is the machine's: its resolver, its certificates, its proxies.
-cp -L /etc/resolv.conf /etc/hosts "$new/etc/"
-cp -L /etc/ssl/certs/ca-certificates.crt "$new/etc/ssl/certs/"
-mapfile -t way_out < <(env | grep -E '^(([a-zA-Z]+_proxy|[A-Z]+_PROXY)|PIP_[A-Z_]+|SSL_CERT_FILE|CARGO_(HTTP|NET)_[A-Z_]+)=' || true)
+tests/roots/new "$suite" "$new" make
 
 # The tracked files as they are here, committed or not.
-tree=$(cd "$project" && git stash create)
+tree=$(git stash create)
 for home in root home/builder; do
     mkdir -p "$new/$home/project"
-    (cd "$project" && git archive "${tree:-HEAD}") | tar -x -C "$new/$home/project"
+    git archive "${tree:-HEAD}" | tar -x -C "$new/$home/project"
 done
-mkdir "$new/toolchain"
 
-# in_fresh USER HOME COMMAND...: a mount namespace of its own, so that nothing stays mounted however this ends.
-in_fresh() {
-    unshare --mount --propagation private bash -euc '
-        new=$1 toolchain=$2 user=$3 home=$4
-        shift 4
-        # ip(8) wants / to be a mount.
-        mount --bind "$new" "$new"
-        mount -t proc proc "$new/proc"
-        mount --rbind /sys "$new/sys"
-        mount --rbind /dev "$new/dev"
-        mount -t tmpfs tmpfs "$new/run"
-        mount --bind -o ro "$toolchain" "$new/toolchain"
-        exec chroot --userspec="$user" "$new" env -i -C "$home/project" HOME="$home" LANG=C.UTF-8 \
-            PATH=/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
-    ' bash "$new" "$toolchain" "$1" "$2" "${way_out[@]}" "${@:3}"
-}
+in_fresh() { tests/roots/in --lend "$toolchain:/toolchain" --user "$1" --home "$2" "$new" "${@:3}"; }
 
 began=$SECONDS
 step() { printf '\ntests/fresh.sh: %s (after %d s)\n' "$1" $((SECONDS - began)); }

@@ -11,6 +11,11 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
+/* Those of bpf_helpers.h are there since libbpf 1.6. */
+#ifndef likely
+#define likely(x) (__builtin_expect(!!(x), 1))
+#define unlikely(x) (__builtin_expect(!!(x), 0))
+#endif
 #include "record.h"
 #include "config.h"
 #include "arguments.h"

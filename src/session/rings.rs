@@ -52,9 +52,8 @@ impl Run<'_> {
                 let is_read = |cpu| if elsewhere.contains(&cpu) { !self.more } else { reader.has_read(cpu) };
                 delivery.release_settled(*ns, |cpu| !gathering.contains(&cpu) && is_read(cpu));
             }
-            if let Some(Flushed { ns, .. }) = self.flushed.take_if(|_| !self.more)
-                && self.plan.capture.is_some()
-            {
+            let settled = self.flushed.take_if(|_| !self.more).filter(|_| self.plan.capture.is_some());
+            if let Some(Flushed { ns, .. }) = settled {
                 delivery.settle(ns);
             }
             delivery.flush();
