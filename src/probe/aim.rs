@@ -5,9 +5,11 @@ use std::mem::offset_of;
 
 use anyhow::Result;
 use libbpf_rs::OpenProgramMut;
+use libbpf_rs::libbpf_sys::bpf_insn;
 
+use super::instructions::{self, Changes, overwrite};
 use super::maps::{Sizes, settings_for};
-use super::settings::{Settings, find_places, overwrite};
+use super::settings::{Settings, find_places};
 use crate::bpf::{self, Answer, BATCHED_SNAP_LEN, Flag, OpenXdptraceSkel, Place, Value, View};
 use crate::filter::{self, Insn};
 use crate::layout;
@@ -87,11 +89,12 @@ pub enum Wanted {
 }
 
 impl Aim<'_> {
-    /// Sets all of it on the prepared object. `nests`: a program may run within itself on this kernel.
+    /// Sets all of it on the opened object but what is returned, which fentry and fexit want when they are loaded. `nests`: a
+    /// program may run within itself on this kernel.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, sizes: &Sizes, nests: bool) -> Result<()> {
+    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, sizes: &Sizes, nests: bool) -> Result<Changes> {
         let mut settings = settings_for(sizes);
         settings.flag(Flag::FLAG_NESTS, nests);
         settings.flag(Flag::FLAG_CAN_READ, self.can_read);
@@ -101,14 +104,8 @@ impl Aim<'_> {
         self.set_counting(&mut settings);
         self.set_filter(&mut settings);
         self.set_devices(&mut settings);
-        for program in self.chosen(open) {
-            settings.write(program);
-            if let Some(filter) = self.filter {
-                filter.place(program);
-            }
-        }
-        self.outcomes(open).for_each(|(_, program)| settings.write(program));
-        Ok(())
+        self.outcomes(open).for_each(|(_, program)| settings.write(instructions::of(program)));
+        Ok(Changes { settings, filter: self.filter.cloned() })
     }
 
     /// The programs of the object that it takes: fentry and fexit, as far as it wants both.
@@ -308,12 +305,12 @@ impl Filter {
         Ok(Some(Self { asks_length: close.asks_length(), quick: fill(quick)?, close: fill(close)?, look_len }))
     }
 
-    /// Overwrites the places for it in a program that is about to be loaded.
-    fn place(&self, program: &mut OpenProgramMut<'_>) {
+    /// Overwrites the places for it in the instructions of a program that is about to be loaded.
+    pub(super) fn place(&self, instructions: &mut [bpf_insn]) {
         for (code, place) in [(&self.quick, Place::PLACE_QUICK), (&self.close, Place::PLACE_CLOSE)] {
-            for start in find_places(program.insns(), place) {
-                for (number, insn) in code.iter().enumerate() {
-                    overwrite(program, start + number, insn.to_u64());
+            for start in find_places(instructions, place) {
+                for (place, insn) in instructions[start..].iter_mut().zip(code) {
+                    overwrite(place, *insn);
                 }
             }
         }

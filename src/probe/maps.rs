@@ -13,8 +13,9 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenProgramMut, libbpf_sys};
 use memmap2::MmapOptions;
 use plain::Plain;
 
+use super::instructions;
 use super::settings::Settings;
-use super::{can_read, open, prepare};
+use super::{can_read, open};
 use crate::bpf::{
     self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, KeyEntry, KeySet, ListedDevice, OpenXdptraceSkel,
     Refused, State, Value,
@@ -59,10 +60,9 @@ impl Maps {
             forwarding(&mut open).into_iter().for_each(|program| program.set_autoload(true));
         }
         sizes.set(&mut open)?;
-        refusal::try_to(|| prepare(&mut open), "create", "the BPF maps")?;
         let mut settings = settings_for(&sizes);
         settings.flag(Flag::FLAG_ONLY_FAILED, plan.selection.only_failed);
-        settings.write(&mut open.progs.flush);
+        settings.write(instructions::of(&mut open.progs.flush));
         let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         let progs = &skeleton.progs;

@@ -4,6 +4,7 @@
 
 mod aim;
 mod cells;
+mod instructions;
 mod maps;
 mod memory;
 mod settings;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{AsRawLibbpf, MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, libbpf_sys};
 
 pub use aim::{Aim, Filter, Wanted, layout};
 pub use cells::free;
@@ -267,22 +268,12 @@ fn load<'object>(
         None => open.progs.flush.set_autoload(true),
     }
     refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
-    refusal::try_to(|| prepare(&mut open), "prepare fentry and fexit for", &aim.shown)?;
-    aim.configure(&mut open, &sizes, maps.is_some_and(Maps::nests))?;
+    let changes = aim.configure(&mut open, &sizes, maps.is_some_and(Maps::nests))?;
     if maps.is_none() {
-        settings_for(&sizes).write(&mut open.progs.flush);
+        settings_for(&sizes).write(instructions::of(&mut open.progs.flush));
     }
-    refusal::try_to(|| open.load(), "load fentry and fexit for", &aim.shown)
-}
-
-/// Brings the programs' instructions into the form in which they are loaded, subprograms included.
-fn prepare(open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
-    let object = open.open_object_mut().as_libbpf_object().as_ptr();
-    // SAFETY: the object is open, and nobody else has a reference to it.
-    match unsafe { libbpf_sys::bpf_object__prepare(object) } {
-        0 => Ok(()),
-        error => Err(libbpf_rs::Error::from_raw_os_error(-error)),
-    }
+    let load = || instructions::load_with(changes, || open.load());
+    refusal::try_to(load, "load fentry and fexit for", &aim.shown)
 }
 
 /// Has the states be these at the start.
@@ -297,6 +288,7 @@ fn with_root(map: MapHandle, root: Option<u32>) -> Result<MapHandle> {
 }
 
 fn open(storage: &mut MaybeUninit<OpenObject>) -> Result<OpenXdptraceSkel<'_>> {
+    instructions::watch_loading();
     let mut builder = XdptraceSkelBuilder::default();
     builder.object_builder_mut().btf_custom_path(layout::path()?)?;
     let mut open = refusal::try_to(|| builder.open(storage), "open", "the BPF object")?;

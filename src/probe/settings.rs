@@ -1,8 +1,10 @@
 //! Settings of the BPF object, written into its instructions: see src/bpf/config.h for why.
 
-use libbpf_rs::{AsRawLibbpf, OpenProgramMut, libbpf_sys};
+use libbpf_rs::libbpf_sys::bpf_insn;
 
+use super::instructions::overwrite;
 use crate::bpf::{Flag, Place, Value};
+use crate::filter::Insn;
 
 /// In the upper half of an operand, says that the lower one is a setting's number.
 const SETTING: u32 = 0x7eed;
@@ -61,14 +63,15 @@ impl Settings {
         self.set(value, to.unwrap_or(0));
     }
 
-    /// Writes them into a program that is about to be loaded.
-    pub(super) fn write(&self, program: &mut OpenProgramMut<'_>) {
-        let changes = self.changes(program.insns());
-        changes.into_iter().for_each(|(number, insn)| overwrite(program, number, insn));
+    /// Writes them into the instructions of a program that is about to be loaded.
+    pub(super) fn write(&self, instructions: &mut [bpf_insn]) {
+        for (number, insn) in self.changes(instructions) {
+            overwrite(&mut instructions[number], insn);
+        }
     }
 
     /// What instructions become, by their number.
-    fn changes(&self, instructions: &[libbpf_sys::bpf_insn]) -> Vec<(usize, u64)> {
+    fn changes(&self, instructions: &[bpf_insn]) -> Vec<(usize, Insn)> {
         let mut changes = Vec::new();
         let reached = self.reached(instructions);
         for (number, insn) in instructions.iter().enumerate() {
@@ -87,7 +90,7 @@ impl Settings {
     }
 
     /// Which instructions can be reached where each flag's jump is taken always or never.
-    fn reached(&self, instructions: &[libbpf_sys::bpf_insn]) -> Vec<bool> {
+    fn reached(&self, instructions: &[bpf_insn]) -> Vec<bool> {
         let mut reached = vec![false; instructions.len()];
         let mut ways = vec![0];
         while let Some(number) = ways.pop() {
@@ -103,20 +106,20 @@ impl Settings {
     }
 
     /// Whether a flag's jump is to be taken; None: it is none.
-    fn is_taken(&self, insn: &libbpf_sys::bpf_insn) -> Option<bool> {
+    fn is_taken(&self, insn: &bpf_insn) -> Option<bool> {
         let number = setting(insn.imm).filter(|_| insn.code == JUMP_IF_EQUAL)?;
         let is_set = self.flags >> (number & !UNLESS) & 1 == 1;
         Some(is_set != (number & UNLESS != 0))
     }
 
     /// A value where it is the operand of a short instruction.
-    fn operand(&self, insn: &libbpf_sys::bpf_insn) -> Option<u64> {
+    fn operand(&self, insn: &bpf_insn) -> Option<Insn> {
         let number = setting(insn.imm).filter(|number| number & OPERAND != 0 && WITH_OPERAND.contains(&insn.code))?;
         let value = self.values.get((number & !OPERAND) as usize)?;
         Some(encode(insn.code, insn.dst_reg(), insn.off, *value as u32))
     }
 
-    fn value(&self, insn: &libbpf_sys::bpf_insn, next: Option<&libbpf_sys::bpf_insn>) -> Option<(u64, u64)> {
+    fn value(&self, insn: &bpf_insn, next: Option<&bpf_insn>) -> Option<(Insn, Insn)> {
         let is_value = insn.code == MOVE_WIDE && insn.src_reg() == 0 && next?.imm as u32 == SETTING << 16;
         let value = self.values.get(insn.imm as usize).filter(|_| is_value)?;
         Some((encode(MOVE_WIDE, insn.dst_reg(), 0, *value as u32), encode(0, 0, 0, (*value >> 32) as u32)))
@@ -125,7 +128,7 @@ impl Settings {
 
 /// A flag's jump as it is loaded. Free, it costs at most the jump; but then nothing leads to what it leaves out, which the
 /// verifier refuses, unless something else does. Otherwise it is one that depends on whether a valid pointer is 0.
-fn jump(insn: &libbpf_sys::bpf_insn, is_taken: bool, is_free: bool) -> u64 {
+fn jump(insn: &bpf_insn, is_taken: bool, is_free: bool) -> Insn {
     match (is_free, is_taken) {
         (true, true) => encode(GOTO, 0, insn.off, 0),
         (true, false) => encode(GOTO, 0, 0, 0),
@@ -140,7 +143,7 @@ fn target(number: usize, off: isize) -> usize {
 }
 
 /// Where an instruction that is no flag's jump leads.
-fn successors(number: usize, insn: &libbpf_sys::bpf_insn) -> Vec<usize> {
+fn successors(number: usize, insn: &bpf_insn) -> Vec<usize> {
     let (next, near, far) = (number + 1, target(number, insn.off.into()), target(number, insn.imm as isize));
     match insn.code {
         EXIT => Vec::new(),
@@ -154,8 +157,8 @@ fn successors(number: usize, insn: &libbpf_sys::bpf_insn) -> Vec<usize> {
 }
 
 /// Where the places for a filter begin.
-pub(super) fn find_places(instructions: &[libbpf_sys::bpf_insn], place: Place) -> Vec<usize> {
-    let is_first = |insn: &libbpf_sys::bpf_insn| insn.code == MOVE && setting(insn.imm) == Some(PLACES | place.0);
+pub(super) fn find_places(instructions: &[bpf_insn], place: Place) -> Vec<usize> {
+    let is_first = |insn: &bpf_insn| insn.code == MOVE && setting(insn.imm) == Some(PLACES | place.0);
     let numbered = instructions.iter().enumerate();
     numbered.filter(|(_, insn)| is_first(insn)).map(|(number, _)| number).collect()
 }
@@ -165,23 +168,8 @@ fn setting(imm: i32) -> Option<u32> {
     (imm >> 16 == SETTING).then_some(imm & 0xffff)
 }
 
-/// An instruction as it lies in memory (`struct bpf_insn`).
-fn encode(code: u8, register: u8, off: i16, imm: u32) -> u64 {
-    let [off_low, off_high] = off.to_ne_bytes();
-    let [a, b, c, d] = imm.to_ne_bytes();
-    let registers = if cfg!(target_endian = "little") { register } else { register << 4 };
-    u64::from_ne_bytes([code, registers, off_low, off_high, a, b, c, d])
-}
-
-/// Overwrites instruction `number` of an opened program, which has so many.
-pub(super) fn overwrite(program: &mut OpenProgramMut<'_>, number: usize, insn: u64) {
-    assert!(number < program.insns().len(), "an instruction beyond the program's end");
-    // SAFETY: libbpf keeps a program's instructions where they are from opening to loading, 8 bytes each, and nobody else
-    // has a reference to them here.
-    unsafe {
-        let first = libbpf_sys::bpf_program__insns(program.as_libbpf_object().as_ptr()).cast_mut();
-        first.add(number).cast::<u64>().write_unaligned(insn);
-    }
+fn encode(code: u8, dst: u8, off: i16, imm: u32) -> Insn {
+    Insn { code, dst, src: 0, off, imm: imm as i32 }
 }
 
 #[cfg(test)]
@@ -189,8 +177,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn insn(code: u8, dst: u8, off: i16, imm: u32) -> libbpf_sys::bpf_insn {
-        let mut insn = libbpf_sys::bpf_insn { code, off, imm: imm as i32, ..Default::default() };
+    fn insn(code: u8, dst: u8, off: i16, imm: u32) -> bpf_insn {
+        let mut insn = bpf_insn { code, off, imm: imm as i32, ..Default::default() };
         insn.set_dst_reg(dst);
         insn
     }
