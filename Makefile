@@ -15,11 +15,14 @@
 #   make build   the release binary, target/release/xdptrace, and beside it in share its man pages and completions
 #   make install, make uninstall  what was built, builds nothing: PREFIX=/usr/local, DESTDIR=
 #   make deb     target/deb/xdptrace_VERSION_ARCH.deb, as Debian's own tools build and judge it
+#   make rpm     target/rpm/RPMS/ARCH/xdptrace-VERSION-1.ARCH.rpm, likewise by rpm's own
+#   make dist    target/dist/xdptrace-VERSION-ARCH.tar.gz: for any distribution with glibc 2.31 or newer, built in Debian 11
+#   make tarball target/xdptrace-VERSION.tar.gz: the sources
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build install uninstall deb demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall tarball deb rpm dist demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -66,17 +69,35 @@ uninstall:
 	    $(ZSHDIR)/_xdptrace $(FISHDIR)/xdptrace.fish $(UNITDIR)/$(UNIT) $(SYSUSERSDIR)/xdptrace.conf)
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-DEB_PACKAGES := debhelper dpkg-dev lintian
 SOURCES := $(filter-out target,$(wildcard *))
+TARBALL := target/xdptrace-$(VERSION).tar.gz
+
+tarball:
+	mkdir -p target
+	tar -czf $(TARBALL) --owner=root:0 --group=root:0 --sort=name --transform='s|^|xdptrace-$(VERSION)/|' $(SOURCES)
+
+DEB_PACKAGES := debhelper dpkg-dev lintian
+# A toolchain that isn't a package is none to debian/control: with one, that is what is built with.
+TOOLCHAIN = $(shell dpkg-query -W cargo >/dev/null 2>&1 || echo --build-profiles=pkg.xdptrace.toolchain)
 
 # Of a copy of the sources, because Debian wants its part in the folder debian. What is built already isn't built once more.
-deb: deps
+deb: deps tarball
 	@$(MAKE) --no-print-directory packages WANTED="$(DEB_PACKAGES)"
-	rm -rf target/deb && mkdir -p target/deb/xdptrace-$(VERSION)
-	cp -a $(SOURCES) target/deb/xdptrace-$(VERSION) && cp -a packaging/debian target/deb/xdptrace-$(VERSION)/debian
-	cd target/deb/xdptrace-$(VERSION) && CARGO_TARGET_DIR=$(CURDIR)/target dpkg-buildpackage --build=binary --no-sign
+	rm -rf target/deb && mkdir -p target/deb && tar -C target/deb -xzf $(TARBALL)
+	cp -a packaging/debian target/deb/xdptrace-$(VERSION)/debian
+	cd target/deb/xdptrace-$(VERSION) && \
+	    CARGO_TARGET_DIR=$(CURDIR)/target dpkg-buildpackage --build=binary --no-sign $(TOOLCHAIN)
 	rm -r target/deb/xdptrace-$(VERSION)
 	lintian --fail-on error,warning --info target/deb/*.deb
+
+# --nodeps: what rpm knows of is another distribution's where it is built on Debian. rpmlint says more about Debian's rpm there
+# than about the package: what is no more than that is listed, with the reason, in packaging/rpm/rpmlint.toml.
+rpm: deps tarball
+	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint"
+	rm -rf target/rpm && mkdir -p target/rpm/SOURCES && cp $(TARBALL) target/rpm/SOURCES
+	CARGO_TARGET_DIR=$(CURDIR)/target rpmbuild --define "_topdir $(CURDIR)/target/rpm" --nodeps -ba packaging/rpm/xdptrace.spec
+	rpm -qpl target/rpm/RPMS/*/*.rpm
+	rpmlint --config packaging/rpm/rpmlint.toml packaging/rpm/xdptrace.spec target/rpm/RPMS/*/*.rpm
 
 # Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.
 demo: build demo-deps
