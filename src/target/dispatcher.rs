@@ -59,7 +59,7 @@ pub fn components(program: &Program, ifindex: u32, attachments: &Attachments) ->
         };
         known = pinned;
     }
-    known.sort_by_key(|component| component.position);
+    known.sort_unstable_by_key(|component| component.position);
     Components::Known(known)
 }
 

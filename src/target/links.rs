@@ -261,7 +261,7 @@ fn parse_programs(value: &[u8]) -> Vec<(Mode, u32)> {
         Some((mode, u32_at(value, 0).filter(|id| *id != 0)?))
     };
     let mut programs: Vec<_> = attributes(value).filter_map(program).collect();
-    programs.sort();
+    programs.sort_unstable();
     programs
 }
 

@@ -34,7 +34,7 @@ fn ordered(verdicts: &BTreeMap<Returned, Tally>) -> Vec<(Returned, u64)> {
         .filter(|(_, tally)| tally.packets > 0)
         .map(|(returned, tally)| (*returned, tally.packets))
         .collect();
-    verdicts.sort_by_key(|(returned, _)| place(returned));
+    verdicts.sort_unstable_by_key(|(returned, _)| (place(returned), *returned));
     verdicts
 }
 
