@@ -99,6 +99,11 @@ rpm: deps tarball
 	rpm -qpl target/rpm/RPMS/*/*.rpm
 	rpmlint --config packaging/rpm/rpmlint.toml packaging/rpm/xdptrace.spec target/rpm/RPMS/*/*.rpm
 
+# clang, gcc and the libraries are Debian 11's; Rust is the one that is here.
+dist: cargo
+	@$(MAKE) --no-print-directory packages WANTED="debootstrap binutils"
+	$(SUDO) packaging/dist/build "$$(rustc --print sysroot)"
+
 # Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.
 demo: build demo-deps
 	@status=0; $(SUDO) tests/demo.sh $(BINARY) || status=$$?; \

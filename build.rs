@@ -32,6 +32,7 @@ fn build() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set: run this through cargo")?);
     println!("cargo::rerun-if-env-changed=CLANG");
     println!("cargo::rerun-if-env-changed=PATH");
+    find_libraries()?;
     println!("cargo::rerun-if-changed=vmlinux");
     println!("cargo::rerun-if-changed=src/bpf");
     for name in ["xdptrace", "passthrough"] {
@@ -59,6 +60,24 @@ fn build() -> Result<()> {
         compile_without_btf(&clang, Path::new("tests/progs/nobtf.c"), &out.join("nobtf.o"))?;
     }
     Ok(())
+}
+
+/// Says in one line what else would be a page of the linker's words.
+fn find_libraries() -> Result<()> {
+    if env::var_os("CARGO_FEATURE_STATIC_LIBPCAP").is_some() {
+        println!("cargo::rerun-if-env-changed=LIBPCAP_LIBDIR");
+        let folder = env::var("LIBPCAP_LIBDIR").map_err(|_| anyhow!("no folder with libpcap.a: set LIBPCAP_LIBDIR"))?;
+        println!("cargo::rustc-link-search=native={folder}");
+    }
+    if env::var_os("CARGO_FEATURE_VENDORED").is_some() {
+        return Ok(());
+    }
+    let tool = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".into());
+    let found = Command::new(&tool).args(["--atleast-version=1.5", "libbpf"]).status();
+    if found.with_context(|| format!("failed to run {tool}"))?.success() {
+        return Ok(());
+    }
+    Err(anyhow!("no libbpf 1.5 or newer, with its headers: install it, or leave out --no-default-features"))
 }
 
 /// Makes what goes by the binary into a package: in `share` beside the binary, where `make install` finds it.

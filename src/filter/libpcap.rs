@@ -20,7 +20,8 @@ struct RawProgram {
     instructions: *mut Classic,
 }
 
-#[link(name = "pcap")]
+#[cfg_attr(feature = "static-libpcap", link(name = "pcap", kind = "static"))]
+#[cfg_attr(not(feature = "static-libpcap"), link(name = "pcap"))]
 unsafe extern "C" {
     fn pcap_open_dead(link_type: c_int, snap_length: c_int) -> *mut Handle;
     fn pcap_compile(
