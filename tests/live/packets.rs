@@ -1,18 +1,12 @@
 //! What is told of packets: where they came from, how long they were, and their bytes before and after the program.
 
-use std::io;
-use std::thread;
-
-use xdptrace::event::Event;
-use xdptrace::plan::{Devices, Narrowing, Scope, Selection, Selector, Tracing};
-use xdptrace::session;
-use xdptrace::sink::{Notice, Sink};
-use xdptrace::stop::Signals;
+mod known;
 
 use crate::capture::{self, Packet};
 use crate::lab::{Nic, kernel, output};
 use crate::loader::{CHAINS, COMPONENTS, FIRST_PORT, Mode, PACKETS, Programs, ifindex, send, send_frame, shown};
 use crate::tracer::{Counts, Ended, Tracer, XDPTRACE};
+use known::known_of;
 
 /// A file that nobody else writes.
 fn file(name: &str) -> String {
@@ -293,69 +287,6 @@ fn one_program_on_devices_of_equal_indexes() {
         let expected = ["fentry", "fexit"].map(|end| format!("{device}:component_one()@{end}"));
         assert_eq!(names, expected, "{port}");
     }
-}
-
-/// What is known of an event, for as long as it is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
-    device: Option<String>,
-    queue: Option<u32>,
-    egress: Option<(u32, Option<String>)>,
-    /// Bytes of metadata before and after the program.
-    metadata_lengths: [u16; 2],
-    metadata: Vec<u8>,
-    changed: Option<bool>,
-}
-
-/// Keeps what is known of the first event, then asks for the end.
-struct Keep<'run> {
-    nic: &'run Nic,
-    signals: &'run Signals,
-    known: Option<Known>,
-}
-
-impl Sink for Keep<'_> {
-    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.known.get_or_insert(Known {
-            device: event.device.and_then(|device| device.name).map(str::to_owned),
-            queue: event.queue,
-            egress: event.egress.map(|device| (device.ifindex, device.name.map(str::to_owned))),
-            metadata_lengths: [event.before, event.after].map(|frame| frame.unwrap().metadata),
-            metadata: event.metadata.to_vec(),
-            changed: event.changed,
-        });
-        self.signals.ask_to_stop();
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        if *notice == Notice::Listening {
-            send(self.nic, [FIRST_PORT]);
-        }
-        Ok(())
-    }
-}
-
-/// What the session tells of a datagram's run of a program that is on the NIC's path.
-fn known_of(nic: &Nic, id: u32) -> Known {
-    let narrowing = vec![Narrowing { program: Selector::Id(id), function: None }];
-    let scope = Scope { devices: Devices::Named(vec![nic.name.clone()]), narrowing, netns: nic.netns.clone() };
-    let selection = Selection { filter: "udp".into(), ..Selection::default() };
-    let plan = Tracing { scope, selection, keeps_privileges: true, ..Tracing::default() };
-    let signals = Signals::default();
-    let mut keep = Keep { nic, signals: &signals, known: None };
-    // A thread of its own, because the session moves its thread into the NIC's namespace.
-    thread::scope(|scope| {
-        let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, &[], &signals).unwrap();
-            keep.known.unwrap()
-        });
-        tracing.join().unwrap()
-    })
 }
 
 /// The queues in the files of tracers, one of each of these programs by its id, on one datagram; none twice.
