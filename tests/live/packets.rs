@@ -2,6 +2,8 @@
 
 mod known;
 
+use std::ops::Range;
+
 use crate::capture::{self, Packet};
 use crate::lab::{Nic, kernel, output};
 use crate::loader::{CHAINS, COMPONENTS, FIRST_PORT, Mode, PACKETS, Programs, ifindex, send, send_frame, shown};
@@ -260,26 +262,35 @@ fn one_program_on_devices_of_equal_indexes() {
         [Some("veth0"), Some("?")],
         [Some("?"), Some("?")],
     ];
-    for ((ended, expected), words) in ended.iter().zip(expected).zip(&commands) {
-        let mut found: Vec<(u16, String)> =
-            shown(&ended.stdout).into_iter().map(|shown| (shown.port, shown.device)).collect();
-        found.sort();
-        let datagrams = |(device, ports): (Option<&str>, &std::ops::Range<u16>)| {
-            let device = device.map(str::to_owned);
-            ports.clone().filter_map(|port| Some((port, device.clone()?))).collect::<Vec<_>>()
-        };
-        let expected: Vec<(u16, String)> = expected.into_iter().zip(&ports).flat_map(datagrams).collect();
-        assert_eq!(found, expected, "{words:?}");
-        // There is no filter but the device.
-        let Counts { filtered, skipped, .. } = ended.counts();
-        let is_by_device = expected.len() == 5;
-        assert!(skipped == 0 && if is_by_device { filtered >= 5 } else { filtered == 0 }, "{words:?} {ended:?}");
+    for (ended, expected) in ended.iter().zip(expected) {
+        assert_devices_are_shown(ended, expected, &ports);
     }
-
     // The last one, of the second's namespace, has a file.
-    let packets = capture::take(&path);
+    assert_device_is_in_file(&path, &ports[1]);
+}
+
+/// The lines of these two devices' datagrams have this name each, where they are shown.
+fn assert_devices_are_shown(ended: &Ended, devices: [Option<&str>; 2], ports: &[Range<u16>; 2]) {
+    let mut found: Vec<(u16, String)> =
+        shown(&ended.stdout).into_iter().map(|shown| (shown.port, shown.device)).collect();
+    found.sort();
+    let datagrams = |(device, ports): (Option<&str>, &Range<u16>)| {
+        let device = device.map(str::to_owned);
+        ports.clone().filter_map(|port| Some((port, device.clone()?))).collect::<Vec<_>>()
+    };
+    let expected: Vec<(u16, String)> = devices.into_iter().zip(ports).flat_map(datagrams).collect();
+    assert_eq!(found, expected, "{ended:?}");
+    // There is no filter but the device.
+    let Counts { filtered, skipped, .. } = ended.counts();
+    let is_by_device = expected.len() == 5;
+    assert!(skipped == 0 && if is_by_device { filtered >= 5 } else { filtered == 0 }, "{ended:?}");
+}
+
+/// In a file, only the packets to these ports have a device.
+fn assert_device_is_in_file(path: &str, its_ports: &Range<u16>) {
+    let packets = capture::take(path);
     for port in FIRST_PORT..FIRST_PORT + 10 {
-        let device = if ports[1].contains(&port) { "veth0" } else { "?" };
+        let device = if its_ports.contains(&port) { "veth0" } else { "?" };
         let is_to_port = |packet: &&Packet| {
             packet.bytes[12..].starts_with(&[8, 0]) && packet.bytes[36..].starts_with(&port.to_be_bytes())
         };
