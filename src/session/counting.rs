@@ -152,6 +152,9 @@ impl Run<'_> {
     }
 
     /// Hands on numbers where that is due, and the output takes more: what isn't read now is in what is read next.
+    ///
+    /// # Errors
+    /// The kernel's maps cannot be read.
     pub(super) fn count(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
         let is_blocked = self.is_blocked();
         let due = self.counting.as_mut().filter(|counting| !is_blocked && counting.due_in().is_zero());
@@ -163,6 +166,9 @@ impl Run<'_> {
     }
 
     /// Hands on the last numbers: all there are.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
     pub(super) fn count_last(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
         if let Some(counting) = &mut self.counting {
             delivery.numbers(&counting.read_last(&mut self.follow, &self.watch.names())?);
@@ -171,6 +177,9 @@ impl Run<'_> {
     }
 
     /// These were let go of: their numbers stay.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
     pub(super) fn close(&mut self, released: &[Released]) -> Result<()> {
         let Some(counting) = &mut self.counting else { return Ok(()) };
         let (maps, names) = (self.follow.maps(), self.watch.names());
@@ -178,6 +187,9 @@ impl Run<'_> {
     }
 
     /// How many runs had which verdict, and how many another one.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
     pub(super) fn verdicts(&mut self, delivery: &Delivery<'_>) -> Result<(BTreeMap<Verdict, u64>, u64)> {
         let Some(counting) = &mut self.counting else {
             return Ok((delivery.verdicts(), 0));

@@ -52,6 +52,7 @@ pub struct Packets {
 /// What became of packets that the kernel tells of many at a time.
 #[derive(Debug, Clone, Default)]
 pub struct Forwarded {
+    /// Packets sent on.
     pub sent: u64,
     /// Dropped, by the reason.
     pub dropped: BTreeMap<String, u64>,
