@@ -105,16 +105,12 @@ impl<'plan> Counting<'plan> {
 
     /// Reads what each target has counted, and makes room in it for devices to come where others have gone.
     fn note(&mut self, traced: &mut [Traced], gone: &Gone) -> Result<()> {
-        let counters = traced.iter().map(Traced::counters).collect::<Result<Vec<_>>>()?;
-        let misses: Vec<_> = traced.iter().map(Traced::recursion_misses).collect();
-        let (states, cells): (Vec<_>, Vec<_>) = counters.into_iter().unzip();
-        let mut cells: Vec<Vec<Cell>> = cells.into_iter().map(Option::unwrap_or_default).collect();
+        let mut readings = traced.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut cells: Vec<&mut Vec<Cell>> = readings.iter_mut().map(|reading| &mut reading.cells).collect();
         let freed = follow::free(traced, &mut cells, |netns, ifindex| gone.has(netns, ifindex))?;
-        let counted = states.into_iter().zip(cells).zip(misses).zip(freed);
-        for (one, (((states, cells), recursion_misses), freed)) in traced.iter().zip(counted) {
-            let reading = Reading { cells, states, recursion_misses, ..of(&one.target, one.number) };
-            self.book.note(&reading);
-            self.book.keep(&reading, &freed);
+        for (reading, freed) in readings.iter().zip(&freed) {
+            self.book.note(reading);
+            self.book.keep(reading, freed);
         }
         Ok(())
     }
@@ -139,6 +135,12 @@ impl<'plan> Counting<'plan> {
         });
         (actions.collect(), verdicts.get(&Returned::Other).copied().unwrap_or_default())
     }
+}
+
+fn read(traced: &Traced) -> Result<Reading> {
+    let (states, cells) = traced.counters()?;
+    let recursion_misses = traced.recursion_misses();
+    Ok(Reading { states, cells: cells.unwrap_or_default(), recursion_misses, ..of(&traced.target, traced.number) })
 }
 
 fn of(target: &Target, number: u32) -> Reading {
