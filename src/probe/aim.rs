@@ -70,6 +70,31 @@ pub(super) enum Pair {
     Key,
 }
 
+/// The programs of a [`Pair`] in an object: `&mut` while it is open, `&` once it is loaded, for these are two types.
+macro_rules! pair_of {
+    ($progs:expr, $pair:expr, $($reference:tt)+) => {
+        match $pair {
+            $crate::probe::aim::Pair::Any => ($($reference)+ $progs.fentry_xdp, $($reference)+ $progs.fexit_xdp),
+            $crate::probe::aim::Pair::Quick => ($($reference)+ $progs.fentry_quick, $($reference)+ $progs.fexit_quick),
+            $crate::probe::aim::Pair::Count => ($($reference)+ $progs.fentry_count, $($reference)+ $progs.fexit_count),
+            $crate::probe::aim::Pair::Key => ($($reference)+ $progs.fentry_key, $($reference)+ $progs.fexit_key),
+        }
+    };
+}
+pub(super) use pair_of;
+
+/// In the same way, the kernel's tracepoints and the programs for them.
+macro_rules! tracepoints_of {
+    ($progs:expr, $($reference:tt)+) => {
+        [
+            ($crate::probe::aim::EXCEPTION, $($reference)+ $progs.on_exception),
+            ($crate::probe::aim::REDIRECT_ERR, $($reference)+ $progs.on_redirect_err),
+            ($crate::probe::aim::REDIRECT, $($reference)+ $progs.on_redirect),
+        ]
+    };
+}
+pub(super) use tracepoints_of;
+
 /// The packets of which devices are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -113,13 +138,7 @@ impl Aim<'_> {
         &self,
         open: &'a mut OpenXdptraceSkel<'obj>,
     ) -> impl Iterator<Item = &'a mut OpenProgramMut<'obj>> {
-        let progs = &mut open.progs;
-        let (fentry, fexit) = match self.pair() {
-            Pair::Any => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
-            Pair::Quick => (&mut progs.fentry_quick, &mut progs.fexit_quick),
-            Pair::Count => (&mut progs.fentry_count, &mut progs.fexit_count),
-            Pair::Key => (&mut progs.fentry_key, &mut progs.fexit_key),
-        };
+        let (fentry, fexit) = pair_of!(open.progs, self.pair(), &mut);
         let fentry = (self.probes != Probes::Exit).then_some(fentry);
         let fexit = (self.probes != Probes::Entry).then_some(fexit);
         fentry.into_iter().chain(fexit)
@@ -137,13 +156,7 @@ impl Aim<'_> {
         &self,
         open: &'a mut OpenXdptraceSkel<'obj>,
     ) -> impl Iterator<Item = (&'static CStr, &'a mut OpenProgramMut<'obj>)> {
-        let progs = &mut open.progs;
-        let all = [
-            (EXCEPTION, &mut progs.on_exception),
-            (REDIRECT_ERR, &mut progs.on_redirect_err),
-            (REDIRECT, &mut progs.on_redirect),
-        ];
-        all.into_iter().filter(|(name, _)| self.tracepoints().any(|asked| asked == *name))
+        tracepoints_of!(open.progs, &mut).into_iter().filter(|(name, _)| self.tracepoints().any(|asked| asked == *name))
     }
 
     /// Whether what became of verdicts can be told: it takes the verdict, and reading the kernel's memory.
