@@ -15,6 +15,7 @@ mod fields;
 mod files;
 mod filter;
 mod filtering;
+mod first_event;
 mod flood;
 mod following;
 mod harmless;
