@@ -7,7 +7,7 @@ use anyhow::Result;
 use libbpf_rs::OpenProgramMut;
 use libbpf_rs::libbpf_sys::bpf_insn;
 
-use super::instructions::{self, Changes, overwrite};
+use super::instructions::{Changes, overwrite};
 use super::maps::{Sizes, settings_for};
 use super::settings::{Settings, find_places};
 use crate::bpf::{self, Answer, BATCHED_SNAP_LEN, Flag, OpenXdptraceSkel, Place, Value, View};
@@ -114,12 +114,11 @@ pub enum Wanted {
 }
 
 impl Aim<'_> {
-    /// Sets all of it on the opened object but what is returned, which fentry and fexit want when they are loaded. `nests`: a
-    /// program may run within itself on this kernel.
+    /// What its programs want when they are loaded. `nests`: a program may run within itself on this kernel.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, sizes: &Sizes, nests: bool) -> Result<Changes> {
+    pub(super) fn changes(&self, sizes: &Sizes, nests: bool) -> Result<Changes> {
         let mut settings = settings_for(sizes);
         settings.flag(Flag::FLAG_NESTS, nests);
         settings.flag(Flag::FLAG_CAN_READ, self.can_read);
@@ -129,7 +128,6 @@ impl Aim<'_> {
         self.set_counting(&mut settings);
         self.set_filter(&mut settings);
         self.set_devices(&mut settings);
-        self.outcomes(open).for_each(|(_, program)| settings.write(instructions::of(program)));
         Ok(Changes { settings, filter: self.filter.cloned() })
     }
 

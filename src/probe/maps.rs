@@ -13,7 +13,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenProgramMut, libbpf_sys};
 use memmap2::MmapOptions;
 use plain::Plain;
 
-use super::instructions;
+use super::instructions::{self, Changes};
 use super::settings::Settings;
 use super::{can_read, open};
 use crate::bpf::{
@@ -62,8 +62,8 @@ impl Maps {
         sizes.set(&mut open)?;
         let mut settings = settings_for(&sizes);
         settings.flag(Flag::FLAG_ONLY_FAILED, plan.selection.only_failed);
-        settings.write(instructions::of(&mut open.progs.flush));
-        let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
+        let load = || instructions::load_with(Changes { settings, filter: None }, || open.load());
+        let skeleton = refusal::try_to(load, "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         let progs = &skeleton.progs;
         let told = [

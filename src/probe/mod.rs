@@ -26,7 +26,7 @@ pub use cells::free;
 pub use maps::{Maps, batch_size};
 pub use memory::Memory;
 
-use maps::{Sizes, Tracepoint, settings_for};
+use maps::{Sizes, Tracepoint};
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
@@ -257,10 +257,7 @@ fn load<'object>(
         None => open.progs.flush.set_autoload(true),
     }
     refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
-    let changes = aim.configure(&mut open, &sizes, maps.is_some_and(Maps::nests))?;
-    if maps.is_none() {
-        settings_for(&sizes).write(instructions::of(&mut open.progs.flush));
-    }
+    let changes = aim.changes(&sizes, maps.is_some_and(Maps::nests))?;
     let load = || instructions::load_with(changes, || open.load());
     refusal::try_to(load, "load fentry and fexit for", &aim.shown)
 }
