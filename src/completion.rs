@@ -2,15 +2,16 @@
 
 use std::fs;
 
+use anyhow::Result;
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
-use serde_json::Value;
 
 use crate::cli::{COMPLETE, Cli};
-use crate::list;
-use crate::plan::Listing;
-use crate::target;
+use crate::plan::Scope;
+use crate::privileges;
+use crate::refusal;
+use crate::target::{self, Depth, Guards, Program, Tree, Watch};
 
 /// Where a shell asks, answers and ends the process; else does nothing.
 pub fn answer() {
@@ -43,28 +44,22 @@ fn candidates(mut names: Vec<String>) -> Vec<CompletionCandidate> {
 
 /// Those on the path of NICs, by their names, and what they are told by from others of that name.
 fn programs() -> Vec<CompletionCandidate> {
-    let mut listed = Vec::new();
-    // Who may not list them gets none.
-    let _ = list::run(&Listing { json: true, ..Listing::default() }, &mut listed);
-    let mut found = Vec::new();
-    names(&serde_json::from_slice(&listed).unwrap_or_default(), &mut found);
-    candidates(found)
+    // Who may not read them gets none.
+    let trees = read().unwrap_or_default();
+    candidates(names(trees.iter().flat_map(Tree::nodes).map(|node| &*node.program)))
 }
 
-/// Of all programs in what `xdptrace list --json` prints.
-fn names(listed: &Value, found: &mut Vec<String>) {
-    match listed {
-        Value::Array(all) => all.iter().for_each(|one| names(one, found)),
-        Value::Object(members) => {
-            // What else has a name and an id, as a map, has no tag.
-            let member = |name: &str| members.get(name).filter(|_| members.contains_key("tag"));
-            if let (Some(Value::String(name)), Some(Value::Number(id))) = (member("name"), member("id")) {
-                found.extend([name.clone(), format!("{name}@{id}")]);
-            }
-            members.values().for_each(|one| names(one, found));
-        }
-        _ => {}
-    }
+fn read() -> Result<Vec<Tree>> {
+    refusal::capture_messages();
+    privileges::check_reading()?;
+    let scope = Scope::default();
+    let view = Watch::new(&scope, Guards::default(), Depth::Everything)?.look()?;
+    Ok(view.map_or_else(Vec::new, |view| view.trees))
+}
+
+fn names<'a>(programs: impl Iterator<Item = &'a Program>) -> Vec<String> {
+    let both = |program: &Program| [program.full_name().to_owned(), format!("{}@{}", program.full_name(), program.id)];
+    programs.flat_map(both).collect()
 }
 
 fn namespaces() -> Vec<CompletionCandidate> {
@@ -75,6 +70,7 @@ fn namespaces() -> Vec<CompletionCandidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Function;
 
     #[test]
     fn names_that_command_a_shell_or_a_terminal_are_left_out() {
@@ -85,15 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_by_name_and_id_and_maps_are_none() {
-        let component = serde_json::json!({
-            "id": 13, "name": "xdp_fw", "tag": "22", "map": { "id": 7, "name": "progs" }, "programs": []
-        });
-        let listed = serde_json::json!({
-            "devices": [{ "device": "eth0", "programs": [{ "id": 12, "name": "xdp_lb", "tag": "11", "programs": [component] }] }]
-        });
-        let mut found = Vec::new();
-        names(&listed, &mut found);
-        assert_eq!(found, ["xdp_lb", "xdp_lb@12", "xdp_fw", "xdp_fw@13"]);
+    fn programs_are_told_by_their_whole_names_and_ids() {
+        let entry = Function { name: "same_fifteen_characters".into(), ..Function::default() };
+        let whole = Program { id: 12, name: "same_fifteen_ch".into(), functions: vec![entry], ..Program::default() };
+        let without_btf = Program { id: 13, name: "xdp_fw".into(), ..Program::default() };
+        let expected = ["same_fifteen_characters", "same_fifteen_characters@12", "xdp_fw", "xdp_fw@13"];
+        assert_eq!(names([whole, without_btf].iter()), expected);
     }
 }

@@ -58,7 +58,7 @@ pub struct Frame<'a> {
 pub struct Event<'a> {
     /// When the program began (when it ended if only fexit tells of the run): nanoseconds since the Unix epoch.
     pub time_ns: u64,
-    /// The same by CLOCK_MONOTONIC; a file doesn't tell.
+    /// The same by CLOCK_MONOTONIC, in nanoseconds; a file doesn't tell.
     pub monotonic_ns: Option<u64>,
     /// Tells it from all others of the tracer's run; in the order in which they were read. None for a file's packet that
     /// was traced by nobody.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use book::{Book, Reading, Shared};
 pub use cells::tallied;
-pub use gone::Gone;
+pub use gone::{Former, Gone, KEPT};
 pub use keys::{Common, Protocol, first};
 pub use outcomes::forwards;
 

@@ -65,35 +65,37 @@ fn says_one_line(words: &[&str], statuses: &[i32]) {
 /// Where the words mean something, it depends on the machine what is said: not privileged, no such kernel, no program.
 const ANYTHING: [i32; 3] = [1, 3, 4];
 
+/// Options that take a value, whatever it may be.
+const VALUED: [&str; 24] = [
+    "-i",
+    "-p",
+    "-w",
+    "-r",
+    "-F",
+    "-o",
+    "-s",
+    "-B",
+    "-c",
+    "-C",
+    "-G",
+    "-W",
+    "--netns",
+    "--verdict",
+    "--slower",
+    "--queue",
+    "--sample",
+    "--rate",
+    "--duration",
+    "--outcome",
+    "--probe",
+    "--filter-at",
+    "--allow-hazard",
+    "--color",
+];
+
 #[test]
 fn an_empty_word_is_one_line() {
-    let options = [
-        "-i",
-        "-p",
-        "-w",
-        "-r",
-        "-F",
-        "-o",
-        "-s",
-        "-B",
-        "-c",
-        "-C",
-        "-G",
-        "-W",
-        "--netns",
-        "--verdict",
-        "--slower",
-        "--queue",
-        "--sample",
-        "--rate",
-        "--duration",
-        "--outcome",
-        "--probe",
-        "--filter-at",
-        "--allow-hazard",
-        "--color",
-    ];
-    for option in options {
+    for option in VALUED {
         says_one_line(&["-i", "lo", option, ""], &[1, 2, 3, 4]);
     }
     for words in [&["read", ""][..], &["stats", "-i", "lo", "--by", ""], &["export", "--listen", ""], &["", ""]] {
@@ -105,29 +107,7 @@ fn an_empty_word_is_one_line() {
 #[test]
 fn control_characters_are_shown_and_not_obeyed() {
     const HOSTILE: &str = "\u{1b}]0;x\u{7}\n\u{9b}31m\r\u{7f}";
-    let options = [
-        "-i",
-        "-p",
-        "-w",
-        "-r",
-        "-F",
-        "-o",
-        "-s",
-        "-B",
-        "-c",
-        "-C",
-        "--netns",
-        "--verdict",
-        "--slower",
-        "--queue",
-        "--duration",
-        "--outcome",
-        "--probe",
-        "--filter-at",
-        "--allow-hazard",
-        "--color",
-    ];
-    for option in options {
+    for option in VALUED {
         says_one_line(&["-i", "lo", option, HOSTILE], &[1, 2, 3, 4]);
     }
     let path = format!("/nosuch{HOSTILE}/x");

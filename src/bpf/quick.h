@@ -93,7 +93,10 @@ static __always_inline __u64 compare_quickly(struct state *state, struct record 
 	return size;
 }
 
-/* At the end of a run. `halves`: TOLD_EXIT, or BOTH where it was noted, at `since`. */
+/*
+ * At the end of a run. `halves`: TOLD_EXIT, or BOTH where it was noted, at `since`. In one piece, because each step may leave
+ * for the longer way, which then starts anew.
+ */
 static __always_inline int tell_quickly(void *ctx, struct state *state, __u64 since, const __u32 halves)
 {
 	__u64 now = bpf_ktime_get_ns(), used, size;

@@ -35,6 +35,10 @@ enum State {
 }
 
 impl Connection {
+    /// Begins to read the request.
+    ///
+    /// # Errors
+    /// It cannot be made one that doesn't wait.
     pub fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, state: State::Reading(Vec::new()), ends: Instant::now() + REQUEST_LASTS })

@@ -58,6 +58,9 @@ fn take_turn() -> MutexGuard<'static, ()> {
 const MOST_TO_OPTIMISE: usize = 20_000;
 
 /// What libpcap makes of `expression` for Ethernet, optimised if asked for, or its own words on why it makes nothing of it.
+///
+/// # Errors
+/// libpcap's words: the expression is wrong, too long to be optimised, or there is no memory.
 pub(super) fn compile(expression: &CStr, optimise: bool) -> Result<Vec<Classic>, String> {
     let _turn = take_turn();
     let compiler = Compiler::open().ok_or("libpcap is out of memory")?;

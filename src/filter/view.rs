@@ -21,6 +21,6 @@ pub struct Layout {
     /// What r0 is where the packet has too few bytes: another number than 0 and 1 for a view that may not have all of
     /// them, else 0.
     pub short: u32,
-    /// r3 is at least this.
+    /// r3, the bytes that the packet has from its first on, is at least this.
     pub least: u32,
 }

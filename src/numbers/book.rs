@@ -59,7 +59,7 @@ pub struct Book {
     seen: BTreeSet<(u32, u32)>,
     /// What was sent on by way of devices that have gone.
     sent: Sent,
-    gone: gone::Names,
+    gone: gone::Former,
 }
 
 /// A function of a program.

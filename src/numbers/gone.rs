@@ -10,7 +10,7 @@ use super::Port;
 use crate::event::Standing;
 
 /// Names of devices that have gone which are kept.
-pub(super) const KEPT: usize = 64;
+pub const KEPT: usize = 64;
 
 /// Devices that have gone, by their network namespace's inode number and their index, with the names that they had, if known.
 #[derive(Debug, Clone, Default)]
@@ -41,11 +41,11 @@ impl Gone {
 
 /// The names of devices that have gone, in the order in which they went.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<String>);
+pub struct Former(Vec<String>);
 
-impl Names {
+impl Former {
     /// The first ones of too many that are no device's any more, and are to be forgotten. `gone`: all there are now.
-    pub(super) fn forget(&mut self, gone: &BTreeSet<String>, in_use: &BTreeSet<String>) -> BTreeSet<String> {
+    pub fn forget(&mut self, gone: &BTreeSet<String>, in_use: &BTreeSet<String>) -> BTreeSet<String> {
         self.0.retain(|name| gone.contains(name));
         let new: Vec<String> = gone.iter().filter(|name| !self.0.contains(name)).cloned().collect();
         self.0.extend(new);
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn names_are_forgotten_in_the_order_in_which_they_went_but_not_in_use() {
-        let mut order = Names::default();
+        let mut order = Former::default();
         assert_eq!(order.forget(&names(100..160), &names([])), names([]));
         assert_eq!(order.forget(&names((0..3).chain(100..160)), &names([])), names([]));
         assert_eq!(order.forget(&names((0..6).chain(100..160)), &names([100])), names([101, 102]));

@@ -1,16 +1,5 @@
 //! Appending to a line without `core::fmt`, whose price is paid for each packet.
 
-/// `00 01 … 99`: two digits at a time.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut n = 0;
-    while n < 100 {
-        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
-        n += 1;
-    }
-    pairs
-};
-
 /// An octet in decimal, a dot behind it, and how long both are together: the parts of an IPv4 address.
 const OCTETS: [([u8; 4], u8); 256] = {
     let mut octets = [([b'.'; 4], 0); 256];
@@ -62,38 +51,19 @@ impl Put for Vec<u8> {
 
     #[inline]
     fn number(&mut self, value: u32) -> &mut Self {
+        // Most are short, and quicker without.
         if value < 10 {
             self.push(b'0' + value as u8);
             return self;
         }
-        let mut digits = [0; 10];
-        let (mut left, mut start) = (value, digits.len());
-        while left >= 10 {
-            start -= 2;
-            if let Some(pair) = digits.get_mut(start..start + 2) {
-                pair.copy_from_slice(&PAIRS[(left % 100) as usize]);
-            }
-            left /= 100;
-        }
-        if left > 0 {
-            start -= 1;
-            if let Some(digit) = digits.get_mut(start) {
-                *digit = b'0' + left as u8;
-            }
-        }
-        self.extend_from_slice(digits.get(start..).unwrap_or_default());
-        self
+        self.text(itoa::Buffer::new().format(value))
     }
 
     fn padded(&mut self, value: u32, digits: usize) -> &mut Self {
-        let mut below = 10_u64;
-        let mut has = 1;
-        while u64::from(value) >= below {
-            below *= 10;
-            has += 1;
-        }
-        self.extend(std::iter::repeat_n(b'0', digits.saturating_sub(has)));
-        self.number(value)
+        let mut buffer = itoa::Buffer::new();
+        let number = buffer.format(value);
+        self.extend(std::iter::repeat_n(b'0', digits.saturating_sub(number.len())));
+        self.text(number)
     }
 
     #[inline]

@@ -6,6 +6,9 @@ use crate::cli::{Direction, Packets};
 use crate::failure::Failure;
 
 /// tcpdump's letters mean what they mean there, or nothing.
+///
+/// # Errors
+/// One of them was given: a wrong usage.
 pub(super) fn refuse_letters(packets: &Packets) -> Result<()> {
     if let Some(letter) = packets.letters.first() {
         return Err(Failure::usage(format!("{} is not for XDP programs: {}", letter.name(), letter.why())));

@@ -280,6 +280,9 @@ fn verdict_bit(name: &str) -> Option<u32> {
 const LONGEST_HOURS: f64 = 876_000.0;
 
 /// `500ns`, `2us`, `1.5ms`, `10s`, `5m`, `1h`; without a unit, seconds.
+///
+/// # Errors
+/// It is none, or longer than a clock goes: a wrong usage, which names `option`.
 pub(super) fn parse_duration(option: &str, words: &str) -> Result<Duration> {
     const UNITS: [(&str, f64); 7] =
         [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];

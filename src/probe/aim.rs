@@ -7,7 +7,7 @@ use anyhow::Result;
 use libbpf_rs::OpenProgramMut;
 use libbpf_rs::libbpf_sys::bpf_insn;
 
-use super::instructions::{self, Changes, overwrite};
+use super::instructions::{Changes, overwrite};
 use super::maps::{Sizes, settings_for};
 use super::settings::{Settings, find_places};
 use crate::bpf::{self, Answer, BATCHED_SNAP_LEN, Flag, OpenXdptraceSkel, Place, Value, View};
@@ -70,6 +70,31 @@ pub(super) enum Pair {
     Key,
 }
 
+/// The programs of a [`Pair`] in an object: `&mut` while it is open, `&` once it is loaded, for these are two types.
+macro_rules! pair_of {
+    ($progs:expr, $pair:expr, $($reference:tt)+) => {
+        match $pair {
+            $crate::probe::aim::Pair::Any => ($($reference)+ $progs.fentry_xdp, $($reference)+ $progs.fexit_xdp),
+            $crate::probe::aim::Pair::Quick => ($($reference)+ $progs.fentry_quick, $($reference)+ $progs.fexit_quick),
+            $crate::probe::aim::Pair::Count => ($($reference)+ $progs.fentry_count, $($reference)+ $progs.fexit_count),
+            $crate::probe::aim::Pair::Key => ($($reference)+ $progs.fentry_key, $($reference)+ $progs.fexit_key),
+        }
+    };
+}
+pub(super) use pair_of;
+
+/// In the same way, the kernel's tracepoints and the programs for them.
+macro_rules! tracepoints_of {
+    ($progs:expr, $($reference:tt)+) => {
+        [
+            ($crate::probe::aim::EXCEPTION, $($reference)+ $progs.on_exception),
+            ($crate::probe::aim::REDIRECT_ERR, $($reference)+ $progs.on_redirect_err),
+            ($crate::probe::aim::REDIRECT, $($reference)+ $progs.on_redirect),
+        ]
+    };
+}
+pub(super) use tracepoints_of;
+
 /// The packets of which devices are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -89,12 +114,11 @@ pub enum Wanted {
 }
 
 impl Aim<'_> {
-    /// Sets all of it on the opened object but what is returned, which fentry and fexit want when they are loaded. `nests`: a
-    /// program may run within itself on this kernel.
+    /// What its programs want when they are loaded. `nests`: a program may run within itself on this kernel.
     ///
     /// # Errors
     /// None but a defect of this build.
-    pub(super) fn configure(&self, open: &mut OpenXdptraceSkel<'_>, sizes: &Sizes, nests: bool) -> Result<Changes> {
+    pub(super) fn changes(&self, sizes: &Sizes, nests: bool) -> Result<Changes> {
         let mut settings = settings_for(sizes);
         settings.flag(Flag::FLAG_NESTS, nests);
         settings.flag(Flag::FLAG_CAN_READ, self.can_read);
@@ -104,7 +128,6 @@ impl Aim<'_> {
         self.set_counting(&mut settings);
         self.set_filter(&mut settings);
         self.set_devices(&mut settings);
-        self.outcomes(open).for_each(|(_, program)| settings.write(instructions::of(program)));
         Ok(Changes { settings, filter: self.filter.cloned() })
     }
 
@@ -113,13 +136,7 @@ impl Aim<'_> {
         &self,
         open: &'a mut OpenXdptraceSkel<'obj>,
     ) -> impl Iterator<Item = &'a mut OpenProgramMut<'obj>> {
-        let progs = &mut open.progs;
-        let (fentry, fexit) = match self.pair() {
-            Pair::Any => (&mut progs.fentry_xdp, &mut progs.fexit_xdp),
-            Pair::Quick => (&mut progs.fentry_quick, &mut progs.fexit_quick),
-            Pair::Count => (&mut progs.fentry_count, &mut progs.fexit_count),
-            Pair::Key => (&mut progs.fentry_key, &mut progs.fexit_key),
-        };
+        let (fentry, fexit) = pair_of!(open.progs, self.pair(), &mut);
         let fentry = (self.probes != Probes::Exit).then_some(fentry);
         let fexit = (self.probes != Probes::Entry).then_some(fexit);
         fentry.into_iter().chain(fexit)
@@ -137,13 +154,7 @@ impl Aim<'_> {
         &self,
         open: &'a mut OpenXdptraceSkel<'obj>,
     ) -> impl Iterator<Item = (&'static CStr, &'a mut OpenProgramMut<'obj>)> {
-        let progs = &mut open.progs;
-        let all = [
-            (EXCEPTION, &mut progs.on_exception),
-            (REDIRECT_ERR, &mut progs.on_redirect_err),
-            (REDIRECT, &mut progs.on_redirect),
-        ];
-        all.into_iter().filter(|(name, _)| self.tracepoints().any(|asked| asked == *name))
+        tracepoints_of!(open.progs, &mut).into_iter().filter(|(name, _)| self.tracepoints().any(|asked| asked == *name))
     }
 
     /// Whether what became of verdicts can be told: it takes the verdict, and reading the kernel's memory.

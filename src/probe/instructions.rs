@@ -1,6 +1,6 @@
 //! The instructions of BPF programs, overwritten before the kernel gets them.
 //!
-//! fentry and fexit call subprograms, whose instructions libbpf puts behind a program's own only when it loads it. For those who want
+//! Programs call subprograms, whose instructions libbpf puts behind a program's own only when it loads it. For those who want
 //! to change instructions it then calls them back, by the name of the program's section: see `libbpf_prog_prepare_load_fn_t`
 //! in its libbpf.h. (What would do that before, bpf_object__prepare, is there since libbpf 1.6.)
 
@@ -10,7 +10,6 @@ use std::slice;
 use std::sync::Once;
 
 use libbpf_rs::libbpf_sys::{self, bpf_insn, bpf_prog_load_opts, bpf_program};
-use libbpf_rs::{AsRawLibbpf, OpenProgramMut};
 
 use super::aim::Filter;
 use super::settings::Settings;
@@ -37,10 +36,14 @@ thread_local! {
     static CHANGES: RefCell<Option<Changes>> = const { RefCell::new(None) };
 }
 
-const SECTIONS: [(&CStr, libbpf_sys::bpf_attach_type); 2] =
-    [(c"fentry/xdp", libbpf_sys::BPF_TRACE_FENTRY), (c"fexit/xdp", libbpf_sys::BPF_TRACE_FEXIT)];
+/// By sections: fentry and fexit, and the programs for tracepoints, of which `flush` is one.
+const SECTIONS: [(&CStr, libbpf_sys::bpf_prog_type, libbpf_sys::bpf_attach_type); 3] = [
+    (c"fentry/xdp", libbpf_sys::BPF_PROG_TYPE_TRACING, libbpf_sys::BPF_TRACE_FENTRY),
+    (c"fexit/xdp", libbpf_sys::BPF_PROG_TYPE_TRACING, libbpf_sys::BPF_TRACE_FEXIT),
+    (c"raw_tp+", libbpf_sys::BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
+];
 
-/// Has fentry and fexit, of objects that are opened afterwards, be changed by [`load_with`].
+/// Has the programs of objects that are opened afterwards be changed by [`load_with`].
 pub(super) fn watch_loading() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -49,22 +52,17 @@ pub(super) fn watch_loading() {
             prog_prepare_load_fn: Some(prepare),
             ..Default::default()
         };
-        for (section, attach_type) in SECTIONS {
+        for (section, kind, attach_type) in SECTIONS {
             // It fails for want of memory only; the settings are then missing, and the verifier refuses the programs.
             // SAFETY: libbpf copies both, which outlive the call.
             unsafe {
-                libbpf_sys::libbpf_register_prog_handler(
-                    section.as_ptr(),
-                    libbpf_sys::BPF_PROG_TYPE_TRACING,
-                    attach_type,
-                    &raw const options,
-                );
+                libbpf_sys::libbpf_register_prog_handler(section.as_ptr(), kind, attach_type, &raw const options);
             }
         }
     });
 }
 
-/// Has fentry and fexit changed so as far as `load` loads any.
+/// Has the programs changed so that `load` loads.
 pub(super) fn load_with<T>(changes: Changes, load: impl FnOnce() -> T) -> T {
     CHANGES.set(Some(changes));
     let result = load();
@@ -78,12 +76,6 @@ extern "C" fn prepare(program: *mut bpf_program, _options: *mut bpf_prog_load_op
     let instructions = unsafe { instructions_of(program) };
     CHANGES.with_borrow(|changes| changes.iter().for_each(|changes| changes.make(instructions)));
     0
-}
-
-/// The instructions of an opened program that calls no subprograms.
-pub(super) fn of<'program>(program: &'program mut OpenProgramMut<'_>) -> &'program mut [bpf_insn] {
-    // SAFETY: the program is borrowed, for writing, as long as its instructions are.
-    unsafe { instructions_of(program.as_libbpf_object().as_ptr()) }
 }
 
 /// # Safety

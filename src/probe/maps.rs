@@ -13,7 +13,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenProgramMut, libbpf_sys};
 use memmap2::MmapOptions;
 use plain::Plain;
 
-use super::instructions;
+use super::instructions::{self, Changes};
 use super::settings::Settings;
 use super::{can_read, open};
 use crate::bpf::{
@@ -62,8 +62,8 @@ impl Maps {
         sizes.set(&mut open)?;
         let mut settings = settings_for(&sizes);
         settings.flag(Flag::FLAG_ONLY_FAILED, plan.selection.only_failed);
-        settings.write(instructions::of(&mut open.progs.flush));
-        let skeleton = refusal::try_to(|| open.load(), "create", "the BPF maps")?;
+        let load = || instructions::load_with(Changes { settings, filter: None }, || open.load());
+        let skeleton = refusal::try_to(load, "create", "the BPF maps")?;
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         let progs = &skeleton.progs;
         let told = [
@@ -215,6 +215,9 @@ impl Maps {
     }
 
     /// Has the object of a target use these instead of its own.
+    ///
+    /// # Errors
+    /// A map of the object is of another kind or size: a defect of this build.
     pub(super) fn share(&self, open: &mut OpenXdptraceSkel<'_>) -> libbpf_rs::Result<()> {
         open.maps.events.reuse_fd(self.events.as_fd())?;
         open.maps.bss_batches.reuse_fd(self.batches.as_fd())?;
@@ -307,6 +310,9 @@ impl Sizes {
     }
 
     /// Has the object's maps be as large.
+    ///
+    /// # Errors
+    /// libbpf takes none of the sizes: a defect of this build.
     pub(super) fn set(&self, open: &mut OpenXdptraceSkel<'_>) -> Result<()> {
         // They move when they grow.
         open.maps.bss_states_data = None;
@@ -352,7 +358,7 @@ fn cells(cpus: u32) -> u32 {
     (1 << cells.max(1).ilog2()).clamp(2, 64)
 }
 
-/// Places for keys that each of so many CPUs has, and with each of them [`WAYS`] keys.
+/// Places for keys that each of so many CPUs has, and with each of them so many keys (`WAYS`).
 fn key_sets(cpus: u32) -> u32 {
     /// Of memory, in all.
     const MOST: u32 = 128 << 20;

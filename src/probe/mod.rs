@@ -26,8 +26,7 @@ pub use cells::free;
 pub use maps::{Maps, batch_size};
 pub use memory::Memory;
 
-use aim::Pair;
-use maps::{Sizes, Tracepoint, settings_for};
+use maps::{Sizes, Tracepoint};
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
@@ -75,26 +74,16 @@ impl Loaded {
         let mut storage = MaybeUninit::uninit();
         let skeleton = load(&mut storage, aim, program, Some(maps))?;
         let keep = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().context(refusal::NO_DESCRIPTOR);
-        let progs = &skeleton.progs;
-        let (fentry, fexit) = match aim.pair() {
-            Pair::Any => (&progs.fentry_xdp, &progs.fexit_xdp),
-            Pair::Quick => (&progs.fentry_quick, &progs.fexit_quick),
-            Pair::Count => (&progs.fentry_count, &progs.fexit_count),
-            Pair::Key => (&progs.fentry_key, &progs.fexit_key),
-        };
+        let (fentry, fexit) = aim::pair_of!(skeleton.progs, aim.pair(), &);
         let fentry = (aim.probes != Probes::Exit).then(|| keep(fentry.as_fd()));
         let fexit = (aim.probes != Probes::Entry).then(|| keep(fexit.as_fd()));
-        let outcomes = [
-            (aim::EXCEPTION, progs.on_exception.as_fd()),
-            (aim::REDIRECT_ERR, progs.on_redirect_err.as_fd()),
-            (aim::REDIRECT, progs.on_redirect.as_fd()),
-        ];
-        let outcomes = outcomes.into_iter().filter(|(name, _)| aim.tracepoints().any(|asked| asked == *name));
+        let outcomes = aim::tracepoints_of!(skeleton.progs, &).into_iter();
+        let outcomes = outcomes.filter(|(name, _)| aim.tracepoints().any(|asked| asked == *name));
         let handle = |map| MapHandle::try_from(map).context(refusal::NO_DESCRIPTOR);
         Ok(Self {
             fentry: fentry.transpose()?,
             fexit: fexit.transpose()?,
-            tracepoints: outcomes.map(|(name, program)| Ok((name, keep(program)?))).collect::<Result<_>>()?,
+            tracepoints: outcomes.map(|(name, program)| Ok((name, keep(program.as_fd())?))).collect::<Result<_>>()?,
             switch: handle(&skeleton.maps.bss_switch)?,
             root: with_root(handle(&skeleton.maps.bss_root)?, aim.root)?,
             states: begin_with(handle(&skeleton.maps.bss_states)?, &maps.sizes().states())?,
@@ -268,10 +257,7 @@ fn load<'object>(
         None => open.progs.flush.set_autoload(true),
     }
     refusal::try_to(|| take_aim(&mut open, aim, program), "aim fentry and fexit at", &aim.shown)?;
-    let changes = aim.configure(&mut open, &sizes, maps.is_some_and(Maps::nests))?;
-    if maps.is_none() {
-        settings_for(&sizes).write(instructions::of(&mut open.progs.flush));
-    }
+    let changes = aim.changes(&sizes, maps.is_some_and(Maps::nests))?;
     let load = || instructions::load_with(changes, || open.load());
     refusal::try_to(load, "load fentry and fexit for", &aim.shown)
 }

@@ -15,7 +15,9 @@ pub enum Fault {
 /// A block, whole.
 #[derive(Debug)]
 pub struct Block<'a> {
+    /// Its type, as pcapng numbers them (draft-ietf-opsawg-pcapng).
     pub kind: u32,
+    /// What is between its length and that again, with the options.
     pub body: &'a [u8],
     /// Bytes with all that is around its body.
     pub length: usize,

@@ -12,11 +12,17 @@ pub struct Half<B, O = B> {
     pub interface: u32,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: u64,
+    /// The same for both halves of a run (`epb_packetid`).
     pub packet_id: Option<u64>,
+    /// Receive queue (`epb_queue`).
     pub queue: Option<u32>,
+    /// Of fexit (`epb_verdict`).
     pub verdict: Option<Verdict>,
+    /// Nanoseconds between fentry and fexit; this and what follows stand in a comment of ours.
     pub latency_ns: Option<u64>,
+    /// Program id.
     pub program_id: Option<u32>,
+    /// The CPU that ran the program.
     pub cpu: Option<u32>,
     /// By how many bytes the packet's beginning was moved; ours don't tell where it wasn't.
     pub moved: Option<i32>,

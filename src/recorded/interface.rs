@@ -15,7 +15,9 @@ pub enum End {
 /// Where packets were captured.
 #[derive(Debug)]
 pub struct Interface {
+    /// DEV of its name, `DEV:FUNC()@fentry` or `@fexit`; of any other name all of it.
     pub device: Option<String>,
+    /// FUNC of it.
     pub function: Option<String>,
     /// None where it wasn't a probe.
     pub end: Option<End>,
@@ -28,8 +30,11 @@ pub struct Interface {
 /// What a block tells of an interface.
 #[derive(Debug, Default)]
 pub struct Description<'a> {
+    /// LINKTYPE_ number; Ethernet is 1.
     pub link_type: u32,
+    /// `if_name`; empty where there is none.
     pub name: Cow<'a, str>,
+    /// What its packets' times are counted in.
     pub clock: Clock,
 }
 

@@ -105,16 +105,12 @@ impl<'plan> Counting<'plan> {
 
     /// Reads what each target has counted, and makes room in it for devices to come where others have gone.
     fn note(&mut self, traced: &mut [Traced], gone: &Gone) -> Result<()> {
-        let counters = traced.iter().map(Traced::counters).collect::<Result<Vec<_>>>()?;
-        let misses: Vec<_> = traced.iter().map(Traced::recursion_misses).collect();
-        let (states, cells): (Vec<_>, Vec<_>) = counters.into_iter().unzip();
-        let mut cells: Vec<Vec<Cell>> = cells.into_iter().map(Option::unwrap_or_default).collect();
+        let mut readings = traced.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let mut cells: Vec<&mut Vec<Cell>> = readings.iter_mut().map(|reading| &mut reading.cells).collect();
         let freed = follow::free(traced, &mut cells, |netns, ifindex| gone.has(netns, ifindex))?;
-        let counted = states.into_iter().zip(cells).zip(misses).zip(freed);
-        for (one, (((states, cells), recursion_misses), freed)) in traced.iter().zip(counted) {
-            let reading = Reading { cells, states, recursion_misses, ..of(&one.target, one.number) };
-            self.book.note(&reading);
-            self.book.keep(&reading, &freed);
+        for (reading, freed) in readings.iter().zip(&freed) {
+            self.book.note(reading);
+            self.book.keep(reading, freed);
         }
         Ok(())
     }
@@ -141,6 +137,12 @@ impl<'plan> Counting<'plan> {
     }
 }
 
+fn read(traced: &Traced) -> Result<Reading> {
+    let (states, cells) = traced.counters()?;
+    let recursion_misses = traced.recursion_misses();
+    Ok(Reading { states, cells: cells.unwrap_or_default(), recursion_misses, ..of(&traced.target, traced.number) })
+}
+
 fn of(target: &Target, number: u32) -> Reading {
     let (subject, behind) = (target.subject(), target.behind.clone());
     Reading { number, subject, behind, has_queue: target.place == Place::Device, ..Reading::default() }
@@ -152,6 +154,9 @@ impl Run<'_> {
     }
 
     /// Hands on numbers where that is due, and the output takes more: what isn't read now is in what is read next.
+    ///
+    /// # Errors
+    /// The kernel's maps cannot be read.
     pub(super) fn count(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
         let is_blocked = self.is_blocked();
         let due = self.counting.as_mut().filter(|counting| !is_blocked && counting.due_in().is_zero());
@@ -163,6 +168,9 @@ impl Run<'_> {
     }
 
     /// Hands on the last numbers: all there are.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
     pub(super) fn count_last(&mut self, delivery: &mut Delivery<'_>) -> Result<()> {
         if let Some(counting) = &mut self.counting {
             delivery.numbers(&counting.read_last(&mut self.follow, &self.watch.names())?);
@@ -171,6 +179,9 @@ impl Run<'_> {
     }
 
     /// These were let go of: their numbers stay.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
     pub(super) fn close(&mut self, released: &[Released]) -> Result<()> {
         let Some(counting) = &mut self.counting else { return Ok(()) };
         let (maps, names) = (self.follow.maps(), self.watch.names());
@@ -178,6 +189,9 @@ impl Run<'_> {
     }
 
     /// How many runs had which verdict, and how many another one.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
     pub(super) fn verdicts(&mut self, delivery: &Delivery<'_>) -> Result<(BTreeMap<Verdict, u64>, u64)> {
         let Some(counting) = &mut self.counting else {
             return Ok((delivery.verdicts(), 0));

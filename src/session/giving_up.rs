@@ -11,6 +11,9 @@ use crate::target::View;
 impl Run<'_> {
     /// Gives up what isn't needed from now on. `view` is what was seen last: where nothing that comes later is traced, it is all
     /// that there will be.
+    ///
+    /// # Errors
+    /// The kernel doesn't let go of what it has granted.
     pub(super) fn give_up(&mut self, view: Option<&View>) -> Result<()> {
         if self.plan.keeps_privileges {
             return Ok(());

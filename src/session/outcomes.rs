@@ -20,12 +20,18 @@ impl Run<'_> {
     }
 
     /// What was lost of what is to be accounted for. Where runs are counted, records only tell of some of them besides.
+    ///
+    /// # Errors
+    /// The kernel's maps cannot be read.
     pub(super) fn losses(&self) -> Result<Losses> {
         let records = if self.counting.is_some() { Losses::default() } else { self.batches.losses() };
         Ok(Losses { overflow: self.follow.maps().overflow()?, ..records })
     }
 
     /// What the kernel told of packets many at a time, where that was asked for; of devices that were named only.
+    ///
+    /// # Errors
+    /// As [`Self::losses`].
     pub(super) fn forwards(&self) -> Result<Option<Vec<Forward>>> {
         if self.plan.selection.outcomes != Outcomes::All || self.counting.is_some() {
             return Ok(None);

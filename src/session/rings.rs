@@ -18,6 +18,9 @@ const A_WHILE: Duration = Duration::from_millis(100);
 impl Run<'_> {
     /// Rings of the size that was asked for; else of the default, or of what may be locked, which is little without
     /// CAP_IPC_LOCK.
+    ///
+    /// # Errors
+    /// What was asked for is more than may be locked, or than is sensible; or the least there can be is.
     pub(super) fn open_rings<'delivery>(
         &self,
         delivery: &'delivery RefCell<Delivery<'_>>,
@@ -39,6 +42,9 @@ impl Run<'_> {
     }
 
     /// Delivers what the rings hold, as far as its turn goes. While the output is blocked, the rings have to hold it.
+    ///
+    /// # Errors
+    /// The ring cannot be read. What the output doesn't take is no error here: it ends the run by itself.
     pub(super) fn drain(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         for error in self.outputs.iter().filter_map(|output| output.push().err()) {
             delivery.borrow_mut().break_off(error);
@@ -64,6 +70,9 @@ impl Run<'_> {
 
     /// Delivers what there is, also what CPUs are gathering, as far as a while goes: where packets come faster than they can
     /// be delivered, there is always more.
+    ///
+    /// # Errors
+    /// As [`Self::drain`]; or the kernel doesn't have what CPUs gather flushed.
     pub(super) fn drain_for_a_while(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         let ends = Instant::now() + A_WHILE;
         self.batches.flush_all(self.follow.maps().flush(), |cpu| reader.revive(cpu))?;
@@ -76,6 +85,9 @@ impl Run<'_> {
     }
 
     /// Delivers all that there is, also what CPUs are gathering. For the end, when nothing more comes.
+    ///
+    /// # Errors
+    /// As [`Self::drain_for_a_while`].
     pub(super) fn drain_all(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         self.batches.flush_all(self.follow.maps().flush(), |cpu| reader.revive(cpu))?;
         loop {

@@ -21,8 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TRIES: u32 = 20;
 
 impl Run<'_> {
-    /// Attaches what there is, and gives up what isn't needed any more. Without anything to trace, and nothing to wait for,
-    /// that is an error.
+    /// Attaches what there is, and gives up what isn't needed any more.
+    ///
+    /// # Errors
+    /// Nothing can be traced, and nothing is waited for; or the kernel refuses what every run takes.
     pub(super) fn start(&mut self, delivery: &RefCell<Delivery<'_>>) -> Result<()> {
         let mut refused = Vec::new();
         let view = self.attach_at_once(&mut refused)?;
@@ -135,7 +137,11 @@ impl Run<'_> {
         }
     }
 
-    /// Attaches what has come since, and lets go of what has gone. An error within is the end of the run.
+    /// Attaches what has come since, and lets go of what has gone.
+    ///
+    /// # Errors
+    /// The kernel's maps cannot be read or written, or privileges not given up. The inner one ends the run in order: nothing
+    /// is left to trace.
     pub(super) fn keep_up(&mut self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<Result<()>> {
         let seen = match self.look(&mut delivery.borrow_mut()) {
             Ok(seen) => seen,

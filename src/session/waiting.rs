@@ -16,6 +16,9 @@ use crate::reader::Reader;
 impl Run<'_> {
     /// Sleeps until there are records, word of a change, or it is time to look around; while the output is blocked, until
     /// it no longer is. False once the output is a pipe or socket that nobody reads any more.
+    ///
+    /// # Errors
+    /// poll(2) fails, of which a signal is no case.
     pub(super) fn wait(&self, reader: &Reader<'_>, delivery: &RefCell<Delivery<'_>>) -> Result<bool> {
         let is_hurried = self.unfinished.is_some() || (self.more && !self.is_blocked());
         let tick = self.counting.as_ref().map_or(TICK, |counting| counting.due_in().min(TICK));

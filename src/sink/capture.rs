@@ -87,6 +87,9 @@ impl<'out, F: Format> Capture<'out, F> {
     }
 
     /// Takes note of what happens to the tracer, and says nothing of it.
+    ///
+    /// # Errors
+    /// A file cannot be opened, or written.
     pub fn note(&mut self, notice: &Notice) -> io::Result<()> {
         self.format.note(notice);
         match notice {

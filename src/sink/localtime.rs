@@ -103,25 +103,36 @@ impl Serialize for UtcTime {
     }
 }
 
-/// Makes times of day in UTC; what those of the same second have in common is worked out once.
+/// What times of the same second have in common, worked out once.
 #[derive(Debug, Default)]
-pub struct UtcStamp {
+pub struct Head {
     second: Option<u64>,
     text: Vec<u8>,
 }
+
+impl Head {
+    /// That of this second, counted from any one on.
+    pub fn of(&mut self, second: u64, make: impl FnOnce() -> String) -> &[u8] {
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.text = make().into_bytes();
+        }
+        &self.text
+    }
+}
+
+/// Makes times of day in UTC.
+#[derive(Debug, Default)]
+pub struct UtcStamp(Head);
 
 impl UtcStamp {
     /// `time_ns` in nanoseconds since the Unix epoch.
     pub fn at(&mut self, time_ns: u64) -> UtcTime {
         const FRACTION: usize = 20;
         let (second, mut fraction) = (time_ns / 1_000_000_000, time_ns % 1_000_000_000);
-        if self.second != Some(second) {
-            self.second = Some(second);
-            self.text = utc_to_the_second(second).unwrap_or_default().into_bytes();
-            self.text.resize(UtcTime::LENGTH, b' ');
-        }
         let mut time = UtcTime([b' '; UtcTime::LENGTH]);
-        time.0.copy_from_slice(&self.text);
+        let head = self.0.of(second, || utc_to_the_second(second).unwrap_or_default());
+        time.0[..head.len()].copy_from_slice(head);
         if time.0[0] != b' ' {
             for place in time.0[FRACTION..UtcTime::LENGTH - 1].iter_mut().rev() {
                 *place = b'0' + (fraction % 10) as u8;

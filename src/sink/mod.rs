@@ -1,5 +1,6 @@
 //! Events → lines, or packets of a file. A sink knows [`Event`] and `Write`, and nothing of BPF.
 
+mod amount;
 mod both;
 mod bytes;
 mod capture;

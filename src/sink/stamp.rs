@@ -1,17 +1,15 @@
 //! The time in front of a line, in tcpdump's forms.
 
 use super::bytes::{digits, padded};
-use super::localtime::LocalTime;
+use super::localtime::{Head, LocalTime};
 use crate::plan::Times;
 
-/// Writes times. What two lines of the same second have in common is worked out once.
+/// Writes times.
 #[derive(Debug, Default)]
 pub struct Stamp {
     times: Times,
     nanoseconds: bool,
-    /// The second that `head` is of.
-    second: Option<u64>,
-    head: Vec<u8>,
+    head: Head,
     /// The time that others are told from.
     reference: Option<u64>,
 }
@@ -40,16 +38,12 @@ impl Stamp {
     }
 
     fn write_date(&mut self, out: &mut Vec<u8>, time_ns: u64) {
-        let second = time_ns / SECOND;
-        if self.second != Some(second) {
-            self.second = Some(second);
-            self.head.clear();
-            let time = LocalTime::new(time_ns);
-            let with_date = self.times == Times::Date;
-            self.head.extend(time.map_or_else(|| "?".into(), |time| time.to_the_second(with_date)).into_bytes());
-        }
-        out.extend(&self.head);
-        if self.head != b"?" {
+        let with_date = self.times == Times::Date;
+        let head = self.head.of(time_ns / SECOND, || {
+            LocalTime::new(time_ns).map_or_else(|| "?".into(), |time| time.to_the_second(with_date))
+        });
+        out.extend(head);
+        if head != b"?" {
             self.write_fraction(out, time_ns);
         }
     }

@@ -1,6 +1,5 @@
 //! Numbers → a table at each interval, and what they came to at the end.
 
-mod amount;
 mod keys;
 mod programs;
 mod sends;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use crate::event::{Event, Subject, Verdict};
 use crate::numbers::{Numbers, Port, Program, Returned, Traffic};
 use crate::plan::{By, Stats};
-use crate::sink::{LocalTime, Sink};
+use crate::sink::{LocalTime, Sink, amount};
 
 /// Tables, plain ASCII.
 #[derive(Debug)]
@@ -150,6 +149,16 @@ fn failure_name(verdict: Returned, error: Option<&str>) -> String {
         (Returned::Action(Verdict(0)), None) => format!("{name} (xdp_exception)"),
         (_, None) => format!("{name} failed"),
     }
+}
+
+/// So many a second: `0.3`, `1.23k`; `?` in no time.
+fn rate(count: u64, took: Duration) -> String {
+    if took.is_zero() { "?".into() } else { amount::rate(count as f64 / took.as_secs_f64()) }
+}
+
+/// `91.7%`; `?` of nothing.
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 { "?".into() } else { format!("{:.1}%", part as f64 * 100.0 / whole as f64) }
 }
 
 #[cfg(test)]

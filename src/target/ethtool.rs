@@ -22,6 +22,9 @@ pub struct Features(pub Vec<u32>);
 
 impl Features {
     /// Reads those of device `name`.
+    ///
+    /// # Errors
+    /// There is no such device, or its driver has no ethtool.
     pub fn read(name: &str) -> io::Result<Self> {
         let words = words(name)?;
         // struct ethtool_gfeatures: command, number of words, then per word available, requested, active, never_changed.
@@ -57,6 +60,9 @@ pub struct Missing(Vec<u32>);
 impl Missing {
     /// Has these features of device `name` wanted on, and touches no other. Needs CAP_NET_ADMIN. Whether they come on
     /// is for the driver to say.
+    ///
+    /// # Errors
+    /// As [`Features::read`]; not privileged.
     pub fn switch_on(&self, name: &str) -> io::Result<()> {
         // struct ethtool_sfeatures: command, number of words, then per word valid, requested.
         let mut request = vec![ETHTOOL_SFEATURES, self.0.len() as u32];
@@ -66,6 +72,9 @@ impl Missing {
 }
 
 /// What the driver of device `name` says of itself: `driver: "veth", version: "1.0", …`, in xdpdump's words and order.
+///
+/// # Errors
+/// As [`Features::read`].
 pub fn driver(name: &str) -> io::Result<String> {
     // struct ethtool_drvinfo: command, then 32 bytes each of driver, version, firmware's version, bus, expansion ROM's
     // version, and eight words more.

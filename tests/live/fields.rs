@@ -1,70 +1,29 @@
 //! What the traced program reads through xdp_md is what fentry and fexit read from xdp_buff.
 
-use std::io;
-use std::thread;
-
 use serde_json::Value;
 use xdptrace::event::Event;
-use xdptrace::plan::{Devices, Scope, Selection, Tracing};
-use xdptrace::session;
-use xdptrace::sink::{Notice, Sink};
-use xdptrace::stop::Signals;
 
+use crate::first_event::first_event;
 use crate::lab::{Nic, TARGETS, json};
 
 /// The fields of one event, in the order of `struct view` in tests/progs/targets.bpf.c.
 type View = [u64; 6];
 
-/// Keeps the first event's fields, then asks for the end.
-struct Keep<'run> {
-    nic: &'run Nic,
-    signals: &'run Signals,
-    view: Option<View>,
-}
-
-impl Sink for Keep<'_> {
-    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let (before, after) = (event.before.unwrap(), event.after.unwrap());
-        self.view = Some([
-            event.device.unwrap().ifindex.into(),
-            event.queue.unwrap().into(),
-            before.length.unwrap().into(),
-            before.metadata.into(),
-            after.length.unwrap().into(),
-            after.metadata.into(),
-        ]);
-        self.signals.ask_to_stop();
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        if *notice == Notice::Listening {
-            self.nic.ping(1);
-        }
-        Ok(())
-    }
+fn view(event: &Event<'_>) -> View {
+    let (before, after) = (event.before.unwrap(), event.after.unwrap());
+    [
+        event.device.unwrap().ifindex.into(),
+        event.queue.unwrap().into(),
+        before.length.unwrap().into(),
+        before.metadata.into(),
+        after.length.unwrap().into(),
+        after.metadata.into(),
+    ]
 }
 
 /// What the tracer reads of one ping.
 fn read_from_xdp_buff(nic: &Nic) -> View {
-    let devices = Devices::Named(vec![nic.name.clone()]);
-    let scope = Scope { devices, netns: nic.netns.clone(), ..Scope::default() };
-    let selection = Selection { filter: "icmp".into(), ..Selection::default() };
-    let plan = Tracing { scope, selection, keeps_privileges: true, ..Tracing::default() };
-    let signals = Signals::default();
-    let mut keep = Keep { nic, signals: &signals, view: None };
-    // A thread of its own, because the session moves its thread into the NIC's namespace.
-    thread::scope(|scope| {
-        let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, &[], &signals).unwrap();
-            keep.view.unwrap()
-        });
-        tracing.join().unwrap()
-    })
+    first_event(nic, Vec::new(), "icmp", &|| nic.ping(1), view)
 }
 
 /// What the program itself read of the last IPv4 packet, by bpftool from its map.

@@ -1,116 +1,26 @@
 //! What happens to what is traced: replaced, detached, attached, rebuilt, gone and back. Each datagram that a program
 //! ran on while it was traced is shown, with that program; those before are within a span of time that was named.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod account;
+mod others;
+mod times;
+
+use std::time::{Duration, Instant};
 
 use crate::lab::{Nic, TARGETS, output, wait_for};
 use crate::loader::{
     COMPONENTS, Dispatcher, Known, Mode, Ports, Programs, Traffic, detach, exists, ifindex, program_on, shown,
     wait_until_gone,
 };
-use crate::tracer::{Ended, Tracer, XDPTRACE};
+use crate::tracer::{Tracer, XDPTRACE};
+use account::{Account, gap};
+use others::{churn, programs_of_components, rounds};
+pub use times::{between, microseconds, printed};
 
 /// How soon a change is noticed.
 const NOTICED: Duration = Duration::from_millis(200);
 /// How soon a replaced program is released.
 const RELEASED: Duration = Duration::from_secs(1);
-
-/// A wall clock time as the tracer prints it: `HH:MM:SS.ffffff`.
-pub fn printed(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap();
-    let seconds = since.as_secs() as libc::time_t;
-    // SAFETY: a `tm` may hold zeros; localtime_r fills in the one that it is given.
-    let local = unsafe {
-        let mut local = std::mem::zeroed();
-        assert!(!libc::localtime_r(&seconds, &mut local).is_null());
-        local
-    };
-    format!("{:02}:{:02}:{:02}.{:06}", local.tm_hour, local.tm_min, local.tm_sec, since.subsec_micros())
-}
-
-/// Microseconds of the day.
-pub fn microseconds(time: &str) -> i64 {
-    let bytes = time.as_bytes();
-    assert!(bytes.len() == 15 && bytes[2] == b':' && bytes[5] == b':' && bytes[8] == b'.', "no time of day: {time}");
-    let number = |from: usize, to: usize| time[from..to].parse::<i64>().unwrap_or_else(|_| panic!("{time}"));
-    ((number(0, 2) * 60 + number(3, 5)) * 60 + number(6, 8)) * 1_000_000 + number(9, 15)
-}
-
-/// `later - earlier`, across midnight too.
-pub fn between(earlier: i64, later: i64) -> i64 {
-    const DAY: i64 = 86_400_000_000;
-    (later - earlier + DAY / 2).rem_euclid(DAY) - DAY / 2
-}
-
-/// The span in `attached to NAME#ID on DEV: not traced from HH:MM:SS.ffffff to HH:MM:SS.ffffff (N ms)`: a span of time,
-/// and nothing else.
-fn gap(stderr: &[String], called: &str, device: &str) -> (i64, i64) {
-    let start = format!("attached to {called} on {device}: not traced from ");
-    let lines: Vec<&str> = stderr.iter().filter_map(|line| line.strip_prefix(&start)).collect();
-    let [line] = lines[..] else { panic!("not one '{start}' in {stderr:#?}") };
-    let (from, rest) = line.split_once(" to ").unwrap_or_else(|| panic!("{line}"));
-    let (to, rest) = rest.split_once(" (").unwrap_or_else(|| panic!("{line}"));
-    let length: i64 =
-        rest.strip_suffix(" ms)").and_then(|length| length.parse().ok()).unwrap_or_else(|| panic!("{line}"));
-    let (from, to) = (microseconds(from), microseconds(to));
-    assert!((between(from, to) - length * 1000).abs() <= 1000, "{line}");
-    (from, to)
-}
-
-/// What became of the datagrams that a program counted.
-struct Account<'a> {
-    ended: &'a Ended,
-    sent: &'a [(u16, SystemTime)],
-}
-
-impl Account<'_> {
-    /// All are shown, as this program's.
-    fn all(&self, called: &str, ports: &Ports) {
-        let ran = ports.seen();
-        assert!(!ran.is_empty(), "{called} never ran");
-        assert_eq!(self.shown_of(called), ran, "{called}: {:#?}", self.ended.stderr);
-    }
-
-    /// From the first one that is shown, all are; those before it were sent within the span that was named.
-    /// Returns its length.
-    fn all_but_the_gap(&self, called: &str, device: &str, ports: &Ports) -> Duration {
-        let ran = ports.seen();
-        let shown = self.shown_of(called);
-        let stderr = &self.ended.stderr;
-        assert!(!shown.is_empty(), "{called} was never shown: {stderr:#?}");
-        let first = ran.iter().position(|port| *port == shown[0]).unwrap_or_else(|| panic!("{called} never ran"));
-        assert_eq!(shown, ran[first..], "{called}: {stderr:#?}");
-        let (from, to) = gap(stderr, called, device);
-        for port in &ran[..first] {
-            let (_, time) = self.sent.iter().find(|(sent, _)| sent == port).unwrap();
-            let time = microseconds(&printed(*time));
-            // It is sent a little before the program runs.
-            assert!(
-                between(from, time) > -50_000 && between(time, to) > 0,
-                "{called}, {port}, sent at {time}, is not within {from} and {to}: {stderr:#?}"
-            );
-        }
-        Duration::from_micros(between(from, to).try_into().unwrap())
-    }
-
-    fn shown_of(&self, called: &str) -> Vec<u16> {
-        let shown = shown(&self.ended.stdout).into_iter().filter(|shown| shown.program == called);
-        let mut ports: Vec<u16> = shown.map(|shown| shown.port).collect();
-        ports.sort_unstable();
-        ports
-    }
-
-    /// Nothing is shown of other programs than these, and nothing was lost.
-    fn nothing_else(&self, called: &[&str]) {
-        let others: Vec<_> = shown(&self.ended.stdout);
-        let others: Vec<_> = others.iter().filter(|shown| !called.contains(&shown.program.as_str())).collect();
-        assert!(others.is_empty(), "{others:?}");
-        assert_eq!(self.ended.counts().lost, 0, "{:#?}", self.ended.stderr);
-        // The span is all that is said: nobody counts what isn't traced.
-        let spans = self.ended.stderr.iter().filter(|line| line.contains("not traced from"));
-        spans.for_each(|line| assert!(!line.contains("packet"), "{line}"));
-    }
-}
 
 /// Waits for a line of the standard error; how long that took.
 pub fn wait_for_line(tracer: &mut Tracer, start: &str) -> Duration {
@@ -395,34 +305,6 @@ fn without_following_one_of_two_devices_goes_on() {
     assert!(ended.stderr.iter().any(|line| line.contains(" seen = ")), "{ended:?}");
 }
 
-/// How many rounds of others' tools: XDPTRACE_CHURN, or a few.
-fn rounds() -> u32 {
-    let rounds = std::env::var("XDPTRACE_CHURN").ok().filter(|rounds| !rounds.is_empty());
-    rounds.map_or(3, |rounds| rounds.parse().expect("XDPTRACE_CHURN is a number"))
-}
-
-/// `rounds` times what administrators do, each command's exit status in a line.
-fn churn(nic: &Nic, rounds: u32, program: u32) -> Vec<String> {
-    let script = format!(
-        "for round in $(seq {rounds}); do
-            for command in \
-                'xdp-loader load -m native veth0 -n component_one {COMPONENTS}' \
-                'xdp-loader load -m native veth0 -n component_three {COMPONENTS}' \
-                'xdp-loader unload veth0 --all' \
-                'ip link set dev veth0 xdpdrv object {COMPONENTS} program component_two' \
-                'ip -force link set dev veth0 xdpdrv object {COMPONENTS} program component_three' \
-                'ip link set dev veth0 xdpdrv off' \
-                'bpftool net attach xdpdrv id {program} dev veth0' \
-                'bpftool net detach xdpdrv dev veth0'
-            do
-                timeout 30 $command >/dev/null 2>/run/xdptrace-churn
-                echo \"$? ${{command%% -*}} $(tr '\\n' ' ' </run/xdptrace-churn)\"
-            done
-        done"
-    );
-    nic.output(&["bash", "-c", &script]).lines().map(str::to_owned).collect()
-}
-
 /// Nobody else's operation fails or hangs because of a tracer.
 #[test]
 fn others_tools_work_as_without_a_tracer() {
@@ -452,17 +334,6 @@ fn others_tools_work_as_without_a_tracer() {
     assert!(exists(id));
 }
 
-/// The programs of COMPONENTS and libxdp's dispatchers in the kernel, by name and id.
-fn programs_of_components() -> Vec<(String, u64)> {
-    let programs = crate::lab::json(&["bpftool", "-j", "prog", "show"]);
-    let named = programs.as_array().unwrap().iter().filter_map(|program| {
-        let name = program["name"].as_str()?;
-        let ours = name.starts_with("component_") || name == "xdp_dispatcher";
-        ours.then(|| (name.to_owned(), program["id"].as_u64().unwrap()))
-    });
-    named.collect()
-}
-
 /// The kernel gives an index again, on demand at once.
 #[test]
 fn a_device_with_the_index_of_a_deleted_one_is_another() {
@@ -490,20 +361,8 @@ fn a_network_namespace_that_is_deleted_ends_the_run() {
     let name = format!("xdptrace-{}-deleted", std::process::id());
     output(&["ip", "netns", "add", &name]);
     output(&["ip", "-n", &name, "link", "add", "gone", "type", "dummy"]);
-    output(&[
-        "ip",
-        "-n",
-        &name,
-        "link",
-        "set",
-        "dev",
-        "gone",
-        "xdpgeneric",
-        "object",
-        TARGETS,
-        "program",
-        "target_pass",
-    ]);
+    let attach = format!("ip -n {name} link set dev gone xdpgeneric object {TARGETS} program target_pass");
+    output(&attach.split(' ').collect::<Vec<_>>());
     let words = [XDPTRACE, "-i", "gone", "--netns", &name].map(str::to_owned);
     let tracer = Tracer::start_command(&words);
     output(&["ip", "netns", "delete", &name]);

@@ -2,19 +2,25 @@
 //! its rings and to the programs. The runs are those that the programs counted themselves, the traced ones the lines or
 //! packets that came out. Nothing but what a test sends arrives at its NIC.
 
+mod counted;
+mod interrupted;
+mod numbered;
+mod processor;
+
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crate::flood::Flood;
 use crate::following::{between, microseconds, printed, wait_for_line};
 use crate::lab::{Nic, kernel};
-use crate::loader::{COUNTED, Dispatcher, FIRST_PORT, Mode, OUTCOMES, Programs, Runs, detach, inside};
+use crate::loader::{Dispatcher, FIRST_PORT, Mode, OUTCOMES, Programs, detach, socket};
 use crate::tracer::{Counts, Ended, Tracer, XDPTRACE, number_of};
+pub use counted::{Counted, quiet_nic};
+use interrupted::{interrupt_test_runs, interrupted_program};
+use numbered::{DATAGRAMS, numbers, send_numbered};
+pub use processor::{is_moved_to, stay_on};
 
 /// Why a record didn't come through a full ring, as the last words have it.
 const NO_ROOM: &str = "lost for want of room in a ring (-B)";
@@ -24,35 +30,6 @@ const SMALL_RINGS: [&str; 4] = ["-i", "veth0", "-B", "1"];
 const FLOOD_NS: u32 = 100_000;
 /// More runs than such a ring and a batch hold: a run takes a hundred bytes at least.
 const TOO_MANY: u64 = 2000;
-
-/// A NIC at which nothing arrives by itself: the neighbours are known, and there is no IPv6 at the other end.
-pub fn quiet_nic() -> Nic {
-    let nic = Nic::veth();
-    inside(nic.peer_netns(), || fs::write("/proc/sys/net/ipv6/conf/veth1/disable_ipv6", "1").unwrap());
-    nic
-}
-
-/// A program that counts its runs, loaded for this test alone.
-pub struct Counted {
-    pub programs: Programs,
-    pub runs: Runs,
-    pub called: String,
-}
-
-impl Counted {
-    pub fn load(name: &str) -> Self {
-        let programs = Programs::load(COUNTED, &[name]);
-        let known = programs.known(name);
-        Self { programs, runs: known.runs(), called: known.called(name) }
-    }
-
-    /// One that drops, on the NIC.
-    pub fn drop_on(nic: &Nic) -> Self {
-        let counted = Self::load("counted_drop");
-        counted.programs.attach(nic, Mode::Native, "counted_drop");
-        counted
-    }
-}
 
 /// The last words, of which the traced runs are the lines that were printed.
 pub fn counts(ended: &Ended) -> Counts {
@@ -246,21 +223,6 @@ impl Successor {
     }
 }
 
-/// Has this thread run on one processor only.
-pub fn stay_on(cpu: usize) {
-    assert!(is_moved_to(cpu));
-}
-
-/// The same, where that processor may be offline: whether it isn't.
-pub fn is_moved_to(cpu: usize) -> bool {
-    // SAFETY: a `cpu_set_t` may hold zeros; sched_setaffinity(2) reads the one that it is given.
-    unsafe {
-        let mut cpus: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpu, &mut cpus);
-        libc::sched_setaffinity(0, size_of_val(&cpus), &cpus) == 0
-    }
-}
-
 /// A process has the kernel run the program (BPF_PROG_TEST_RUN), and packets come in between on the same CPU: at the
 /// program as well as at the probes, which the kernel then leaves out (since 5.12), or lets interrupt themselves.
 #[test]
@@ -303,55 +265,6 @@ fn halves_are_not_shown_where_the_other_one_decides() {
         let counts = counts(&ended);
         assert_eq!((counts.traced, counts.lost), (0, 0), "{ended:#?}");
     }
-}
-
-/// A program at which what is sent on the first CPU is received on the second one, in an interrupt.
-fn interrupted_program() -> (Nic, Counted) {
-    let nic = quiet_nic();
-    let counted = Counted::load("counted_drop");
-    counted.programs.attach(&nic, Mode::Generic, "counted_drop");
-    let script = "for file in /sys/class/net/veth0/queues/rx-*/rps_cpus; do echo 2 >$file; done";
-    let done = nic.other_end("veth1").there(&["bash", "-ec", script]);
-    assert!(done.status.success(), "{done:?}");
-    (nic, counted)
-}
-
-/// Test runs of the program while packets come at it on the same CPU; how many.
-fn interrupt_test_runs(nic: &Nic, counted: &Counted) -> u64 {
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let tester = scope.spawn(|| test_run_until(&is_over, &counted.programs));
-        send_triples(nic);
-        is_over.store(true, Ordering::Relaxed);
-        tester.join().unwrap()
-    })
-}
-
-/// Has the kernel run the program on the second CPU until it is told to stop; how often.
-fn test_run_until(is_over: &AtomicBool, programs: &Programs) -> u64 {
-    stay_on(1);
-    let mut tested = 0;
-    while !is_over.load(Ordering::Relaxed) {
-        programs.test_run("counted_drop", &[0; 60], 100);
-        tested += 100;
-    }
-    tested
-}
-
-/// Sends datagrams from the first CPU, with pauses in between, in which the emulator turns to the second one.
-fn send_triples(nic: &Nic) {
-    let send = || {
-        let socket = inside(nic.peer_netns(), || UdpSocket::bind("0.0.0.0:0").unwrap());
-        stay_on(0);
-        for _ in 0..1000 {
-            for _ in 0..3 {
-                socket.send_to(b"xdptrace", (nic.address.as_str(), 9)).unwrap();
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-    };
-    // This thread goes on wherever it likes.
-    thread::scope(|scope| scope.spawn(send).join().unwrap());
 }
 
 /// The tracer looks at what CPUs have gathered every 40 ms.
@@ -403,7 +316,7 @@ fn a_line_that_waits_for_its_outcome_is_not_late_beside_a_flood() {
 
 /// Datagrams of the second CPU.
 fn send_now_and_then(nic: &Nic) {
-    let socket = inside(nic.peer_netns(), || UdpSocket::bind("0.0.0.0:0").unwrap());
+    let socket = socket(nic);
     stay_on(1);
     for _ in 0..12 {
         socket.send_to(b"xdptrace", (nic.address.as_str(), FIRST_PORT)).unwrap();
@@ -414,31 +327,6 @@ fn send_now_and_then(nic: &Nic) {
 /// Microseconds from the time that a line begins with until it came.
 fn lateness(line: &str, came: std::time::SystemTime) -> i64 {
     between(microseconds(line.split(' ').next().unwrap()), microseconds(&printed(came)))
-}
-
-/// Datagrams of each sender.
-const DATAGRAMS: u32 = 2500;
-
-/// What is in the datagram of this number: the number, again and again; as long as a record holds, or longer.
-fn payload(number: u32) -> Vec<u8> {
-    number.to_be_bytes().repeat(2 + (number as usize * 7) % 300)
-}
-
-/// Sends them on one CPU, in bursts with pauses in between, so that flushes find batches in every state. Its port.
-fn send_numbered(nic: &Nic, cpu: usize) -> u16 {
-    let socket = inside(nic.peer_netns(), || UdpSocket::bind("0.0.0.0:0").unwrap());
-    stay_on(cpu);
-    let (mut burst, mut left) = (0_u32, 0);
-    for number in 0..DATAGRAMS {
-        if left == 0 {
-            burst += 1;
-            left = 1 + burst * 7 % 23;
-            thread::sleep(Duration::from_millis(u64::from(burst * 5 % 13)));
-        }
-        left -= 1;
-        socket.send_to(&payload(number), (nic.address.as_str(), 9)).unwrap();
-    }
-    socket.local_addr().unwrap().port()
 }
 
 #[test]
@@ -473,26 +361,4 @@ fn bursts_between_flushes_are_told_whole_and_in_order() {
         assert!(numbers.iter().copied().eq(0..DATAGRAMS), "interface and port {key:?}: {numbers:?}");
     }
     eprintln!("{counts:?}");
-}
-
-/// The numbers of the datagrams in a pcapng of this machine's byte order, by interface and sender, in the file's order.
-fn numbers(file: &[u8]) -> BTreeMap<(u32, u16), Vec<u32>> {
-    const ENHANCED_PACKET: u32 = 6;
-    const HEADERS: usize = 14 + 20 + 8;
-    let word = |at: usize| u32::from_ne_bytes(file[at..at + 4].try_into().unwrap());
-    let mut found: BTreeMap<(u32, u16), Vec<u32>> = BTreeMap::new();
-    let mut at = 0;
-    while at < file.len() {
-        if word(at) == ENHANCED_PACKET {
-            let (interface, captured, length) = (word(at + 8), word(at + 20), word(at + 24));
-            let frame = &file[at + 28..at + 28 + captured as usize];
-            let port = u16::from_be_bytes([frame[34], frame[35]]);
-            let number = u32::from_be_bytes(frame[HEADERS..HEADERS + 4].try_into().unwrap());
-            assert_eq!(captured, length, "datagram {number} was cut");
-            assert_eq!(frame[HEADERS..], payload(number), "datagram {number} is torn");
-            found.entry((interface, port)).or_default().push(number);
-        }
-        at += word(at + 4) as usize;
-    }
-    found
 }

@@ -15,6 +15,7 @@ mod fields;
 mod files;
 mod filter;
 mod filtering;
+mod first_event;
 mod flood;
 mod following;
 mod harmless;
@@ -29,8 +30,8 @@ mod losses;
 mod outcomes;
 mod output;
 mod packets;
-// Not all of it is needed here.
 mod privileges;
+// Not all of it is needed here.
 #[allow(dead_code)]
 #[path = "../packaging/prometheus.rs"]
 mod prometheus;

@@ -1,18 +1,14 @@
 //! What is told of packets: where they came from, how long they were, and their bytes before and after the program.
 
-use std::io;
-use std::thread;
+mod known;
 
-use xdptrace::event::Event;
-use xdptrace::plan::{Devices, Narrowing, Scope, Selection, Selector, Tracing};
-use xdptrace::session;
-use xdptrace::sink::{Notice, Sink};
-use xdptrace::stop::Signals;
+use std::ops::Range;
 
 use crate::capture::{self, Packet};
 use crate::lab::{Nic, kernel, output};
 use crate::loader::{CHAINS, COMPONENTS, FIRST_PORT, Mode, PACKETS, Programs, ifindex, send, send_frame, shown};
 use crate::tracer::{Counts, Ended, Tracer, XDPTRACE};
+use known::known_of;
 
 /// A file that nobody else writes.
 fn file(name: &str) -> String {
@@ -266,26 +262,35 @@ fn one_program_on_devices_of_equal_indexes() {
         [Some("veth0"), Some("?")],
         [Some("?"), Some("?")],
     ];
-    for ((ended, expected), words) in ended.iter().zip(expected).zip(&commands) {
-        let mut found: Vec<(u16, String)> =
-            shown(&ended.stdout).into_iter().map(|shown| (shown.port, shown.device)).collect();
-        found.sort();
-        let datagrams = |(device, ports): (Option<&str>, &std::ops::Range<u16>)| {
-            let device = device.map(str::to_owned);
-            ports.clone().filter_map(|port| Some((port, device.clone()?))).collect::<Vec<_>>()
-        };
-        let expected: Vec<(u16, String)> = expected.into_iter().zip(&ports).flat_map(datagrams).collect();
-        assert_eq!(found, expected, "{words:?}");
-        // There is no filter but the device.
-        let Counts { filtered, skipped, .. } = ended.counts();
-        let is_by_device = expected.len() == 5;
-        assert!(skipped == 0 && if is_by_device { filtered >= 5 } else { filtered == 0 }, "{words:?} {ended:?}");
+    for (ended, expected) in ended.iter().zip(expected) {
+        assert_devices_are_shown(ended, expected, &ports);
     }
-
     // The last one, of the second's namespace, has a file.
-    let packets = capture::take(&path);
+    assert_device_is_in_file(&path, &ports[1]);
+}
+
+/// The lines of these two devices' datagrams have this name each, where they are shown.
+fn assert_devices_are_shown(ended: &Ended, devices: [Option<&str>; 2], ports: &[Range<u16>; 2]) {
+    let mut found: Vec<(u16, String)> =
+        shown(&ended.stdout).into_iter().map(|shown| (shown.port, shown.device)).collect();
+    found.sort();
+    let datagrams = |(device, ports): (Option<&str>, &Range<u16>)| {
+        let device = device.map(str::to_owned);
+        ports.clone().filter_map(|port| Some((port, device.clone()?))).collect::<Vec<_>>()
+    };
+    let expected: Vec<(u16, String)> = devices.into_iter().zip(ports).flat_map(datagrams).collect();
+    assert_eq!(found, expected, "{ended:?}");
+    // There is no filter but the device.
+    let Counts { filtered, skipped, .. } = ended.counts();
+    let is_by_device = expected.len() == 5;
+    assert!(skipped == 0 && if is_by_device { filtered >= 5 } else { filtered == 0 }, "{ended:?}");
+}
+
+/// In a file, only the packets to these ports have a device.
+fn assert_device_is_in_file(path: &str, its_ports: &Range<u16>) {
+    let packets = capture::take(path);
     for port in FIRST_PORT..FIRST_PORT + 10 {
-        let device = if ports[1].contains(&port) { "veth0" } else { "?" };
+        let device = if its_ports.contains(&port) { "veth0" } else { "?" };
         let is_to_port = |packet: &&Packet| {
             packet.bytes[12..].starts_with(&[8, 0]) && packet.bytes[36..].starts_with(&port.to_be_bytes())
         };
@@ -293,69 +298,6 @@ fn one_program_on_devices_of_equal_indexes() {
         let expected = ["fentry", "fexit"].map(|end| format!("{device}:component_one()@{end}"));
         assert_eq!(names, expected, "{port}");
     }
-}
-
-/// What is known of an event, for as long as it is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
-    device: Option<String>,
-    queue: Option<u32>,
-    egress: Option<(u32, Option<String>)>,
-    /// Bytes of metadata before and after the program.
-    metadata_lengths: [u16; 2],
-    metadata: Vec<u8>,
-    changed: Option<bool>,
-}
-
-/// Keeps what is known of the first event, then asks for the end.
-struct Keep<'run> {
-    nic: &'run Nic,
-    signals: &'run Signals,
-    known: Option<Known>,
-}
-
-impl Sink for Keep<'_> {
-    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.known.get_or_insert(Known {
-            device: event.device.and_then(|device| device.name).map(str::to_owned),
-            queue: event.queue,
-            egress: event.egress.map(|device| (device.ifindex, device.name.map(str::to_owned))),
-            metadata_lengths: [event.before, event.after].map(|frame| frame.unwrap().metadata),
-            metadata: event.metadata.to_vec(),
-            changed: event.changed,
-        });
-        self.signals.ask_to_stop();
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        if *notice == Notice::Listening {
-            send(self.nic, [FIRST_PORT]);
-        }
-        Ok(())
-    }
-}
-
-/// What the session tells of a datagram's run of a program that is on the NIC's path.
-fn known_of(nic: &Nic, id: u32) -> Known {
-    let narrowing = vec![Narrowing { program: Selector::Id(id), function: None }];
-    let scope = Scope { devices: Devices::Named(vec![nic.name.clone()]), narrowing, netns: nic.netns.clone() };
-    let selection = Selection { filter: "udp".into(), ..Selection::default() };
-    let plan = Tracing { scope, selection, keeps_privileges: true, ..Tracing::default() };
-    let signals = Signals::default();
-    let mut keep = Keep { nic, signals: &signals, known: None };
-    // A thread of its own, because the session moves its thread into the NIC's namespace.
-    thread::scope(|scope| {
-        let tracing = scope.spawn(|| {
-            session::trace(&plan, &mut keep, &[], &signals).unwrap();
-            keep.known.unwrap()
-        });
-        tracing.join().unwrap()
-    })
 }
 
 /// The queues in the files of tracers, one of each of these programs by its id, on one datagram; none twice.

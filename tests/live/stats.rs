@@ -150,17 +150,9 @@ fn ipv6(host: u8, next: u8, rest: &[u8]) -> Vec<u8> {
     ethernet(0x86dd, &[&header, rest].concat(), 110)
 }
 
-#[test]
-fn rows_say_whose_packets_are_dropped() {
+/// Frames, how often each is sent, and what `--by` has of each.
+fn frames_and_keys() -> Vec<(usize, Vec<u8>, Value)> {
     const PORTS: [u8; 4] = [0x9c, 0x40, 0, 53]; // 40,000 to 53
-    let nic = quiet_nic();
-    let counted = Counted::drop_on(&nic);
-    let words: [&[&str]; 3] = [
-        &["--by", "src,dst,sport,dport,proto,vlan,length", "-N", "100"],
-        &["--by", "src", "--prefix", "24/64", "--probe", "exit", "--verdict", "drop"],
-        &["--by", "src", "-N", "1", "ip and udp dst port 53"],
-    ];
-    let tracers = start(&nic, &words);
     let ipv4 = |source: &str, port| json!({"src": source, "dst": "192.0.2.1", "sport": 40_000, "dport": port, "proto": "udp", "length": 100});
     let with = |mut key: Value, name: &str, value: u16| {
         key[name] = json!(value);
@@ -178,7 +170,7 @@ fn rows_say_whose_packets_are_dropped() {
     let authentication = [17, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let plain = frame(SOURCE, 53, 100);
     let in_vlan = tagged(&plain, 0x8100, 5);
-    let table = [
+    vec![
         (5, frame([192, 0, 2, 9], 53, 100), ipv4("192.0.2.9", 53)),
         (3, frame([192, 0, 2, 7], 53, 100), ipv4("192.0.2.7", 53)),
         (2, frame([198, 51, 100, 1], 80, 100), ipv4("198.51.100.1", 80)),
@@ -191,7 +183,20 @@ fn rows_say_whose_packets_are_dropped() {
         (7, ethernet(0x0806, &[0, 1, 8, 0, 6, 4, 0, 1], 42), json!({"proto": "arp", "length": 42})),
         // It ends in the middle of IP's header.
         (1, plain[..30].to_vec(), json!({"length": 30})),
+    ]
+}
+
+#[test]
+fn rows_say_whose_packets_are_dropped() {
+    let nic = quiet_nic();
+    let counted = Counted::drop_on(&nic);
+    let words: [&[&str]; 3] = [
+        &["--by", "src,dst,sport,dport,proto,vlan,length", "-N", "100"],
+        &["--by", "src", "--prefix", "24/64", "--probe", "exit", "--verdict", "drop"],
+        &["--by", "src", "-N", "1", "ip and udp dst port 53"],
     ];
+    let tracers = start(&nic, &words);
+    let table = frames_and_keys();
     let frames = table.iter().flat_map(|(count, frame, _)| vec![frame; *count]);
     send_frames(&nic.other_end("veth1"), frames);
     counted.runs.wait_for(35);

@@ -301,30 +301,34 @@ fn a_dispatcher_of_three_is_listed_and_traced() {
     }
     assert_eq!(runs(&ended[3]), [run(2, "XDP_PASS"), run(0, "XDP_DROP")]);
     assert_eq!(runs(&ended[4]), [run(1, "XDP_PASS"), run(2, "XDP_PASS"), run(3, "XDP_DROP"), run(0, "XDP_DROP")]);
-    // In the file, each begins and ends within the dispatcher.
+    assert_components_are_within_the_dispatcher(&path);
+    fs::remove_file(&path).unwrap();
+
+    refused(&nic, "-i veth0 -p hallo", 4, &["no program", "hallo"]);
+    let both = [first, second].map(|id| format!("component_one@{id}"));
+    refused(&nic, "-i veth0 -p component_one", 4, &["ambiguous", &both[0], &both[1]]);
+}
+
+/// The datagram's packets in a file: each component's begin and end within the dispatcher's.
+fn assert_components_are_within_the_dispatcher(path: &str) {
     let filter = format!("udp.dstport == {FIRST_PORT}");
     let rows = output(&[
         "tshark",
         "-n",
         "-r",
-        &path,
+        path,
         "-Y",
         &filter,
         "-Tfields",
         "-eframe.interface_name",
         "-eframe.verdict.ebpf_xdp",
     ]);
-    fs::remove_file(&path).unwrap();
     let of = |name: &str, verdict: &str| {
         [format!("veth0:{name}()@fentry\t\n"), format!("veth0:{name}()@fexit\t{verdict}\n")]
     };
     let [begin, end] = of("xdp_dispatcher", "1");
     let within = [of("component_one", "2"), of("component_one", "2"), of("component_three", "1")].concat().concat();
     assert_eq!(rows, [begin, within, end].concat());
-
-    refused(&nic, "-i veth0 -p hallo", 4, &["no program", "hallo"]);
-    let both = [first, second].map(|id| format!("component_one@{id}"));
-    refused(&nic, "-i veth0 -p component_one", 4, &["ambiguous", &both[0], &both[1]]);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 /// Two ends of a connection, in an order that is the same for both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Ends {
+    /// Addresses, of IPv4 in the first four bytes.
     pub(super) low: [u8; 16],
     pub(super) high: [u8; 16],
     /// The low end's port in the upper half.
     pub(super) ports: u32,
+    /// 4 or 6.
     pub(super) version: u8,
 }
 

@@ -64,7 +64,7 @@ impl Printer {
     /// Appends tcpdump's words for an Ethernet frame of `length` bytes of which `bytes` are the first, without a
     /// newline at their end. There may be some within: with `-v`, and in front of the frame inside VXLAN.
     ///
-    /// Returns the length of the link-layer header in bytes, for [`dump`](crate::packet::dump): it is 0 where the
+    /// Returns the length of the link-layer header in bytes, for [`dump`](crate::packet::dump()): it is 0 where the
     /// packet was cut in the midst of a header, because tcpdump then dumps all there is.
     pub fn print(&mut self, out: &mut Vec<u8>, bytes: &[u8], length: u32) -> usize {
         if let Some(header) = invalid(out, bytes.len(), length) {

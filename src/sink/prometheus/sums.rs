@@ -8,20 +8,17 @@
 //! Where devices never cease to come and go, series may not grow without end: those of names that are no device's any more end,
 //! but for the last ones.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::exposition::printable;
 use crate::event::{Counts, Verdict};
-use crate::numbers::{Failures, Forward, Latency, Numbers, Path, Port, Program, Returned, Tally};
+use crate::numbers::{Failures, Former, Forward, Latency, Numbers, Path, Port, Program, Returned, Tally};
 
 /// Verdicts as labels have them: the actions by their number, what is none of them, and what a void function returns.
 pub const VERDICTS: [&str; 7] = ["aborted", "drop", "pass", "tx", "redirect", "other", "none"];
 
 /// Those that are told of whether or not there was one, so that the first one is an increase.
 pub const ALWAYS: usize = 6;
-
-/// Names that are no device's any more whose series stay.
-pub const FORMER: usize = 64;
 
 /// A device as the kernel tells it from others: its network namespace's inode number, and its index there; 0: not known.
 type Id = (u32, u32);
@@ -52,6 +49,7 @@ pub struct Packets {
 /// What became of packets that the kernel tells of many at a time.
 #[derive(Debug, Clone, Default)]
 pub struct Forwarded {
+    /// Packets sent on.
     pub sent: u64,
     /// Dropped, by the reason.
     pub dropped: BTreeMap<String, u64>,
@@ -89,8 +87,8 @@ pub struct Ledger {
     sums: Sums,
     /// What came under others, too.
     former_sums: Sums,
-    /// Those of the names that are no device's any more, in the order in which they ceased to be.
-    former: VecDeque<String>,
+    /// The names of those that are no device's any more.
+    former: Former,
 }
 
 impl Ledger {
@@ -125,17 +123,14 @@ impl Ledger {
     /// device's once more begins at 0 then, which Prometheus takes for what it is.
     fn sort(&mut self, in_use: &BTreeSet<String>) {
         let Self { sums, former_sums, former, .. } = self;
-        let new: BTreeSet<&String> = sums.devices().filter(|name| !in_use.contains(*name)).collect();
-        if new.is_empty() && !former.iter().any(|name| in_use.contains(name)) {
+        let is_in_use = |name: &&String| in_use.contains(*name);
+        if sums.devices().all(|name| is_in_use(&name)) && !former_sums.devices().any(|name| is_in_use(&name)) {
             return;
         }
-        former.retain(|name| !in_use.contains(name));
-        former.extend(new.into_iter().cloned());
-        let ended: BTreeSet<String> = former.drain(..former.len().saturating_sub(FORMER)).collect();
         sums.take(former_sums);
-        sums.end(&ended);
-        let former: BTreeSet<&String> = former.iter().collect();
-        *former_sums = sums.split(|device| former.contains(device));
+        let gone: BTreeSet<String> = sums.devices().filter(|name| !is_in_use(name)).cloned().collect();
+        sums.end(&former.forget(&gone, in_use));
+        *former_sums = sums.split(|device| !in_use.contains(device));
     }
 
     /// Programs that aren't told of any more have no series.

@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::sums::FORMER;
 use super::*;
 use crate::event::{Subject, Verdict};
-use crate::numbers::{Failures, Forward, Latency, Path, Port, Program, Returned, Standing, Tally, Traffic};
+use crate::numbers::{Failures, Forward, KEPT, Latency, Path, Port, Program, Returned, Standing, Tally, Traffic};
 
 fn port(name: Option<&str>, ifindex: u32) -> Port {
     Port { name: name.map(str::to_owned), netns: 1, ifindex, ..Port::default() }
@@ -307,7 +306,7 @@ fn series_end_of_names_that_have_been_no_devices_for_longest() {
     for ifindex in 1..=100 {
         let drops = drops(&exposed_by(&mut ledger, &dropping(&[(ifindex, &name(ifindex), ifindex.into())]), false));
         let kept: Vec<(String, u64)> =
-            (1.max(ifindex.saturating_sub(FORMER as u32))..=ifindex).map(|kept| (name(kept), kept.into())).collect();
+            (1.max(ifindex.saturating_sub(KEPT as u32))..=ifindex).map(|kept| (name(kept), kept.into())).collect();
         assert_eq!(drops, kept);
     }
     // A name is a device's once more: of one that was kept, and of one that was not.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::table::Table;
-use super::{Change, amount, identity, sum, verdict_name};
+use super::{Change, identity, rate, share, sum, verdict_name};
 use crate::numbers::{Numbers, Program, Returned, Row, Tally, first};
 use crate::plan::By;
 
@@ -22,7 +22,7 @@ pub(super) fn table(by: &By, change: &Change<'_>, time: &str) -> String {
     }
     let took = change.took;
     let rates = ["packets/s", "bits/s", "share"];
-    let rate = |Tally { packets, bytes }| vec![amount::rate(packets, took), amount::rate(bytes * 8, took)];
+    let rate = |Tally { packets, bytes }| vec![rate(packets, took), rate(bytes * 8, took)];
     Shown { by, rates, rate: &rate }.lines(come(change), all(change.now).since(all(change.before)), time)
 }
 
@@ -81,7 +81,7 @@ impl Shown<'_> {
             rest = rest.since(tally);
         }
         let blanks = std::iter::repeat_n(String::new(), self.by.parts.len() + 1);
-        let amounts = (self.rate)(rest).into_iter().chain([amount::share(rest.packets, total.packets)]);
+        let amounts = (self.rate)(rest).into_iter().chain([share(rest.packets, total.packets)]);
         table.add(["other".to_owned()].into_iter().chain(blanks).chain(amounts).collect());
         table.lines()
     }
@@ -103,7 +103,7 @@ impl Shown<'_> {
         tally: Tally,
         total: Tally,
     ) -> Vec<String> {
-        let amounts = (self.rate)(tally).into_iter().chain([amount::share(tally.packets, total.packets)]);
+        let amounts = (self.rate)(tally).into_iter().chain([share(tally.packets, total.packets)]);
         key.chain([program.to_owned(), verdict_name(verdict)]).chain(amounts).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::table::Table;
-use super::{Change, amount, device_name, failure_name, short_name, sum, verdict_name, verdicts};
+use super::{Change, amount, device_name, failure_name, rate, share, short_name, sum, verdict_name, verdicts};
 use crate::numbers::{Failures, Latency, Numbers, Port, Program, Returned, Tally, Traffic};
 
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
@@ -76,10 +76,10 @@ impl Columns {
         let queue = now.queue.map_or_else(|| "?".into(), |queue| queue.to_string());
         let mut row = vec![device_name(&now.device), program.subject.shown()];
         row.extend(self.per_queue.then_some(queue));
-        row.extend([amount::rate(all.packets, self.took), amount::rate(all.bytes * 8, self.took)]);
+        row.extend([rate(all.packets, self.took), rate(all.bytes * 8, self.took)]);
         let count = |traffic: &Traffic, verdict| traffic.verdicts.get(verdict).map_or(0, |tally: &Tally| tally.packets);
         let come = |verdict| count(now, verdict).saturating_sub(count(before, verdict));
-        row.extend(self.verdicts.iter().map(|verdict| amount::rate(come(verdict), self.took)));
+        row.extend(self.verdicts.iter().map(|verdict| rate(come(verdict), self.took)));
         if self.is_timed {
             row.extend(times(now.latency.as_ref(), before.latency.as_ref()));
         }
@@ -91,8 +91,9 @@ impl Columns {
 fn times(now: Option<&Latency>, before: Option<&Latency>) -> Vec<String> {
     let since = now.map(|now| before.map_or_else(|| now.clone(), |before| now.since(before)));
     let since = since.as_ref();
-    let times = QUANTILES.iter().map(|(_, share)| amount::time(since.and_then(|since| since.quantile(*share))));
-    times.chain([amount::time(since.map(|since| Duration::from_nanos(since.max_ns)))]).collect()
+    let times = QUANTILES.iter().map(|(_, share)| since.and_then(|since| since.quantile(*share)));
+    let times = times.chain([since.map(|since| Duration::from_nanos(since.max_ns))]);
+    times.map(|time| time.map_or_else(|| "?".into(), amount::time)).collect()
 }
 
 /// What all came to, exactly.
@@ -118,7 +119,7 @@ pub(super) fn totals(numbers: &Numbers, per_queue: bool) -> String {
 fn verdict_lines(traffic: &Traffic, packets: u64) -> String {
     let mut table = Table::new(vec![], 1);
     for (returned, tally) in &traffic.verdicts {
-        let share = amount::share(tally.packets, packets);
+        let share = share(tally.packets, packets);
         let counts = [format!("{} packets", tally.packets), share, format!("{} bytes", tally.bytes)];
         table.add([format!("  {}", verdict_name(*returned))].into_iter().chain(counts).collect());
     }

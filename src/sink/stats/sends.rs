@@ -1,6 +1,6 @@
 //! What became of verdicts: failures, and what was sent on.
 
-use super::{Change, amount, device_name, failure_name};
+use super::{Change, device_name, failure_name, rate};
 use crate::event::Overflow;
 use crate::numbers::{Failures, Forward, Numbers, Port};
 
@@ -13,7 +13,7 @@ pub(super) fn lines(change: &Change<'_>) -> String {
             let count = failures.count.saturating_sub(before.map_or(0, |before| count_of(&before.failures, failures)));
             let Failures { device, verdict, error, .. } = failures;
             let failure = failure_name(*verdict, error.as_deref());
-            let rate = amount::rate(count, took);
+            let rate = rate(count, took);
             (count > 0).then(|| format!("  {} {name}: {failure}, {rate}/s\n", device_name(device)))
         });
         lines.collect::<Vec<_>>()
@@ -23,8 +23,7 @@ pub(super) fn lines(change: &Change<'_>) -> String {
         let then = before.forwards.iter().find(|one| is_same(one, forward));
         let (sent, dropped) = then.map_or((0, 0), |then| (then.sent, then.dropped));
         let (sent, dropped) = (forward.sent.saturating_sub(sent), forward.dropped.saturating_sub(dropped));
-        (sent + dropped > 0)
-            .then(|| line(forward, &|count: u64| format!("{}/s", amount::rate(count, took)), sent, dropped))
+        (sent + dropped > 0).then(|| line(forward, &|count: u64| format!("{}/s", rate(count, took)), sent, dropped))
     });
     failures.chain(forwards).collect()
 }

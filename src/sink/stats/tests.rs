@@ -219,3 +219,8 @@ fn nothing_traced_is_no_table() {
     assert_eq!(shown(false, None, std::slice::from_ref(&nothing)), "");
     assert_eq!(shown(false, Some(by()), &[nothing]), "");
 }
+
+#[test]
+fn of_nothing_and_in_no_time_nothing_is_known() {
+    assert_eq!([share(1, 3), share(0, 0), rate(3, Duration::ZERO)], ["33.3%", "?", "?"]);
+}

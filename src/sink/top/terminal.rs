@@ -99,6 +99,9 @@ impl<'out> Screen<'out> {
     }
 
     /// Takes it, if it isn't taken.
+    ///
+    /// # Errors
+    /// The terminal cannot be read, set or written.
     pub fn take(&mut self) -> io::Result<()> {
         if self.is_taken() {
             return Ok(());
@@ -129,6 +132,9 @@ impl<'out> Screen<'out> {
     }
 
     /// Draws it, or, where it hasn't taken the last picture yet, later.
+    ///
+    /// # Errors
+    /// It cannot be written; [`ErrorKind::BrokenPipe`] where it is gone.
     pub fn draw(&mut self, model: &Model) -> io::Result<()> {
         if !self.is_taken() {
             return Ok(());
@@ -143,6 +149,9 @@ impl<'out> Screen<'out> {
     }
 
     /// Draws it anew, whatever somebody else has written there.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
     pub fn redraw(&mut self, model: &Model) -> io::Result<()> {
         if let Some(terminal) = &mut self.terminal {
             let _turn = turn();
@@ -152,6 +161,9 @@ impl<'out> Screen<'out> {
     }
 
     /// Does what signals ask for, and writes what waits.
+    ///
+    /// # Errors
+    /// As [`Self::take`] and [`Self::draw`].
     pub fn heed(&mut self, model: &Model) -> io::Result<()> {
         if !self.is_taken() {
             return Ok(());
@@ -176,6 +188,9 @@ impl<'out> Screen<'out> {
     }
 
     /// Gives the terminal back, and stops until somebody has the process go on. Without a shell that could, goes on.
+    ///
+    /// # Errors
+    /// As [`Self::take`] and [`Self::draw`].
     pub fn suspend(&mut self, model: &Model) -> io::Result<()> {
         if has_nobody_to_continue_it() {
             return Ok(());
@@ -193,6 +208,9 @@ impl<'out> Screen<'out> {
     }
 
     /// The keys that were pressed, without waiting for any.
+    ///
+    /// # Errors
+    /// The keyboard cannot be read; that it is gone is [`Input::Closed`].
     pub fn read(&self) -> io::Result<Input> {
         let mut bytes = [0; 256];
         let mut fds = [PollFd::new(self.input(), PollFlags::POLLIN)];

@@ -7,6 +7,7 @@ use super::super::words;
 use super::{Page, bold, style};
 use crate::numbers::{Keys, Row, Tally};
 use crate::plan::{By, Part};
+use crate::sink::amount;
 
 /// Draws the keys of the selected row's programs, one after the other.
 pub fn draw(page: &mut Page<'_>, model: &Model) {
@@ -63,7 +64,7 @@ fn draw_keys(page: &mut Page<'_>, model: &Model, by: &By, keys: &Keys, seconds: 
 
 fn numbers(rates: Option<(f64, f64)>, tally: Tally) -> String {
     let [packets, bits] = match rates {
-        Some((packets, bits)) => [packets, bits].map(words::rate),
+        Some((packets, bits)) => [packets, bits].map(amount::rate),
         None => ["?"; 2].map(str::to_owned),
     };
     format!(" {packets:>9} {bits:>6} {:>12}", tally.packets)

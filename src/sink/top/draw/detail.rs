@@ -13,6 +13,7 @@ use super::{Page, alarm, bold, style};
 use crate::event::Verdict;
 use crate::numbers::{Failures, Latency, Returned, Tally};
 use crate::plan::Palette;
+use crate::sink::amount;
 
 /// Failures that are shown at most.
 const FAILURES: usize = 3;
@@ -71,8 +72,10 @@ fn rates(row: &Branch, returned: Option<Returned>) -> Option<(f64, f64)> {
 }
 
 fn verdict(rates: Option<(f64, f64)>, tally: Tally, all: u64) -> String {
-    let (packets, bits) = rates
-        .map_or_else(|| ("?".to_owned(), "?".to_owned()), |(packets, bits)| (words::rate(packets), words::rate(bits)));
+    let (packets, bits) = rates.map_or_else(
+        || ("?".to_owned(), "?".to_owned()),
+        |(packets, bits)| (amount::rate(packets), amount::rate(bits)),
+    );
     let share = words::share(tally.packets, all);
     format!(" {packets:>9} {bits:>6} {share:>7} {:>14} {:>16}", tally.packets, tally.bytes)
 }
@@ -122,10 +125,10 @@ fn draw_bars(page: &mut Page<'_>, bars: &[Bar], palette: Palette) {
 fn quantiles(latency: &Latency) -> String {
     let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
     let words = quantiles.iter().filter_map(|(name, share)| {
-        latency.quantile(*share).map(|quantile| format!("{name} {}, ", words::duration(quantile)))
+        latency.quantile(*share).map(|quantile| format!("{name} {}, ", amount::time(quantile)))
     });
     let words: String = words.collect();
-    format!(" latency so far: {words}max {}", words::duration(Duration::from_nanos(latency.max_ns)))
+    format!(" latency so far: {words}max {}", amount::time(Duration::from_nanos(latency.max_ns)))
 }
 
 fn dropped(page: &mut Page<'_>, drops: &[&Dropped], now_ns: u64, palette: Palette) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::words;
 use crate::numbers::Latency;
+use crate::sink::amount;
 
 /// A bar: from when on, until when, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ fn bar(latency: &Latency, first: usize, together: usize) -> Bar {
 
 /// ` 256ns-512ns         12 ######`
 pub fn line(bar: Bar, most_runs: u64, width: usize, unicode: bool) -> String {
-    let time = |ns| words::duration(Duration::from_nanos(ns));
+    let time = |ns| amount::time(Duration::from_nanos(ns));
     let head = format!(" {:>6}-{:6} {:>10} ", time(bar.from_ns), time(bar.until_ns), bar.runs);
     let room = width.saturating_sub(head.len()) as u128;
     let length = (u128::from(bar.runs) * room).div_ceil(u128::from(most_runs.max(1))) as usize;

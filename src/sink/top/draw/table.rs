@@ -9,6 +9,7 @@ use super::super::words;
 use super::{Page, alarm, bar, bold};
 use crate::numbers::Latency;
 use crate::plan::Palette;
+use crate::sink::amount;
 
 /// A column, in the order in which they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,14 +181,14 @@ fn number_cell(column: Column, live: Option<&Live>, width: usize, palette: Palet
 fn number(column: Column, live: &Live) -> Option<String> {
     let quantile = |share| {
         let latency: &Latency = live.came.latency.as_ref()?;
-        Some(latency.quantile(share).map_or_else(|| "-".into(), words::duration))
+        Some(latency.quantile(share).map_or_else(|| "-".into(), amount::time))
     };
     match column {
-        Column::Packets => Some(words::rate(live.packets())),
-        Column::Bits => Some(words::rate(live.bits())),
+        Column::Packets => Some(amount::rate(live.packets())),
+        Column::Bits => Some(amount::rate(live.bits())),
         Column::P50 => quantile(0.5),
         Column::P99 => quantile(0.99),
-        Column::Errors => Some(words::rate(live.errors())),
+        Column::Errors => Some(amount::rate(live.errors())),
         Column::Name | Column::Verdicts | Column::Minute => None,
     }
 }
