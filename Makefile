@@ -68,9 +68,9 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR),$(SBINDIR)/xdptrace $(MANDIR)/man8/xdptrace.8 $(MANDIR)/man8/xdptrace-*.8 $(BASHDIR)/xdptrace \
 	    $(ZSHDIR)/_xdptrace $(FISHDIR)/xdptrace.fish $(UNITDIR)/$(UNIT) $(SYSUSERSDIR)/xdptrace.conf)
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOURCES := $(filter-out target,$(wildcard *))
-TARBALL := target/xdptrace-$(VERSION).tar.gz
+TARBALL = target/xdptrace-$(VERSION).tar.gz
 
 tarball:
 	mkdir -p target
