@@ -18,11 +18,13 @@
 #   make rpm     target/rpm/RPMS/ARCH/xdptrace-VERSION-1.ARCH.rpm, likewise by rpm's own
 #   make dist    target/dist/xdptrace-VERSION-ARCH.tar.gz: for any distribution with glibc 2.31 or newer, built in Debian 11
 #   make tarball target/xdptrace-VERSION.tar.gz: the sources
+#   make roots   the four of them in new Debians: sources built offline by Debian 13's own packages, the .deb's whole life in 12 and
+#                13, booted with their systemd, and make dist's binary in 11: an hour
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build install uninstall tarball deb rpm dist demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall tarball deb rpm dist roots demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -103,6 +105,12 @@ rpm: deps tarball
 dist: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap binutils"
 	$(SUDO) packaging/dist/build "$$(rustc --print sysroot)"
+
+roots: deb rpm dist vm-deps
+	@$(MAKE) --no-print-directory packages WANTED="debootstrap"
+	$(SUDO) tests/roots/install target/deb/*.deb
+	$(SUDO) tests/roots/unpack target/dist/*.tar.gz
+	$(SUDO) tests/roots/sources $(TARBALL)
 
 # Where the kernel refuses fentry (exit status 3), the very same script runs in a VM.
 demo: build demo-deps

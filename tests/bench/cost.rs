@@ -79,7 +79,7 @@ impl Case {
     fn check(&self, summary: &Summary, round: u64) -> Result<()> {
         let runs = round * (1 + measure::ROUNDS as u64);
         let (seen, expected, lost) = match self.tool {
-            Tool::Probes(_) | Tool::Session(_) => return Ok(()),
+            Tool::Probes(_) | Tool::Session(_) | Tool::Bare => return Ok(()),
             Tool::XdpDump(words) => {
                 let captured = summary.count("packets captured")?;
                 (captured, runs * points(words), summary.count("packets dropped by perf ring")?)

@@ -12,6 +12,7 @@ mod nic;
 mod pktgen;
 mod probes;
 mod rows;
+mod start;
 mod table;
 mod tracer;
 
@@ -43,8 +44,9 @@ fn run() -> Result<bool> {
         }
         ["attach", ref names @ ..] => probes::attach(names)?,
         ["article"] => probes::article()?,
-        ["cost"] => nic::enter().and_then(|()| cost::run(true))?,
-        ["cost", "--no-bars"] => nic::enter().and_then(|()| cost::run(false))?,
+        ["bare"] => probes::bare()?,
+        ["cost"] => measure_costs(true)?,
+        ["cost", "--no-bars"] => measure_costs(false)?,
         ["flood", packets, dir] => {
             nic::enter()?;
             flood::run(packets.parse().context("how many packets?")?, dir)?;
@@ -52,6 +54,12 @@ fn run() -> Result<bool> {
         _ => bail!("run me through tests/bench/run"),
     }
     Ok(true)
+}
+
+fn measure_costs(bars: bool) -> Result<()> {
+    nic::enter()?;
+    cost::run(bars)?;
+    start::run(bars)
 }
 
 /// The first two numbers of the kernel's version.

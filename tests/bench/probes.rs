@@ -1,8 +1,8 @@
-//! Probes without a tracer around them: `bench attach PROGRAM...` and `bench article`, each in a process of its own, so
+//! Probes without a tracer around them: `bench attach PROGRAM...`, `bench article` and `bench bare`, each in a process of its own, so
 //! that the benchmark starts, awaits and ends them like any tracer.
 
 use std::io::{Write, stdout};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +12,10 @@ use anyhow::{Context, Result, ensure};
 use libbpf_rs::query::ProgInfoIter;
 use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, PerfBufferBuilder, Program, XdpFlags};
 
+use xdptrace::plan::Tracing;
+use xdptrace::probe::{Aim, Loaded, Maps, Wanted};
 use xdptrace::reader::Reader;
+use xdptrace::target::{Function, Place, own_netns};
 
 use crate::nic;
 
@@ -67,6 +70,37 @@ pub fn article() -> Result<()> {
     Ok(())
 }
 
+/// What the tracer loads and attaches with its default options, and its rings, and nothing else of it: what its start is
+/// measured by.
+pub fn bare() -> Result<()> {
+    let stop = stop_flag()?;
+    let (target, name) = target()?;
+    let plan = Tracing::default();
+    let maps = Maps::create(&plan)?;
+    let reader = Reader::new(maps.events(), nic::RING, |_| true)?;
+    let aim = Aim {
+        number: 0,
+        function: Function { name, context: Some(0), typed: true, parameters: 1, returns: true, ..Function::default() },
+        place: Place::Device,
+        probes: plan.selection.shown,
+        devices: Wanted::One { netns: own_netns()?, ifindex: nic::ifindex()? },
+        selection: &plan.selection,
+        counting: None,
+        root: Some(0),
+        filter: None,
+        can_read: true,
+        shown: "the NIC's program".into(),
+    };
+    let probe = Loaded::new(&aim, target.as_fd(), &maps)?.attach()?;
+    probe.begin()?;
+    eprintln!("Listening events...");
+    while !stop.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(50));
+        reader.drain()?;
+    }
+    Ok(())
+}
+
 fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -98,7 +132,7 @@ fn load(path: &str, names: &[&str]) -> Result<(Object, Vec<Link>)> {
 fn target() -> Result<(OwnedFd, String)> {
     // Any descriptor will do for a query.
     let stdin = std::io::stdin();
-    let xdp = libbpf_rs::Xdp::new(std::os::fd::AsFd::as_fd(&stdin));
+    let xdp = libbpf_rs::Xdp::new(stdin.as_fd());
     let id = xdp.query_id(nic::ifindex()? as i32, XdpFlags::DRV_MODE)?;
     ensure!(id != 0, "no XDP program on the NIC");
     let info = ProgInfoIter::default().find(|program| program.id == id).context("the program is gone")?;

@@ -2,7 +2,7 @@
 
 use crate::frame::Kind::{self, Icmp, Udp, Whole};
 use crate::nic::DEV;
-use Tool::{Article, Probes, Session, Stats, XdpDump, Xdptrace};
+use Tool::{Article, Bare, Probes, Session, Stats, XdpDump, Xdptrace};
 
 /// A row.
 pub struct Case {
@@ -31,6 +31,8 @@ pub enum Tool {
     Session(&'static [&'static str]),
     /// The article's demo
     Article,
+    /// What loads and attaches as this tree's does, and no more
+    Bare,
     /// Debian's
     XdpDump(&'static [&'static str]),
     /// This tree's
@@ -48,6 +50,7 @@ impl Tool {
         let (command, more): (Vec<&str>, _) = match self {
             Probes(words) | Session(words) => (vec![&this, "attach"], words),
             Article => (vec![&this, "article"], &[][..]),
+            Bare => (vec![&this, "bare"], &[][..]),
             XdpDump(words) => (vec!["xdpdump", "-i", DEV, "-w", FILE], words),
             Xdptrace(words) => (vec![THIS_TREE, "-i", DEV], words),
             Stats(words) => (vec![THIS_TREE, "stats", "-i", DEV], words),
@@ -66,7 +69,8 @@ impl Tool {
 pub const FILE: &str = "FILE";
 
 const THIS_TREE: &str = env!("CARGO_BIN_EXE_xdptrace");
-const PASS: &str = "bench_pass";
+/// A program of targets.bpf.c that passes everything.
+pub const PASS: &str = "bench_pass";
 const REWRITE: &str = "bench_rewrite";
 
 /// A row for comparison.

@@ -84,6 +84,16 @@ impl Tracer {
         Ok(true)
     }
 
+    /// Nanoseconds that its threads have run, in the kernel and in itself.
+    pub fn ran_ns(&self) -> Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = fs::read_to_string(task?.path().join("schedstat")).context("no schedstat")?;
+            sum += stat.split(' ').next().context("an empty schedstat")?.parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+
     /// KiB of memory that it holds now beside its rings.
     pub fn resident_kib(&self) -> Result<u64> {
         let smaps = format!("/proc/{}/smaps", self.child.id());
