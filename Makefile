@@ -2,6 +2,7 @@
 #
 #   make demo    install what is missing, build, and show the article's demo: live on this kernel, else in a VM
 #   make test    formatting, lints, unit tests, and the live tests on four kernel lines
+#                ARCH=arm64: the live tests alone, cross-built, on Debian's emulated arm64 kernel; needs root
 #   make bench   how fast records are read, and files of packets; what a packet costs, what is kept of a flood, what is
 #                left of the traced program's speed, beside xdpdump and the article's demo; the tracer's memory; fails
 #                where a bar is missed.
@@ -24,7 +25,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build install uninstall tarball deb rpm dist roots demo test live soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall tarball deb rpm dist roots demo test live arm64 soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
 BINARY := target/release/xdptrace
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -120,7 +121,8 @@ demo: build demo-deps
 	    $(MAKE) --no-print-directory vm-deps && tests/vm/run -- tests/demo.sh $(BINARY); \
 	else exit $$status; fi
 
-test: check live
+ARCH ?=
+test: $(if $(filter arm64,$(ARCH)),arm64,check live)
 
 # What a distribution's build runs is the plain `cargo test` in here: no privilege, no VM.
 check: deps check-deps
@@ -130,6 +132,12 @@ check: deps check-deps
 
 live: deps demo-deps test-deps vm-deps
 	tests/live.sh
+
+# The guest's packages are those that the tests take here.
+ARM64_PACKAGES := qemu-system-arm debootstrap busybox-static file kmod xz-utils zstd
+arm64: demo-deps
+	@$(MAKE) --no-print-directory packages WANTED="$(ARM64_PACKAGES)"
+	$(SUDO) tests/arm64.sh $(DEMO_PACKAGES) $(TEST_PACKAGES)
 
 soak: deps demo-deps test-deps vm-deps
 	tests/soak.sh

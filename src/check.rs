@@ -155,11 +155,12 @@ fn program_findings(scope: &Scope) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What is to be known of the kernel and of this user, whatever program is traced. Attaches nothing; loads, where the
-/// user may, one program of our own and both probes for it, and lets go of them again.
+/// What is to be known of the kernel and of this user, whatever program is traced. Attaches nothing to what others have
+/// loaded; loads, where the user may, one program of our own, which no NIC runs, has both probes on it, and lets go of them
+/// again.
 pub fn kernel_findings() -> Vec<Finding> {
     let state = State::read();
-    let tried = may_load(&state).then(|| probe::try_load().map_err(|error| refusal::reason(&error)));
+    let tried = may_load(&state).then(|| probe::try_probes().map_err(|error| refusal::reason(&error)));
     let held = tried.as_ref().and_then(|tried| tried.as_ref().ok()).copied();
     let mut findings = judge(&state, tried.map(|tried| tried.map(drop)));
     findings.push(memory::judge(held));
@@ -268,7 +269,7 @@ fn lockdown(state: &State) -> Finding {
 
 fn judge_trampolines(state: &State, tried: Option<Result<(), String>>) -> Finding {
     let (answer, words) = match tried {
-        Some(Ok(())) => (Answer::Yes, "fentry and fexit loaded for a program of our own".to_owned()),
+        Some(Ok(())) => (Answer::Yes, "fentry and fexit can be attached to a program of our own".to_owned()),
         Some(Err(error)) => (Answer::No, error),
         None if state.initial_user_namespace == Some(false) => {
             (Answer::Unknown, format!("not tried in a user namespace: {}", remedy(state)))

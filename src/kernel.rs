@@ -273,6 +273,8 @@ pub struct State {
     pub privileged_bpf: Option<bool>,
     /// Whether it has Landlock, and that is on.
     pub landlock: bool,
+    /// Whether it has seccomp's filters.
+    pub seccomp: bool,
     /// Whether that is meant for the whole machine.
     pub initial_user_namespace: Option<bool>,
 }
@@ -291,6 +293,8 @@ impl State {
             capabilities: Capabilities::effective().ok(),
             privileged_bpf: is_bpf_privileged().ok(),
             landlock: has_landlock(),
+            // kernel/seccomp.c has it with CONFIG_SECCOMP_FILTER only (Linux 4.14).
+            seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
             initial_user_namespace: in_initial_user_namespace().ok(),
         }
     }

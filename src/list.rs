@@ -39,7 +39,7 @@ struct Judge {
 
 impl Judge {
     fn new() -> Result<Self> {
-        let kernel = probe::try_load().err().map(|error| refusal::reason(&error));
+        let kernel = probe::try_probes().err().map(|error| refusal::reason(&error));
         let running = Kernel::running();
         let guards = Guards::new(&running, &[], &Selection::default())?;
         Ok(Self { running, kernel, guards, boot_ns: kernel::boot_time_ns().context("failed to read the clock")? })

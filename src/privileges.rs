@@ -9,6 +9,7 @@ mod user;
 use anyhow::{Result, bail};
 use caps::Capability;
 
+pub use forbidden::KNOWN as KNOWS_SYSTEM_CALLS;
 pub use give_up::{Needs, give_up, hand_down, keep_only, powerless};
 pub use user::{as_user, become_user};
 

@@ -81,6 +81,11 @@ const LOCKDOWN: &str =
 const UNRELIABLE: &str =
     "the verifier doesn't vouch for what this static function is passed: make it a global function (no static)";
 
+/// What arch_prepare_bpf_trampoline (kernel/bpf/trampoline.c) says where the architecture has none of its own. arm64's came
+/// with commit efc9909fdce0 "bpf, arm64: Add bpf trampoline for arm64".
+const NO_TRAMPOLINES: &str = "this architecture's kernel has no BPF trampolines, by which fentry and fexit are called: run Linux \
+                              6.0 or newer on arm64, or x86-64";
+
 /// ENOTSUPP, which the kernel lets slip to user space though it is in no user-space header.
 const ENOTSUPP: i32 = 524;
 
@@ -96,7 +101,7 @@ fn meaning(action: &str, errno: i32, messages: &str) -> Option<Meaning> {
             Program("an EXT (freplace) program already sits on that function: trace that one instead"),
         ),
         ("attach", libc::E2BIG, "", Program("38 tracing programs are on that function already: end one of them")),
-        ("attach", ENOTSUPP, "", Kernel("this architecture's kernel has no BPF trampolines")),
+        ("attach", ENOTSUPP, "", Kernel(NO_TRAMPOLINES)),
         ("aim", libc::ESRCH, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
         ("aim", libc::ENOENT, "", Program("its BTF doesn't have that function: rebuild it with clang -g")),
         ("load", libc::EINVAL, "unknown func bpf_probe_read", Kernel(LOCKDOWN)),
@@ -168,6 +173,14 @@ mod tests {
         {
             assert_eq!(meaning("load", libc::EINVAL, words), Some(Meaning::Kernel(LOCKDOWN)));
         }
+    }
+
+    #[test]
+    fn an_architecture_without_trampolines_is_the_kernels_lack_with_a_remedy() {
+        for action in ["attach fexit to", "attach fentry to"] {
+            assert_eq!(meaning(action, ENOTSUPP, ""), Some(Meaning::Kernel(NO_TRAMPOLINES)));
+        }
+        assert!(NO_TRAMPOLINES.contains(": run "));
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn trace_scope(
 /// Where nothing could be traced anyway, that comes first: the target's fault isn't worth mending.
 fn in_earnest(prepared: Result<()>) -> Result<()> {
     match prepared {
-        Err(error) if failure::status(&error) == Status::NoTarget => probe::try_load().and(Err(error)),
+        Err(error) if failure::status(&error) == Status::NoTarget => probe::try_probes().and(Err(error)),
         prepared => prepared,
     }
 }

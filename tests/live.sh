@@ -18,31 +18,7 @@ mkdir -p "$logs"
 unknown=$(cut -d' ' -f2- -s tests/live/names | tr ' ' '\n' | sort -u | grep -vxF "$(printf '%s\n' "${all_lines[@]}")") || true
 [[ -z $unknown ]] || { echo "tests/live/names: no such kernel line: ${unknown//$'\n'/ }" >&2; exit 1; }
 
-# names_that_passed LOG
-names_that_passed() { sed -n 's/^test \([^ ]*\) \.\.\. ok$/\1/p' "$1" | sort; }
-
-# report WHERE LOG STATUS NAMES [ELSEWHERE]: one line, and the log too unless everything ran and passed.
-report() {
-    local where=$1 log=$2 status=$3 elsewhere=${5-} missing
-    missing=$(comm -13 <(names_that_passed "$log") <(sort <<<"$4"))
-    local extra
-    extra=$(comm -23 <(names_that_passed "$log") <(sort <<<"$4"))
-    if [[ $status == 0 && -z $missing && -z $extra ]]; then
-        echo "live tests on $where: $(names_that_passed "$log" | wc -l) passed${elsewhere:+, $elsewhere on other lines only}"
-        return 0
-    fi
-    cat "$log"
-    echo "live tests on $where: exit status $status; did not run and pass: ${missing//$'\n'/ }; not in tests/live/names: $extra"
-    return 1
-}
-
-# A NIC of several queues takes a tap at its other end, which can't be had everywhere.
-queues=''
-if tests/vm/tap true 2>/dev/null; then
-    queues='--queues 4'
-else
-    echo "live tests: no tap can be had here (tests/vm/tap): virtio-net is tested with one queue only"
-fi
+find_queues
 
 # Everything but what needs the VM's own NICs, or would do the machine something.
 on_this_kernel() {
@@ -64,20 +40,7 @@ on_this_kernel() {
     fi
 }
 
-in_a_vm() {
-    local line=$1 log=$logs/$1 status=0 rounds=${XDPTRACE_CHURN:-3} kills=${XDPTRACE_KILLS:-20} elsewhere skipped
-    mapfile -t elsewhere < <(names_elsewhere "$line")
-    [[ $queues ]] || elsewhere+=(drivers::virtio_queues_are_those_that_the_program_sees)
-    skipped=$(printf ' --skip %s' "${elsewhere[@]}")
-    ((${#elsewhere[@]})) || skipped=''
-    tests/vm/run --line "$line" --timeout $((1000 + 20 * rounds)) --net $queues \
-        --qemu-opts "$emulation -netdev user,id=lro,restrict=on,net=10.0.3.0/24 -device vmxnet3,netdev=lro" \
-        -- bash -c "uname -r; modprobe vmxnet3; export XDPTRACE_CHURN=$rounds XDPTRACE_KILLS=$kills; $tests --test-threads=1 --exact$skipped &&
-            exec $tests --test-threads=1 --exact$skipped --ignored" \
-        >"$log" 2>&1 || status=$?
-    report "$line ($(head -1 "$log"))" "$log" "$status" "$(comm -23 <(names_on "$line" | sort) <(printf '%s\n' "${elsewhere[@]}" | sort))" \
-        "${#elsewhere[@]}"
-}
+in_a_vm() { live_tests_in_a_vm "$1" "$1" 1000; }
 
 failed=0
 on_this_kernel || failed=1

@@ -4,9 +4,10 @@ use caps::Capability;
 
 use super::{Answer, Finding};
 use crate::kernel::{Capabilities, State};
+use crate::privileges;
 
 /// Whether this user may what tracing takes, what it keeps of that, and what is narrowed besides.
-pub(super) fn judge(state: &State) -> [Finding; 9] {
+pub(super) fn judge(state: &State) -> [Finding; 10] {
     use Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON};
     [
         user_namespace(state),
@@ -18,6 +19,7 @@ pub(super) fn judge(state: &State) -> [Finding; 9] {
         perf_event_paranoid(state),
         kept(state),
         landlock(state),
+        seccomp(state, privileges::KNOWS_SYSTEM_CALLS),
     ]
 }
 
@@ -149,4 +151,35 @@ fn landlock(state: &State) -> Finding {
         ),
     };
     Finding::by_the_way("Landlock", answer, words)
+}
+
+/// `known`: whether this build has a list of system calls for its architecture.
+fn seccomp(state: &State, known: bool) -> Finding {
+    let (answer, words) = match (state.seccomp, known) {
+        (true, true) => (Answer::Yes, "while tracing, system calls that are of no use to it are refused"),
+        (false, _) => (
+            Answer::No,
+            "this kernel doesn't narrow which system calls are made: run one that has it (CONFIG_SECCOMP_FILTER) for that",
+        ),
+        (true, false) => (
+            Answer::No,
+            "which system calls are made is not narrowed on this architecture: run xdptrace on x86-64 or arm64 for that",
+        ),
+    };
+    Finding::by_the_way("seccomp", answer, words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_architecture_whose_system_calls_are_unknown_is_told_so_with_a_remedy() {
+        let state = State { seccomp: true, ..State::read() };
+        let told = seccomp(&state, false);
+        assert_eq!((told.answer, told.needed), (Answer::No, false));
+        assert!(told.words.contains(": run xdptrace on x86-64 or arm64"), "{told}");
+        assert_eq!(seccomp(&state, true).answer, Answer::Yes);
+        assert!(seccomp(&State { seccomp: false, ..state }, true).words.contains("CONFIG_SECCOMP_FILTER"));
+    }
 }

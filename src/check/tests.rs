@@ -20,6 +20,7 @@ fn sound() -> State {
         initial_user_namespace: Some(true),
         privileged_bpf: Some(false),
         landlock: true,
+        seccomp: true,
     }
 }
 

@@ -100,15 +100,12 @@ impl Loaded {
         // Attached first and taken off last, for they tell of a run behind its end.
         let told = self.tracepoints.iter().map(|(name, program)| Tracepoint::attach(name, program.as_fd()));
         let tracepoints = told.collect();
-        let (mut links, mut programs, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        // In the order in which they are taken off again, too: see `tracing` in xdptrace.bpf.c.
-        for (program, action) in [(self.fexit, "attach fexit to"), (self.fentry, "attach fentry to")] {
-            let Some(program) = program else { continue };
-            ids.push(target::program_id(program.as_fd()).context("failed to read a program of our own")?);
-            links.push(attach(&program).map_err(|error| refusal::explain(&error.into(), action, &self.shown))?);
-            programs.push(program);
-        }
-        let Self { switch, root, states, cells, .. } = self;
+        let links =
+            attach_both(self.fentry.as_ref().map(AsFd::as_fd), self.fexit.as_ref().map(AsFd::as_fd), &self.shown)?;
+        let Self { fentry, fexit, switch, root, states, cells, .. } = self;
+        let programs: Vec<OwnedFd> = fexit.into_iter().chain(fentry).collect();
+        let ids = programs.iter().map(|program| target::program_id(program.as_fd()));
+        let ids = ids.collect::<io::Result<_>>().context("failed to read a program of our own")?;
         Ok(Probe { links, tracepoints, programs, ids, switch, root, states, cells })
     }
 }
@@ -183,13 +180,21 @@ fn set(map: &MapHandle, bytes: &[u8]) -> Result<()> {
     map.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY).context("failed to set what the BPF object goes by")
 }
 
-/// Loads both probes for a program of our own that is attached nowhere, and lets go of them again: what fails here
+/// Loads and attaches both probes for a program of our own that no NIC runs, and lets go of them again: what fails here
 /// fails for every program. What the kernel held for them meanwhile.
 ///
 /// # Errors
-/// As [`Loaded::new`].
-pub fn try_load() -> Result<Memory> {
-    try_loading(passthrough::load()?.as_fd(), own_function(), OWN.into())
+/// As [`Loaded::new`] and [`Loaded::attach`].
+pub fn try_probes() -> Result<Memory> {
+    let program = passthrough::load()?;
+    let selection = Selection::default();
+    let aim = trial(own_function(), OWN.into(), &selection);
+    let mut storage = MaybeUninit::uninit();
+    let skeleton = load(&mut storage, &aim, program.as_fd(), None)?;
+    // Loading asks nothing of the architecture: arm64's kernel before 6.0 takes both, and refuses to attach either.
+    let (fentry, fexit) = aim::pair_of!(skeleton.progs, aim.pair(), &);
+    let _links = attach_both(Some(fentry.as_fd()), Some(fexit.as_fd()), &aim.shown)?;
+    Memory::of(&skeleton)
 }
 
 /// What a program of our own is called.
@@ -207,24 +212,25 @@ pub fn own_function() -> Function {
 /// As [`Loaded::new`].
 pub fn try_function(id: u32, function: &Function) -> Result<()> {
     let shown = format!("{}#{id}", function.name.escape_default());
-    try_loading(target::open_program(id)?.as_fd(), function.clone(), shown).map(drop)
+    let program = target::open_program(id)?;
+    let selection = Selection::default();
+    load(&mut MaybeUninit::uninit(), &trial(function.clone(), shown, &selection), program.as_fd(), None).map(drop)
 }
 
-fn try_loading(program: BorrowedFd<'_>, function: Function, shown: String) -> Result<Memory> {
-    let aim = Aim {
+fn trial(function: Function, shown: String, selection: &Selection) -> Aim<'_> {
+    Aim {
         number: 0,
         function,
         place: Place::Device,
         probes: Probes::Both,
         devices: Wanted::All,
-        selection: &Selection::default(),
+        selection,
         counting: None,
         root: Some(0),
         filter: None,
         can_read: can_read(),
         shown,
-    };
-    Memory::of(&load(&mut MaybeUninit::uninit(), &aim, program, None)?)
+    }
 }
 
 /// Whether the kernel lets its memory be read by the helper that is made for it: lockdown may forbid that. Where it doesn't
@@ -294,8 +300,17 @@ fn take_aim(open: &mut OpenXdptraceSkel<'_>, aim: &Aim<'_>, program: BorrowedFd<
     Ok(())
 }
 
+/// In the order in which they are taken off again, too: see `tracing` in xdptrace.bpf.c.
+fn attach_both(fentry: Option<BorrowedFd<'_>>, fexit: Option<BorrowedFd<'_>>, shown: &str) -> Result<Vec<OwnedFd>> {
+    let probes = [(fexit, "attach fexit to"), (fentry, "attach fentry to")];
+    let links = probes.into_iter().filter_map(|(program, action)| {
+        Some(attach(program?).map_err(|error| refusal::explain(&error.into(), action, shown)))
+    });
+    links.collect()
+}
+
 /// By BPF_RAW_TRACEPOINT_OPEN, as libbpf attaches fentry and fexit: it is what 5.10 knows.
-fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
+fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: the call takes no name for these programs, and a descriptor that is open here.
     target::own(unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) })
 }

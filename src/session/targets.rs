@@ -79,7 +79,7 @@ impl Run<'_> {
             return Err(nothing_traced(refused));
         }
         // What no program could be traced for is not worth waiting for.
-        probe::try_load()?;
+        probe::try_probes()?;
         self.give_up(None)?;
         self.tell_who_follows(delivery);
         delivery.notice(&Notice::Waiting(self.waited_for()));

@@ -41,10 +41,11 @@ impl Hazard {
 
     /// Whether `kernel` is free of it.
     pub fn fixed(self, kernel: &Kernel) -> Fixed {
-        match self {
+        let fixed = match self {
             Self::SubprogramTailCall => subprogram_tail_call(kernel),
             Self::SecondProbe => second_probe(kernel),
-        }
+        };
+        as_far_as_known(fixed, cfg!(target_arch = "x86_64"))
     }
 
     /// One sentence for a user of `kernel`, which is not known to be free of it: the risk, what is done because of it,
@@ -67,6 +68,15 @@ impl Hazard {
             Fixed::Yes | Fixed::No => "has the bug by which",
         };
         format!("{kernel} {known} {risk}: {instead} without --allow-hazard {}", self.name())
+    }
+}
+
+/// Both were reported of x86-64, and run there: each lies in what the architecture has a trampoline do, and what others'
+/// kernels do is not known to be harmless.
+fn as_far_as_known(fixed: Fixed, run_here: bool) -> Fixed {
+    match fixed {
+        Fixed::No if !run_here => Fixed::Unknown,
+        fixed => fixed,
     }
 }
 
@@ -202,6 +212,14 @@ mod tests {
         let vendors = Hazard::SubprogramTailCall.describe(&Kernel::parse("5.14.0-427.el9.x86_64", "", None));
         assert!(vendors.starts_with("Linux 5.14.0 (5.14.0-427.el9.x86_64) may have"), "{vendors}");
         let affected = Hazard::SecondProbe.describe(&Kernel::parse("7.1.2", "", None));
-        assert!(affected.starts_with("Linux 7.1.2 (7.1.2) has the bug"), "{affected}");
+        let known = if cfg!(target_arch = "x86_64") { "has" } else { "may have" };
+        assert!(affected.starts_with(&format!("Linux 7.1.2 (7.1.2) {known} the bug")), "{affected}");
+    }
+
+    #[test]
+    fn another_architectures_kernel_is_affected_as_far_as_is_known() {
+        let told = [Fixed::Yes, Fixed::No, Fixed::Unknown].map(|fixed| as_far_as_known(fixed, false));
+        assert_eq!(told, [Fixed::Yes, Fixed::Unknown, Fixed::Unknown]);
+        assert_eq!(as_far_as_known(Fixed::No, true), Fixed::No);
     }
 }

@@ -18,7 +18,7 @@ pub enum Obstacle {
         /// The EXT program's id.
         by: u32,
     },
-    /// x86 jumps past the patch site.
+    /// A tail call jumps past the patch site (prog_offset in x86's arch/x86/net/bpf_jit_comp.c, prologue_offset in arm64's).
     TailCalledOnly {
         /// The program that tail-calls it, and whose exit shows the final verdict: `dummy#12`.
         seen_at: String,
