@@ -7,7 +7,8 @@
 # arm64 has no BPF trampolines, that `check` says so. PACKAGEs are what they need of the guest's system. Needs root and debootstrap.
 #
 # Cross-built in a Debian of this machine's architecture that has a standard library for both (target/roots/cross), because a toolchain
-# from elsewhere need not have arm64's; run in one of arm64's (target/roots/arm64). Both are kept for a week.
+# from elsewhere need not have arm64's; run in one of arm64's (target/roots/arm64). Both are kept for a week. Takes half an hour, and
+# as long again where nothing is built yet.
 set -euo pipefail
 
 cd "$(dirname "$(realpath "$0")")/.."
