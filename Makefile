@@ -105,7 +105,7 @@ rpm: deps tarball
 # clang, gcc and the libraries are Debian 11's; Rust is the one that is here.
 dist: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap binutils"
-	$(SUDO) packaging/dist/build "$$(rustc --print sysroot)"
+	$(SUDO) packaging/dist/build "$(VERSION)" "$$(rustc --print sysroot)"
 
 roots: deb rpm dist vm-deps
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"

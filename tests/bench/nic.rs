@@ -15,9 +15,6 @@ pub const DEV: &str = "veth0";
 /// Where pktgen sends.
 pub const PEER: &str = "veth1";
 
-/// Bytes of the tracer's ring with its default options, where there is one CPU and memory enough (-B).
-pub const RING: usize = 64 << 20;
-
 /// The object of targets.bpf.c.
 pub const TARGETS: &str = concat!(env!("OUT_DIR"), "/bench_targets.bpf.o");
 

@@ -14,7 +14,7 @@ use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, PerfBufferBuilder, Program
 
 use xdptrace::plan::Tracing;
 use xdptrace::probe::{Aim, Loaded, Maps, Wanted};
-use xdptrace::reader::Reader;
+use xdptrace::reader::{Reader, ring_bytes};
 use xdptrace::target::{Function, Place, own_netns};
 
 use crate::nic;
@@ -77,7 +77,7 @@ pub fn bare() -> Result<()> {
     let (target, name) = target()?;
     let plan = Tracing::default();
     let maps = Maps::create(&plan)?;
-    let reader = Reader::new(maps.events(), nic::RING, |_| true)?;
+    let reader = Reader::new(maps.events(), ring_bytes(None, false, None, 1)?, |_| true)?;
     let aim = Aim {
         number: 0,
         function: Function { name, context: Some(0), typed: true, parameters: 1, returns: true, ..Function::default() },

@@ -40,12 +40,13 @@ pub fn run(bars: bool) -> Result<()> {
 /// The least of some: what is read for the first time comes from the host.
 fn measure(tool: Tool) -> Result<f64> {
     let _target = Target::attach(PASS)?;
-    let mut least = None;
-    for _ in 0..3 {
-        let tracer = Tracer::start(&tool.words("/tmp"), "/tmp/stdout")?;
-        let ran = tracer.ran_ns()?;
-        tracer.end()?;
-        least = Some(least.map_or(ran, |least: u64| least.min(ran)));
-    }
+    let least = (0..3).map(|_| start(tool)).collect::<Result<Vec<_>>>()?.into_iter().min();
     Ok(least.context("nothing was measured")? as f64 / 1e6)
+}
+
+fn start(tool: Tool) -> Result<u64> {
+    let tracer = Tracer::start(&tool.words("/tmp"), "/tmp/stdout")?;
+    let ran = tracer.ran_ns()?;
+    tracer.end()?;
+    Ok(ran)
 }
