@@ -18,16 +18,18 @@
 #   make deb     target/deb/xdptrace_VERSION_ARCH.deb, as Debian's own tools build and judge it
 #   make rpm     target/rpm/RPMS/ARCH/xdptrace-VERSION-1.ARCH.rpm, likewise by rpm's own
 #   make dist    target/dist/xdptrace-VERSION-ARCH.tar.gz: for any distribution with glibc 2.31 or newer, built in Debian 11
-#   make tarball target/xdptrace-VERSION.tar.gz: the sources
+#   make tarball target/xdptrace-VERSION.tar.gz: the sources; make vendor: target/xdptrace-VERSION-vendor.tar.gz, the crates
+#                that they are built with, where there is no network
 #   make roots   the four of them in new Debians: sources built offline by Debian 13's own packages, the .deb's whole life in 12 and
 #                13, booted with their systemd, and make dist's binary in 11: an hour
 #   make clean
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build install uninstall tarball deb rpm dist roots demo test live arm64 soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
+.PHONY: build install uninstall tarball vendor deb rpm dist roots demo test live arm64 soak bench check verifier fuzz fresh picture clean deps demo-deps vm-deps check-deps test-deps bench-deps cargo
 
-BINARY := target/release/xdptrace
+# What `make dist` packed has it here.
+BINARY := $(firstword $(wildcard xdptrace) target/release/xdptrace)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Debian's packages, by what needs them.
@@ -72,33 +74,46 @@ uninstall:
 	    $(ZSHDIR)/_xdptrace $(FISHDIR)/xdptrace.fish $(UNITDIR)/$(UNIT) $(SYSUSERSDIR)/xdptrace.conf)
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-SOURCES := $(filter-out target,$(wildcard *))
 TARBALL = target/xdptrace-$(VERSION).tar.gz
+VENDOR = target/xdptrace-$(VERSION)-vendor.tar.gz
+# The same bytes on each machine, of the time of the last commit; where there is no git, of all that is here, and of now.
+SOURCES = git ls-files --cached --others --exclude-standard -- ':!.*' 2>/dev/null || ls -d $(filter-out target,$(wildcard *))
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+PACK = tar -cz --owner=root:0 --group=root:0 --sort=name --mode=go=rX,u+rw --mtime=@$(SOURCE_DATE_EPOCH)
 
 tarball:
 	mkdir -p target
-	tar -czf $(TARBALL) --owner=root:0 --group=root:0 --sort=name --transform='s|^|xdptrace-$(VERSION)/|' $(SOURCES)
+	{ $(SOURCES); } | $(PACK) -f $(TARBALL) --transform='s|^|xdptrace-$(VERSION)/|' --files-from=-
+
+# Unpacked beside the sources, and built with: cargo build --offline --config packaging/vendored.toml
+vendor: cargo
+	rm -rf target/vendor && mkdir -p target/vendor
+	cargo vendor --locked --quiet target/vendor/vendor >/dev/null
+	$(PACK) -f $(VENDOR) -C target/vendor vendor
+	rm -r target/vendor
 
 DEB_PACKAGES := debhelper dpkg-dev lintian
 # A toolchain that isn't a package is none to debian/control: with one, that is what is built with.
 TOOLCHAIN = $(shell dpkg-query -W cargo >/dev/null 2>&1 || echo --build-profiles=pkg.xdptrace.toolchain)
 
-# Of a copy of the sources, because Debian wants its part in the folder debian. What is built already isn't built once more.
+# Of a copy of the sources, because Debian wants its part in the folder debian. They are built in a folder that both packages
+# have in common, for they aren't stripped before their debugging symbols are split off.
+PACKAGES_TARGET := $(CURDIR)/target/packages
 deb: deps tarball
 	@$(MAKE) --no-print-directory packages WANTED="$(DEB_PACKAGES)"
 	rm -rf target/deb && mkdir -p target/deb && tar -C target/deb -xzf $(TARBALL)
 	cp -a packaging/debian target/deb/xdptrace-$(VERSION)/debian
 	cd target/deb/xdptrace-$(VERSION) && \
-	    CARGO_TARGET_DIR=$(CURDIR)/target dpkg-buildpackage --build=binary --no-sign $(TOOLCHAIN)
+	    CARGO_TARGET_DIR=$(PACKAGES_TARGET) dpkg-buildpackage --build=binary --no-sign $(TOOLCHAIN)
 	rm -r target/deb/xdptrace-$(VERSION)
 	lintian --fail-on error,warning --info target/deb/*.deb
 
 # --nodeps: what rpm knows of is another distribution's where it is built on Debian. rpmlint says more about Debian's rpm there
 # than about the package: what is no more than that is listed, with the reason, in packaging/rpm/rpmlint.toml.
 rpm: deps tarball
-	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint"
+	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint debugedit"
 	rm -rf target/rpm && mkdir -p target/rpm/SOURCES && cp $(TARBALL) target/rpm/SOURCES
-	CARGO_TARGET_DIR=$(CURDIR)/target rpmbuild --define "_topdir $(CURDIR)/target/rpm" --nodeps -ba packaging/rpm/xdptrace.spec
+	CARGO_TARGET_DIR=$(PACKAGES_TARGET) rpmbuild --define "_topdir $(CURDIR)/target/rpm" --nodeps -ba packaging/rpm/xdptrace.spec
 	rpm -qpl target/rpm/RPMS/*/*.rpm
 	rpmlint --config packaging/rpm/rpmlint.toml packaging/rpm/xdptrace.spec target/rpm/RPMS/*/*.rpm
 

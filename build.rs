@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,9 +93,13 @@ fn document(out: &Path) -> Result<()> {
     for (name, shell) in shells {
         let mut file = File::create(completions.join(name))?;
         shell.write_registration(src::cli::COMPLETE, "xdptrace", "xdptrace", "xdptrace", &mut file)?;
+        file.write_all(if name.starts_with('_') { FIRST_TAB } else { b"" })?;
     }
     Ok(())
 }
+
+/// zsh runs the whole file at the first Tab, as a function of its name, to which clap's words only define another one.
+const FIRST_TAB: &[u8] = b"[[ $funcstack[1] != _xdptrace ]] || _clap_dynamic_completer_xdptrace \"$@\"\n";
 
 fn compile(clang: &Path, source: &Path) -> SkeletonBuilder {
     let mut builder = SkeletonBuilder::new();

@@ -14,6 +14,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 use xdptrace::event::{Device, Event, Frame, Outcome, Reason, Status, Verdict, Way};
 use xdptrace::outlet::{self, Files};
 use xdptrace::plan::{Capture, Format, Output as Form, Rotation};
@@ -246,7 +248,7 @@ fn a_closed_pipe_is_success_and_a_full_disk_is_not() {
         command.arg("read").arg(path("xdptrace.pcapng"));
         command
     };
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     drop(reader);
     let done = read().stdout(writer).output().unwrap();
     assert_eq!((done.status.code(), done.stderr.len()), (Some(0), 0));

@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used)]
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::thread;
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 
 use super::*;
 use crate::bpf::{Record, Tells};
@@ -55,8 +59,8 @@ fn target() -> Target {
 
 #[test]
 fn verdicts_are_those_of_what_was_written() {
-    let (reader, writer) = io::pipe().unwrap();
-    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let outlet = Outlet::new(writer.as_fd()).unwrap();
     let (outputs, mut sink) = ([&outlet], Lines { out: &outlet });
     let mut delivery = Delivery::new(&mut sink, &outputs, None).unwrap();
     delivery.take_in_target(1, &target());
@@ -77,8 +81,9 @@ fn verdicts_are_those_of_what_was_written() {
 
 #[test]
 fn what_nobody_reads_does_not_pile_up() {
-    let (mut reader, writer) = io::pipe().unwrap();
-    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let mut reader = File::from(reader);
+    let outlet = Outlet::new(writer.as_fd()).unwrap();
     let (outputs, mut sink) = ([&outlet], Lines { out: &outlet });
     let mut delivery = Delivery::new(&mut sink, &outputs, None).unwrap();
     delivery.take_in_target(1, &target());

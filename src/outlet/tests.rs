@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used)]
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::iter;
-use std::os::fd::OwnedFd;
 
-use nix::fcntl::SealFlag;
+use nix::fcntl::{OFlag, SealFlag};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::pipe2;
 
 use super::*;
 
@@ -15,8 +15,9 @@ fn ended(target: u32) -> Ended {
 
 #[test]
 fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
-    let (mut reader, writer) = io::pipe().unwrap();
-    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let mut reader = File::from(reader);
+    let outlet = Outlet::new(writer.as_fd()).unwrap();
     let line = [b"x".repeat(99), b"\n".to_vec()].concat();
     let mut taken = 0;
     while taken < 2000 {
@@ -51,8 +52,8 @@ fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
 
 #[test]
 fn a_pipe_that_was_closed_is_broken() {
-    let (reader, writer) = io::pipe().unwrap();
-    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let outlet = Outlet::new(writer.as_fd()).unwrap();
     drop(reader);
     (&outlet).write_all(b"x\n").unwrap();
     outlet.end_event(ended(7));
@@ -76,8 +77,8 @@ fn a_full_file_system_is_named_with_a_remedy() {
 
 #[test]
 fn what_is_given_up_blocks_nobody() {
-    let (_reader, writer) = io::pipe().unwrap();
-    let outlet = Outlet::new(OwnedFd::from(writer).as_fd()).unwrap();
+    let (_reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let outlet = Outlet::new(writer.as_fd()).unwrap();
     while outlet.has_room() {
         (&outlet).write_all(&[b'x'; 1000]).unwrap();
     }

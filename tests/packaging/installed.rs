@@ -127,7 +127,14 @@ fn shells_complete_commands_options_and_devices() {
         assert!(in_bash(words).iter().any(|one| one == expected), "{words}: {:?}", in_bash(words));
         assert!(in_fish(words).iter().any(|one| one == expected), "{words}: {:?}", in_fish(words));
     }
-    root.shell(&["zsh", "-n", &root.path("usr/share/zsh/site-functions/_xdptrace")]);
+    root.shell(&[
+        "timeout",
+        "60",
+        "zsh",
+        "-f",
+        "tests/packaging/first_tab.zsh",
+        &root.path("usr/share/zsh/site-functions"),
+    ]);
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::process::{Command, ExitStatus, Stdio};
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 
 use super::*;
 use crate::event::{Device, Frame, Subject, Summary, Verdict};
@@ -228,7 +231,7 @@ fn a_file_without_packets_has_an_interface_nevertheless() {
 
 #[test]
 fn a_reader_gone_before_the_statistics_is_no_failure() {
-    let (reader, writer) = io::pipe().unwrap();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     drop(reader);
     let (outlet, plan) = (Outlet::new(writer.as_fd()).unwrap(), files::plan("-"));
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);

@@ -1,10 +1,14 @@
 //! What xdptrace is made of may be handed on with it: each dependency is from the registry, and under a licence that asks
 //! for no more than to be named.
 //!
+//! Their notices are in LICENSE-THIRD-PARTY, which goes by the binary.
+//!
 //! Advisories are not looked for: they are not to be had offline. `cargo audit` and `cargo deny` look for them, where they
 //! are installed.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+mod notices;
 
 use std::process::Command;
 
@@ -30,16 +34,18 @@ fn output(words: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// All dependencies, also those of the tests, on a machine like this.
-fn packages() -> Vec<Value> {
+/// What cargo knows of all dependencies, also those of the tests, on a machine like this.
+fn metadata() -> Value {
     let compiler = output(&["rustc", "-vV"]);
     let host = compiler.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     let words = [cargo, "metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform", host];
-    let metadata: Value = serde_json::from_str(&output(&words)).unwrap();
-    let mut packages = metadata["packages"].as_array().unwrap().clone();
-    packages.retain(|package| !package["source"].is_null());
-    packages
+    serde_json::from_str(&output(&words)).unwrap()
+}
+
+fn packages(metadata: &Value) -> Vec<&Value> {
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages.filter(|package| !package["source"].is_null()).collect()
 }
 
 /// Whether an SPDX expression, or one of before those, leaves a choice of what is allowed.
@@ -77,7 +83,8 @@ fn split(expression: &str, word: &str) -> Vec<String> {
 
 #[test]
 fn each_dependency_may_be_handed_on() {
-    let packages = packages();
+    let metadata = metadata();
+    let packages = packages(&metadata);
     assert!(packages.len() > 50, "{}", packages.len());
     for package in &packages {
         let Value::String(licence) = &package["license"] else { panic!("{} names no licence", package["id"]) };
