@@ -124,7 +124,7 @@ dist: cargo
 
 roots: deb rpm dist vm-deps
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"
-	$(SUDO) tests/roots/install target/deb/*.deb
+	$(SUDO) tests/roots/install target/deb/xdptrace_*.deb
 	$(SUDO) tests/roots/unpack target/dist/*.tar.gz
 	$(SUDO) tests/roots/sources $(TARBALL)
 

@@ -43,6 +43,7 @@ fn build() -> Result<()> {
     println!("cargo::rerun-if-changed=src/cli.rs");
     println!("cargo::rerun-if-changed=src/cli");
     println!("cargo::rerun-if-changed=packaging/manual.rs");
+    println!("cargo::rerun-if-changed=packaging/manual");
     document(&out).context("failed to make the man pages and completions")?;
     if env::var_os("CARGO_FEATURE_LIVE").is_some() {
         println!("cargo::rerun-if-changed=tests/progs");
@@ -104,10 +105,14 @@ const FIRST_TAB: &[u8] = b"[[ $funcstack[1] != _xdptrace ]] || _clap_dynamic_com
 fn compile(clang: &Path, source: &Path) -> SkeletonBuilder {
     let mut builder = SkeletonBuilder::new();
     // -mcpu=v3: the default since clang 20 is v4, whose instructions 5.10 and 6.1 don't know.
-    let mut args = vec!["-mcpu=v3", "-Wall", "-I", "vmlinux"];
+    let mut args = ["-mcpu=v3", "-Wall", "-I", "vmlinux"].map(str::to_owned).to_vec();
+    // In the objects, and so in every kernel that they are loaded into, files are named from here.
+    if let Ok(here) = env::current_dir() {
+        args.push(format!("-ffile-prefix-map={}=.", here.display()));
+    }
     // Only in the project's own tests: a released source must also build with the warnings of clangs to come.
     if env::var_os("CARGO_FEATURE_LIVE").is_some() {
-        args.push("-Werror");
+        args.push("-Werror".to_owned());
     }
     builder.source(source).clang(clang).clang_args(args);
     builder

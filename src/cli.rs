@@ -34,7 +34,7 @@ pub const COMPLETE: &str = "XDPTRACE_COMPLETE";
                             xdptrace stats -i DEV [--by KEYS] [options] [FILTER]\n       \
                             xdptrace top [-i DEV] [--by KEYS] [options] [FILTER]\n       \
                             xdptrace read FILE [options] [FILTER]\n       \
-                            xdptrace export [--listen ADDR:PORT] [-i DEV] [FILTER]\n       \
+                            xdptrace export [--listen ADDR:PORT] [-i DEV] [options] [FILTER]\n       \
                             xdptrace schema")]
 pub struct Cli {
     /// Print version: tcpdump's -V is another

@@ -61,6 +61,7 @@ fn target() -> Target {
 fn verdicts_are_those_of_what_was_written() {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let outlet = Outlet::new(writer.as_fd()).unwrap();
+    drop(writer);
     let (outputs, mut sink) = ([&outlet], Lines { out: &outlet });
     let mut delivery = Delivery::new(&mut sink, &outputs, None).unwrap();
     delivery.take_in_target(1, &target());
@@ -84,6 +85,7 @@ fn what_nobody_reads_does_not_pile_up() {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let mut reader = File::from(reader);
     let outlet = Outlet::new(writer.as_fd()).unwrap();
+    drop(writer);
     let (outputs, mut sink) = ([&outlet], Lines { out: &outlet });
     let mut delivery = Delivery::new(&mut sink, &outputs, None).unwrap();
     delivery.take_in_target(1, &target());

@@ -18,6 +18,7 @@ fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let mut reader = File::from(reader);
     let outlet = Outlet::new(writer.as_fd()).unwrap();
+    drop(writer);
     let line = [b"x".repeat(99), b"\n".to_vec()].concat();
     let mut taken = 0;
     while taken < 2000 {
@@ -54,6 +55,7 @@ fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
 fn a_pipe_that_was_closed_is_broken() {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let outlet = Outlet::new(writer.as_fd()).unwrap();
+    drop(writer);
     drop(reader);
     (&outlet).write_all(b"x\n").unwrap();
     outlet.end_event(ended(7));
@@ -79,6 +81,7 @@ fn a_full_file_system_is_named_with_a_remedy() {
 fn what_is_given_up_blocks_nobody() {
     let (_reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let outlet = Outlet::new(writer.as_fd()).unwrap();
+    drop(writer);
     while outlet.has_room() {
         (&outlet).write_all(&[b'x'; 1000]).unwrap();
     }

@@ -145,6 +145,23 @@ fn manifests_are_of_their_kinds_and_ask_for_no_more_than_it_takes() {
     assert_eq!(exporter["image"], format!("xdptrace:{}", env!("CARGO_PKG_VERSION")));
 }
 
+/// Where it stands: see CONTRIBUTING.md.
+#[test]
+fn versions_are_one() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, words) in [
+        ("packaging/rpm/xdptrace.spec", format!("\nVersion:        {version}\n")),
+        ("packaging/rpm/xdptrace.spec", format!("> - {version}-1\n")),
+        ("CHANGELOG.md", format!("\n## {version} ")),
+    ] {
+        assert!(read(name).contains(&words), "{name} says nothing of {version}");
+    }
+    assert!(read("packaging/debian/changelog").starts_with(&format!("xdptrace ({version}) ")));
+    let libbpf = Regex::new(r#"name = "libbpf-sys"\nversion = "[^+]+\+v([0-9.]+)""#).unwrap();
+    let bundled = format!("bundled(libbpf) = {}\n", &libbpf.captures(&read("Cargo.lock")).unwrap()[1]);
+    assert!(read("packaging/rpm/xdptrace.spec").contains(&bundled), "{bundled}");
+}
+
 #[test]
 fn the_exporter_understands_the_manifest() {
     let manifest = documents("packaging/kubernetes/xdptrace.yaml").swap_remove(1);
