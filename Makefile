@@ -96,24 +96,24 @@ DEB_PACKAGES := debhelper dpkg-dev lintian
 # A toolchain that isn't a package is none to debian/control: with one, that is what is built with.
 TOOLCHAIN = $(shell dpkg-query -W cargo >/dev/null 2>&1 || echo --build-profiles=pkg.xdptrace.toolchain)
 
-# Of a copy of the sources, because Debian wants its part in the folder debian. They are built in a folder that both packages
-# have in common, for they aren't stripped before their debugging symbols are split off.
-PACKAGES_TARGET := $(CURDIR)/target/packages
+# Of a copy of the sources, because Debian wants its part in the folder debian. Built in a folder of its own, for it
+# isn't stripped before its debugging symbols are split off.
 deb: deps tarball
 	@$(MAKE) --no-print-directory packages WANTED="$(DEB_PACKAGES)"
 	rm -rf target/deb && mkdir -p target/deb && tar -C target/deb -xzf $(TARBALL)
 	cp -a packaging/debian target/deb/xdptrace-$(VERSION)/debian
 	cd target/deb/xdptrace-$(VERSION) && \
-	    CARGO_TARGET_DIR=$(PACKAGES_TARGET) dpkg-buildpackage --build=binary --no-sign $(TOOLCHAIN)
+	    CARGO_TARGET_DIR=$(CURDIR)/target/unstripped dpkg-buildpackage --build=binary --no-sign $(TOOLCHAIN)
 	rm -r target/deb/xdptrace-$(VERSION)
 	lintian --fail-on error,warning --info target/deb/*.deb
 
-# --nodeps: what rpm knows of is another distribution's where it is built on Debian. rpmlint says more about Debian's rpm there
-# than about the package: what is no more than that is listed, with the reason, in packaging/rpm/rpmlint.toml.
+# What is built already isn't built once more. --nodeps: what rpm knows of is another distribution's where it is built on
+# Debian. rpmlint says more about Debian's rpm there than about the package: what is no more than that is listed, with the
+# reason, in packaging/rpm/rpmlint.toml.
 rpm: deps tarball
-	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint debugedit"
+	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint"
 	rm -rf target/rpm && mkdir -p target/rpm/SOURCES && cp $(TARBALL) target/rpm/SOURCES
-	CARGO_TARGET_DIR=$(PACKAGES_TARGET) rpmbuild --define "_topdir $(CURDIR)/target/rpm" --nodeps -ba packaging/rpm/xdptrace.spec
+	CARGO_TARGET_DIR=$(CURDIR)/target rpmbuild --define "_topdir $(CURDIR)/target/rpm" --nodeps -ba packaging/rpm/xdptrace.spec
 	rpm -qpl target/rpm/RPMS/*/*.rpm
 	rpmlint --config packaging/rpm/rpmlint.toml packaging/rpm/xdptrace.spec target/rpm/RPMS/*/*.rpm
 
