@@ -1,6 +1,7 @@
 //! Keeps the probes in step with what is to be traced: attaches what has come, lets go of what has gone. Prints nothing.
 
 mod cells;
+mod devices;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -14,9 +15,9 @@ pub use cells::free;
 use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
-use crate::plan::{Devices, Outcomes, Tracing};
+use crate::plan::{Outcomes, Tracing};
 use crate::probe::{self, Aim, Filter, Loaded, Maps, Probe, Wanted};
-use crate::target::{self, Device, Refused, Target, View};
+use crate::target::{self, Refused, Target, View};
 
 /// How long a target that could not be traced is left alone at first, and at most: each try loads programs.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -160,8 +161,9 @@ impl<'plan> Follow<'plan> {
     /// # Errors
     /// The maps cannot be written. That a program cannot be traced is none.
     pub fn step(&mut self, view: &View, only_release: bool) -> Result<Step> {
-        let devices = self.wanted(&view.devices);
-        self.maps.set_devices(listed(&view.devices))?;
+        let asked = &self.plan.scope.devices;
+        let devices = devices::wanted(asked, self.netns, &view.devices);
+        self.maps.set_devices(devices::listed(asked, &view.devices))?;
         let mut step = Step::default();
         let targets = &view.selection.targets;
         let is_there = |traced: &Traced| targets.iter().any(|target| key(target) == key(&traced.target));
@@ -299,24 +301,6 @@ impl<'plan> Follow<'plan> {
         refused.retain(|(one, _)| !said.contains(one));
         refused
     }
-
-    fn wanted(&self, devices: &[Device]) -> Wanted {
-        match (&self.plan.scope.devices, devices) {
-            (Devices::Unnamed, _) => Wanted::All,
-            (Devices::Any, _) => Wanted::Netns(self.netns),
-            (Devices::Named(names), [only]) if names.len() == 1 && only.members.is_empty() => {
-                Wanted::One { netns: only.netns, ifindex: only.ifindex }
-            }
-            (Devices::Named(_), _) => Wanted::Listed,
-        }
-    }
-}
-
-fn listed(devices: &[Device]) -> BTreeSet<(u32, u32)> {
-    let indexes = devices.iter().flat_map(|device| {
-        [device.ifindex].into_iter().chain(device.members.iter().copied()).map(|ifindex| (device.netns, ifindex))
-    });
-    indexes.collect()
 }
 
 fn key(target: &Target) -> Key {
