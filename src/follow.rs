@@ -214,17 +214,16 @@ impl<'plan> Follow<'plan> {
         }
         let now = Instant::now();
         new.retain(|target| self.failed.get(&key(target)).is_none_or(|failed| failed.retry <= now));
-        step.more = new.len() > 1;
-        let Some(target) = new.first() else {
-            return Ok(());
-        };
-        match self.attach(target, devices) {
-            Ok(Some(traced)) => {
+        let (first, behind) = first_there(&new, |target| self.attach(target, devices));
+        step.vanished = new.len() > behind + usize::from(first.is_some());
+        step.more = behind > 0;
+        match first {
+            Some((_, Ok(traced))) => {
                 self.traced.push(traced);
                 step.attached = true;
             }
-            Ok(None) => step.vanished = true,
-            Err(error) => self.note_failure(target, &error),
+            Some((target, Err(error))) => self.note_failure(target, &error),
+            None => {}
         }
         Ok(())
     }
@@ -347,6 +346,17 @@ impl Traced {
     }
 }
 
+/// What came of attaching to the first of `new` that is still there, and how many are left behind that. Those that have gone meanwhile
+/// are in the same view at the next step, too: whoever stopped at one would not come to the others.
+fn first_there<N: Copy, T>(
+    new: &[N],
+    mut attach: impl FnMut(N) -> Result<Option<T>>,
+) -> (Option<(N, Result<T>)>, usize) {
+    let mut rest = new.iter();
+    let first = rest.find_map(|one| Some((*one, attach(*one).transpose()?)));
+    (first, rest.len())
+}
+
 /// When `target` may have begun to run: it was not there at the look before, or not yet loaded. At the first look, now:
 /// nothing is promised of the time before.
 fn runs_since(target: &Target, view: &View) -> Instant {
@@ -367,3 +377,6 @@ fn name_holder(target: &Target, error: Error) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests;
