@@ -126,12 +126,8 @@ impl<'plan> Follow<'plan> {
     /// What of the outcomes that were asked for this kernel doesn't tell, in a sentence each.
     pub fn untold(&self) -> BTreeSet<String> {
         let missing = self.maps.untold().chain(self.traced.iter().flat_map(|traced| traced.probe.untold()));
-        let missing = missing.map(|name| {
-            format!(
-                "what became of verdicts as far as {} tells: this kernel has no such tracepoint",
-                name.to_string_lossy()
-            )
-        });
+        let missing = missing
+            .map(|(name, why)| format!("what became of verdicts as far as {} tells: {why}", name.to_string_lossy()));
         let is_forbidden = !self.can_read && self.plan.selection.outcomes != Outcomes::Off;
         let forbidden = "what became of verdicts: kernel lockdown (confidentiality) forbids reading it".to_owned();
         let unknown =
