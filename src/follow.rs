@@ -12,6 +12,8 @@ use anyhow::{Error, Result};
 
 pub use cells::free;
 
+use devices::Asked;
+
 use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
@@ -31,6 +33,7 @@ pub struct Follow<'plan> {
     can_read: bool,
     maps: Maps,
     netns: u32,
+    asked: Asked,
     traced: Vec<Traced>,
     next: u32,
     /// Targets that are to be traced and aren't yet, by when they may have begun to run.
@@ -110,12 +113,18 @@ impl<'plan> Follow<'plan> {
     pub fn new(plan: &'plan Tracing, filter: Option<Filter>, maps: Maps, netns: u32) -> Self {
         let (untraced, failed, said) = (HashMap::new(), HashMap::new(), HashSet::new());
         let can_read = probe::can_read();
-        Self { plan, filter, can_read, maps, netns, traced: vec![], next: 0, untraced, vanished: None, failed, said }
+        let (asked, traced) = (Asked::default(), Vec::new());
+        Self { plan, filter, can_read, maps, netns, asked, traced, next: 0, untraced, vanished: None, failed, said }
     }
 
     /// The maps that the probes share.
     pub fn maps(&self) -> &Maps {
         &self.maps
+    }
+
+    /// Whether the device was named, or is a member of one that was; also one that has gone.
+    pub fn has_asked_for(&self, netns: u32, ifindex: u32) -> bool {
+        self.asked.has(netns, ifindex)
     }
 
     /// Ids of the programs that are attached.
@@ -159,7 +168,9 @@ impl<'plan> Follow<'plan> {
     pub fn step(&mut self, view: &View, only_release: bool) -> Result<Step> {
         let asked = &self.plan.scope.devices;
         let devices = devices::wanted(asked, self.netns, &view.devices);
-        self.maps.set_devices(devices::listed(asked, &view.devices))?;
+        let listed = devices::listed(asked, &view.devices);
+        self.asked.update(&listed);
+        self.maps.set_devices(listed)?;
         let mut step = Step::default();
         let targets = &view.selection.targets;
         let is_there = |traced: &Traced| targets.iter().any(|target| key(target) == key(&traced.target));

@@ -1,6 +1,6 @@
 //! Which devices' packets are let through.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::plan::Devices;
 use crate::probe::Wanted;
@@ -28,6 +28,32 @@ pub(super) fn listed(asked: &Devices, devices: &[Device]) -> BTreeSet<(u32, u32)
     indexes.collect()
 }
 
+/// Devices whose packets are asked for because they, or what they are members of, were named; also those that have gone since, or are
+/// called otherwise by now.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    now: BTreeSet<(u32, u32)>,
+    before: VecDeque<(u32, u32)>,
+}
+
+/// Devices that have gone which are remembered.
+const GONE: usize = 1024;
+
+impl Asked {
+    /// These it is now, by network namespace and index.
+    pub(super) fn update(&mut self, now: &BTreeSet<(u32, u32)>) {
+        self.before.extend(self.now.difference(now));
+        self.before.retain(|device| !now.contains(device));
+        self.before.drain(..self.before.len().saturating_sub(GONE));
+        self.now.clone_from(now);
+    }
+
+    /// Whether it is, or was, one of them.
+    pub(super) fn has(&self, netns: u32, ifindex: u32) -> bool {
+        self.now.contains(&(netns, ifindex)) || self.before.contains(&(netns, ifindex))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +77,21 @@ mod tests {
             assert!(wanted(&asked, 7, &devices) != Wanted::Listed);
             assert!(listed(&asked, &devices).is_empty(), "{asked:?}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_and_has_gone_is_remembered_and_no_more_of_that_than_much() {
+        let mut asked = Asked::default();
+        assert!(!asked.has(7, 2));
+        asked.update(&listed(&Devices::Named(vec!["bond0".into()]), &[device(2, &[4, 5])]));
+        asked.update(&[(7, 2), (7, 5)].into());
+        assert!([2, 4, 5].iter().all(|ifindex| asked.has(7, *ifindex)));
+        assert!(!asked.has(7, 3) && !asked.has(8, 2));
+        // It is back, and another one comes and goes all the time.
+        for ifindex in 100..1200 {
+            asked.update(&[(7, 2), (7, 4), (7, ifindex)].into());
+        }
+        assert!([2, 4, 1199, 200].iter().all(|ifindex| asked.has(7, *ifindex)) && !asked.has(7, 5));
+        assert_eq!(asked.before.len(), GONE);
     }
 }
