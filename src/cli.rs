@@ -16,7 +16,7 @@ pub use export::Export;
 pub use files::Files;
 pub use letters::Letters;
 pub use show::{Color, Output, Precision, Show};
-pub use stats::{Counted, Outcome, Stats};
+pub use stats::{Counted, CountedProbe, Outcome, Stats};
 pub use top::Top;
 pub use xdpdump::{LoadMode, Xdpdump};
 

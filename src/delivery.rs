@@ -51,6 +51,8 @@ pub struct Delivery<'run> {
     held: Held,
     /// Whether the kernel is asked what becomes of verdicts.
     has_outcomes: bool,
+    /// Bytes of a packet that are handed on, at most.
+    snap_len: u32,
 }
 
 /// A target, and what has been delivered of it.
@@ -85,12 +87,18 @@ impl<'run> Delivery<'run> {
             broken: None,
             held: Held::default(),
             has_outcomes: false,
+            snap_len: u32::MAX,
         })
     }
 
     /// Has records of verdicts wait for what the kernel tells of them.
     pub fn with_outcomes(self) -> Self {
         Self { has_outcomes: true, ..self }
+    }
+
+    /// Hands on so many bytes of a packet at most.
+    pub fn cut_to(self, snap_len: u32) -> Self {
+        Self { snap_len, ..self }
     }
 
     /// Hands on one record, unless there have been enough, or a write has failed before; or has it wait for what became of its
@@ -153,7 +161,7 @@ impl<'run> Delivery<'run> {
         let names = &self.names;
         let event = Event::new(told, origin, |netns, ifindex| names.of(netns, ifindex), self.handed + 1, self.boot_ns);
         let outcome = outcome.map(|outcome| outcome_of(outcome, event.verdict, names));
-        self.broken = self.sink.packet(&Event { outcome, ..event }).err();
+        self.broken = self.sink.packet(&Event { outcome, ..event }.cut_to(self.snap_len)).err();
         let verdict = event.verdict;
         // Also where that failed: what isn't written in the end is taken back.
         self.handed += 1;

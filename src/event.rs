@@ -146,6 +146,14 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The same, with so many bytes of the packet at most. More of it may be told than is to be shown: as it arrived it is kept as far as
+    /// it is compared.
+    #[inline]
+    pub fn cut_to(self, snap_len: u32) -> Self {
+        let cut = |frame: Frame<'a>| Frame { bytes: &frame.bytes[..frame.bytes.len().min(snap_len as usize)], ..frame };
+        Self { before: self.before.map(cut), after: self.after.map(cut), ..self }
+    }
+
     /// The packet as it arrived, or, where only fexit saw it, or could have it read, as it left.
     pub fn packet(&self) -> Option<Frame<'a>> {
         self.before.filter(|before| !before.bytes.is_empty()).or(self.after).or(self.before)

@@ -1,6 +1,7 @@
 //! Keeps the probes in step with what is to be traced: attaches what has come, lets go of what has gone. Prints nothing.
 
 mod cells;
+mod devices;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -11,12 +12,14 @@ use anyhow::{Error, Result};
 
 pub use cells::free;
 
+use devices::Asked;
+
 use crate::bpf::{Cell, State};
 use crate::failure::{self, Failure, Status};
 use crate::kernel;
-use crate::plan::{Devices, Outcomes, Tracing};
+use crate::plan::{Outcomes, Tracing};
 use crate::probe::{self, Aim, Filter, Loaded, Maps, Probe, Wanted};
-use crate::target::{self, Device, Refused, Target, View};
+use crate::target::{self, Refused, Target, View};
 
 /// How long a target that could not be traced is left alone at first, and at most: each try loads programs.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -30,6 +33,7 @@ pub struct Follow<'plan> {
     can_read: bool,
     maps: Maps,
     netns: u32,
+    asked: Asked,
     traced: Vec<Traced>,
     next: u32,
     /// Targets that are to be traced and aren't yet, by when they may have begun to run.
@@ -109,12 +113,18 @@ impl<'plan> Follow<'plan> {
     pub fn new(plan: &'plan Tracing, filter: Option<Filter>, maps: Maps, netns: u32) -> Self {
         let (untraced, failed, said) = (HashMap::new(), HashMap::new(), HashSet::new());
         let can_read = probe::can_read();
-        Self { plan, filter, can_read, maps, netns, traced: vec![], next: 0, untraced, vanished: None, failed, said }
+        let (asked, traced) = (Asked::default(), Vec::new());
+        Self { plan, filter, can_read, maps, netns, asked, traced, next: 0, untraced, vanished: None, failed, said }
     }
 
     /// The maps that the probes share.
     pub fn maps(&self) -> &Maps {
         &self.maps
+    }
+
+    /// Whether the device was named, or is a member of one that was; also one that has gone.
+    pub fn has_asked_for(&self, netns: u32, ifindex: u32) -> bool {
+        self.asked.has(netns, ifindex)
     }
 
     /// Ids of the programs that are attached.
@@ -125,12 +135,8 @@ impl<'plan> Follow<'plan> {
     /// What of the outcomes that were asked for this kernel doesn't tell, in a sentence each.
     pub fn untold(&self) -> BTreeSet<String> {
         let missing = self.maps.untold().chain(self.traced.iter().flat_map(|traced| traced.probe.untold()));
-        let missing = missing.map(|name| {
-            format!(
-                "what became of verdicts as far as {} tells: this kernel has no such tracepoint",
-                name.to_string_lossy()
-            )
-        });
+        let missing = missing
+            .map(|(name, why)| format!("what became of verdicts as far as {} tells: {why}", name.to_string_lossy()));
         let is_forbidden = !self.can_read && self.plan.selection.outcomes != Outcomes::Off;
         let forbidden = "what became of verdicts: kernel lockdown (confidentiality) forbids reading it".to_owned();
         let unknown =
@@ -160,8 +166,11 @@ impl<'plan> Follow<'plan> {
     /// # Errors
     /// The maps cannot be written. That a program cannot be traced is none.
     pub fn step(&mut self, view: &View, only_release: bool) -> Result<Step> {
-        let devices = self.wanted(&view.devices);
-        self.maps.set_devices(listed(&view.devices))?;
+        let asked = &self.plan.scope.devices;
+        let devices = devices::wanted(asked, self.netns, &view.devices);
+        let listed = devices::listed(asked, &view.devices);
+        self.asked.update(&listed);
+        self.maps.set_devices(listed)?;
         let mut step = Step::default();
         let targets = &view.selection.targets;
         let is_there = |traced: &Traced| targets.iter().any(|target| key(target) == key(&traced.target));
@@ -212,17 +221,16 @@ impl<'plan> Follow<'plan> {
         }
         let now = Instant::now();
         new.retain(|target| self.failed.get(&key(target)).is_none_or(|failed| failed.retry <= now));
-        step.more = new.len() > 1;
-        let Some(target) = new.first() else {
-            return Ok(());
-        };
-        match self.attach(target, devices) {
-            Ok(Some(traced)) => {
+        let (first, behind) = first_there(&new, |target| self.attach(target, devices));
+        step.vanished = new.len() > behind + usize::from(first.is_some());
+        step.more = behind > 0;
+        match first {
+            Some((_, Ok(traced))) => {
                 self.traced.push(traced);
                 step.attached = true;
             }
-            Ok(None) => step.vanished = true,
-            Err(error) => self.note_failure(target, &error),
+            Some((target, Err(error))) => self.note_failure(target, &error),
+            None => {}
         }
         Ok(())
     }
@@ -299,24 +307,6 @@ impl<'plan> Follow<'plan> {
         refused.retain(|(one, _)| !said.contains(one));
         refused
     }
-
-    fn wanted(&self, devices: &[Device]) -> Wanted {
-        match (&self.plan.scope.devices, devices) {
-            (Devices::Unnamed, _) => Wanted::All,
-            (Devices::Any, _) => Wanted::Netns(self.netns),
-            (Devices::Named(names), [only]) if names.len() == 1 && only.members.is_empty() => {
-                Wanted::One { netns: only.netns, ifindex: only.ifindex }
-            }
-            (Devices::Named(_), _) => Wanted::Listed,
-        }
-    }
-}
-
-fn listed(devices: &[Device]) -> BTreeSet<(u32, u32)> {
-    let indexes = devices.iter().flat_map(|device| {
-        [device.ifindex].into_iter().chain(device.members.iter().copied()).map(|ifindex| (device.netns, ifindex))
-    });
-    indexes.collect()
 }
 
 fn key(target: &Target) -> Key {
@@ -363,6 +353,17 @@ impl Traced {
     }
 }
 
+/// What came of attaching to the first of `new` that is still there, and how many are left behind that. Those that have gone meanwhile
+/// are in the same view at the next step, too: whoever stopped at one would not come to the others.
+fn first_there<N: Copy, T>(
+    new: &[N],
+    mut attach: impl FnMut(N) -> Result<Option<T>>,
+) -> (Option<(N, Result<T>)>, usize) {
+    let mut rest = new.iter();
+    let first = rest.find_map(|one| Some((*one, attach(*one).transpose()?)));
+    (first, rest.len())
+}
+
 /// When `target` may have begun to run: it was not there at the look before, or not yet loaded. At the first look, now:
 /// nothing is promised of the time before.
 fn runs_since(target: &Target, view: &View) -> Instant {
@@ -383,3 +384,6 @@ fn name_holder(target: &Target, error: Error) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,7 @@ struct Keeper(Child);
 
 impl Keeper {
     fn start(device: &Device) -> Result<Self> {
-        let turn = take_turn(device)?;
+        let turn = take_turn(device, 2 * DETACH_LIMIT)?;
         let features =
             Features::read(&device.name).with_context(|| format!("failed to read the features of {device}"))?;
         let words: Vec<String> = features.0.iter().map(|word| format!("{word:x}")).collect();
@@ -183,17 +183,20 @@ impl Drop for Keeper {
 /// One keeper a device: who comes next must not take for the device's own what the one before has yet to put back.
 ///
 /// An abstract socket address belongs to a network namespace, as the device does, and is free again when its last
-/// holder ends, however that ends.
-fn take_turn(device: &Device) -> Result<UnixDatagram> {
-    let address = SocketAddr::from_abstract_name(format!("xdptrace-{}", device.ifindex))?;
-    let limit = Instant::now() + 2 * DETACH_LIMIT;
+/// holder ends, however that ends. But anybody there may hold it, who need not be an xdptrace.
+fn take_turn(device: &Device, patience: Duration) -> Result<UnixDatagram> {
+    let name = format!("xdptrace-{}", device.ifindex);
+    let address = SocketAddr::from_abstract_name(&name)?;
+    let limit = Instant::now() + patience;
     loop {
         match UnixDatagram::bind_addr(&address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < limit => {
-                thread::sleep(Duration::from_millis(10));
-            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => ensure!(
+                Instant::now() < limit,
+                "failed to wait for another xdptrace to leave {device}: `ss -xlp` shows who holds @{name}"
+            ),
             turn => return turn.with_context(|| format!("failed to wait for another xdptrace to leave {device}")),
         }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -225,4 +228,23 @@ pub fn restore_features(mut lifeline: impl Read, ifindex: u32, features: Vec<u32
     let unwanted = features.unwanted_in(&Features::read(&name)?);
     ensure!(unwanted.is_none(), "{device} refuses to have its features back");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn who_waits_in_vain_for_its_turn_is_told_how_to_find_whose_it_is() {
+        // No device has such an index, and no other test.
+        let ifindex = 1 << 31 | std::process::id();
+        let device = Device { name: "eth0".into(), ifindex, netns: 0, members: Vec::new() };
+        let turn = take_turn(&device, Duration::ZERO).unwrap();
+        let refused = take_turn(&device, Duration::ZERO).unwrap_err();
+        let said = "failed to wait for another xdptrace to leave eth0: `ss -xlp` shows who holds @xdptrace";
+        assert_eq!(format!("{refused:#}"), format!("{said}-{ifindex}"));
+        drop(turn);
+        assert!(take_turn(&device, Duration::ZERO).is_ok());
+    }
 }

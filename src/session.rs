@@ -204,7 +204,7 @@ impl<'plan> Run<'plan> {
 
     /// The final counts, and why the run ended where that is an error.
     fn trace(&mut self, sink: &mut dyn Sink) -> Result<(Summary, Result<()>)> {
-        let delivery = Delivery::new(sink, self.outputs, self.plan.count)?;
+        let delivery = Delivery::new(sink, self.outputs, self.plan.count)?.cut_to(self.plan.selection.snap_len);
         let has_outcomes = self.plan.selection.outcomes != Outcomes::Off && self.plan.counting.is_none();
         let delivery = RefCell::new(if has_outcomes { delivery.with_outcomes() } else { delivery });
         let reader = self.open_rings(&delivery)?;

@@ -54,16 +54,20 @@ const _: () = assert!(size_of::<Record>() == 72, "record.h and the skeleton disa
 const _: () = assert!(size_of::<Sample>() == 16, "record.h and the skeleton disagree on struct sample");
 const _: () = assert!(size_of::<Batch>() == 64, "record.h and the skeleton disagree on struct batch");
 const _: () = assert!(size_of::<Counted>() == 40, "record.h and the skeleton disagree on struct counts");
+const _: () = assert!(size_of::<Extent>() == 32, "record.h and the skeleton disagree on struct extent");
 const _: () = assert!(size_of::<View>() == 264, "record.h and the skeleton disagree on struct view");
 const _: () = assert!(size_of::<State>() == 656, "record.h and the skeleton disagree on struct state");
 
 const _: () = assert!(size_of::<Outcome>() == 72, "record.h and the skeleton disagree on struct outcome");
 const _: () = assert!(size_of::<Key>() == 48, "record.h and the skeleton disagree on struct key");
 const _: () = assert!(size_of::<KeySet>() == 296, "record.h and the skeleton disagree on struct key_set");
+const _: () = assert!(size_of::<Tallied>() == 16, "record.h and the skeleton disagree on struct tally");
 const _: () = assert!(size_of::<Cell>() == 1192, "record.h and the skeleton disagree on struct cell");
 const _: () = assert!(size_of::<FailedOutcome>() == 24, "record.h and the skeleton disagree on struct failure");
 const _: () = assert!(size_of::<ForwardPath>() == 28, "record.h and the skeleton disagree on struct forward");
+const _: () = assert!(size_of::<Forwarded>() == 16, "record.h and the skeleton disagree on struct forwarded");
 const _: () = assert!(size_of::<Refused>() == 24, "record.h and the skeleton disagree on struct refused");
+const _: () = assert!(size_of::<ListedDevice>() == 8, "record.h and the skeleton disagree on struct device");
 
 // SAFETY: integers and arrays of them without padding (asserted in record.h), so any bytes are a valid value.
 unsafe impl Plain for Record {}

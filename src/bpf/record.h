@@ -338,10 +338,12 @@ _Static_assert(__builtin_offsetof(struct outcome, serial) == __builtin_offsetof(
 _Static_assert(__builtin_offsetof(struct outcome, target) == __builtin_offsetof(struct record, target), "… with its members");
 _Static_assert(__builtin_offsetof(struct outcome, told) == __builtin_offsetof(struct record, told), "… with its members");
 _Static_assert(sizeof(struct key) == 16 + 2 * 16, "struct key has no hidden padding");
+_Static_assert(sizeof(struct tally) == 2 * 8, "nor has struct tally");
 _Static_assert(sizeof(struct key_set) == 8 + WAYS * (sizeof(struct key) + 16 + 8), "nor has struct key_set");
 _Static_assert(sizeof(struct cell) == 16 + 8 + VERDICT_KINDS * 16 + 16 + LATENCIES * 8, "nor has struct cell");
 _Static_assert(sizeof(struct failure) == 6 * 4, "nor has struct failure");
 _Static_assert(sizeof(struct forward) == 7 * 4, "nor has struct forward");
+_Static_assert(sizeof(struct forwarded) == 2 * 8, "nor has struct forwarded");
 _Static_assert(sizeof(struct refused) == 3 * 8, "nor has struct refused");
 _Static_assert(sizeof(struct device) == 2 * 4, "nor has struct device");
 

@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::{Packets, Probe, Targets};
+use super::{Packets, Targets};
 
 /// What is counted: what all have in common that show numbers.
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub struct Counted {
     /// both: fentry and fexit; exit: fexit alone, which costs less, knows no latency, and packets only as the program left them
     /// [default: both; with --by: exit]
     #[arg(long, value_name = "PROBE")]
-    pub probe: Option<Probe>,
+    pub probe: Option<CountedProbe>,
     /// What became of verdicts: nothing; failures; also what the kernel sent on, which costs more
     #[arg(long, value_name = "WHICH", default_value = "failed")]
     pub outcome: Outcome,
@@ -58,6 +58,16 @@ pub struct Stats {
     /// Lines are never held back
     #[arg(short = 'l', hide = true)]
     pub line_buffered: bool,
+}
+
+/// Which probes a program gets whose runs are counted: by their verdict, which fentry alone doesn't know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CountedProbe {
+    /// fentry and fexit
+    #[value(aliases = ["entry,exit", "exit,entry"])]
+    Both,
+    /// fexit alone
+    Exit,
 }
 
 /// What is told of what became of verdicts.

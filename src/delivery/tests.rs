@@ -112,3 +112,30 @@ fn what_nobody_reads_does_not_pile_up() {
     let told = shown.trim_start_matches('p');
     assert_eq!(told, format!("{:?}", Notice::Lost(losses(5))));
 }
+
+/// Notes how much of a packet it was handed, as it arrived and as it left.
+#[derive(Default)]
+struct Lengths(Vec<[Option<usize>; 2]>);
+
+impl Sink for Lengths {
+    fn packet(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.0.push([event.before, event.after].map(|frame| frame.map(|frame| frame.bytes.len())));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn no_more_of_a_packet_is_handed_on_than_is_to_be_kept_changed_or_not() {
+    let exit = told(2);
+    let both = Tells::TOLD_ENTRY.0 as u16 | exit.record.told;
+    let changed = Told { record: Record { told: both, ..exit.record }, arrived: b"arrived", ..exit };
+    let mut sink = Lengths::default();
+    let mut delivery = Delivery::new(&mut sink, &[], None).unwrap().cut_to(3);
+    delivery.take_in_target(1, &target());
+    assert!(delivery.record(&exit) && delivery.record(&changed));
+    assert_eq!(sink.0, [[None, Some(3)], [Some(3); 2]]);
+}

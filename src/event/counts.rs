@@ -85,7 +85,6 @@ impl Counts {
     pub fn new(states: &[State], delivered: Delivered, recursion_misses: Option<u64>) -> Self {
         let mut counts = Self { recursion_misses, ..Self::default() };
         for state in states {
-            // A note that fexit never came for, and no later fentry found.
             let Counted { kept, filtered, skipped, lost, unpaired } = state.counts;
             // A run that is noted and hasn't ended had not ended when the probes were taken off: it is nowhere counted, unless
             // fentry had decided about it.

@@ -86,14 +86,6 @@ impl Port {
 }
 
 impl Path {
-    /// The receiving device; None: no device is known.
-    pub fn from(&self) -> Option<&Port> {
-        match self {
-            Self::Redirect { from, .. } | Self::Tx(from) => Some(from),
-            Self::Enqueue { .. } | Self::Dequeue { .. } => None,
-        }
-    }
-
     /// The devices in it.
     pub fn ports(&self) -> impl Iterator<Item = &Port> {
         let (one, other) = match self {

@@ -80,6 +80,15 @@ fn both_halves_differ_only_where_they_do() {
 }
 
 #[test]
+fn a_packet_that_was_changed_is_cut_like_any_other() {
+    let both = [Tells::TOLD_ENTRY, Tells::TOLD_EXIT];
+    let record = Record { length_before: 98, length_after: 98, ..Record::default() };
+    let cut = event(&told(record, &both)).cut_to(5);
+    assert_eq!((cut.before.unwrap().bytes, cut.after.unwrap().bytes), (&b"arriv"[..], &b"left"[..]));
+    assert_eq!((cut.before.unwrap().length, cut.changed), (Some(98), Some(true)));
+}
+
+#[test]
 fn counts_say_what_is_not_known() {
     let mut counts = Counts { seen: 15, filtered: 2, skipped: 1, traced: 10, lost: 2, ..Counts::none() };
     assert_eq!(counts.to_string(), "15 seen = 2 filtered + 1 skipped + 10 traced + 2 lost");

@@ -84,6 +84,15 @@ impl From<cli::Probe> for Probes {
     }
 }
 
+impl From<cli::CountedProbe> for Probes {
+    fn from(probe: cli::CountedProbe) -> Self {
+        match probe {
+            cli::CountedProbe::Both => Self::Both,
+            cli::CountedProbe::Exit => Self::Exit,
+        }
+    }
+}
+
 impl From<cli::Outcome> for Outcomes {
     fn from(outcome: cli::Outcome) -> Self {
         match outcome {
@@ -202,9 +211,6 @@ impl Selection {
     /// # Errors
     /// As [`Self::new`].
     pub fn counted(counted: &cli::Counted) -> Result<Self> {
-        if counted.probe == Some(cli::Probe::Entry) {
-            return Err(Failure::usage("--probe entry knows no verdict, by which packets are counted: both, or exit"));
-        }
         let outcomes = counted.outcome.into();
         Self {
             shown: counted.probe.map_or(Probes::Both, Probes::from),

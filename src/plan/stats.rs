@@ -81,7 +81,7 @@ impl cli::Targets {
 impl cli::Counted {
     /// What packets have in common is looked at where that costs least, unless somebody asks for more.
     pub(super) fn probe_for(&mut self, by: Option<&By>) {
-        self.probe = self.probe.or(by.map(|_| cli::Probe::Exit));
+        self.probe = self.probe.or(by.map(|_| cli::CountedProbe::Exit));
     }
 }
 

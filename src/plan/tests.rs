@@ -277,10 +277,18 @@ fn stats_has_intervals_and_keys() {
 }
 
 #[test]
+fn numbers_are_not_offered_what_they_refuse() {
+    for command in ["stats", "top", "export"] {
+        let Plan::Print(help) = plan(&format!("{command} --help")).unwrap() else { panic!("no help") };
+        assert!(help.contains("--probe") && !help.contains("fentry alone"), "{command}: {help}");
+    }
+}
+
+#[test]
 fn stats_refuses_what_means_nothing() {
     let table = [
         ("", "-i DEV"),
-        ("-i eth0 --probe entry", "no verdict"),
+        ("-i eth0 --probe entry", "[possible values: both, exit]"),
         ("-i eth0 --probe exit --slower 1us", "--slower"),
         ("-i eth0 --interval 1ms", "100ms"),
         ("-i eth0 --interval soon", "duration"),

@@ -9,12 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use libbpf_rs::skel::OpenSkel;
-use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenProgramMut, libbpf_sys};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenProgramMut};
 use memmap2::MmapOptions;
 use plain::Plain;
 
 use super::instructions::{self, Changes};
 use super::settings::Settings;
+use super::tracepoint::Tracepoint;
 use super::{can_read, open};
 use crate::bpf::{
     self, Batch, Cell, FailedOutcome, Flag, ForwardPath, Forwarded, KeyEntry, KeySet, ListedDevice, OpenXdptraceSkel,
@@ -209,9 +210,9 @@ impl Maps {
         Ok(())
     }
 
-    /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
-    pub fn untold(&self) -> impl Iterator<Item = &'static CStr> {
-        self.forwarding.iter().filter(|one| one.link.is_none()).map(|one| one.name)
+    /// The kernel's tracepoints that were to be attached to and aren't, and why.
+    pub fn untold(&self) -> impl Iterator<Item = (&'static CStr, String)> {
+        self.forwarding.iter().filter_map(Tracepoint::untold)
     }
 
     /// Has the object of a target use these instead of its own.
@@ -239,22 +240,6 @@ fn read_all<K: Plain + Default, V: Plain + Default>(map: &MapHandle) -> Result<V
         all.extend(value.and_then(|value| Some((bpf::copy(&key)?, bpf::copy(&value)?))));
     }
     Ok(all)
-}
-
-/// A tracepoint of the kernel's, attached to until dropped, if the kernel has it.
-#[derive(Debug)]
-pub(super) struct Tracepoint {
-    pub(super) name: &'static CStr,
-    pub(super) link: Option<OwnedFd>,
-}
-
-impl Tracepoint {
-    /// Attaches a program to it.
-    pub(super) fn attach(name: &'static CStr, program: BorrowedFd<'_>) -> Self {
-        // SAFETY: the name ends in 0 and outlives the call, and the descriptor is open here.
-        let link = unsafe { libbpf_sys::bpf_raw_tracepoint_open(name.as_ptr(), program.as_raw_fd()) };
-        Self { name, link: target::own(link).ok() }
-    }
 }
 
 /// The programs for what the kernel tells of packets many at a time.

@@ -8,6 +8,7 @@ mod instructions;
 mod maps;
 mod memory;
 mod settings;
+mod tracepoint;
 
 use std::ffi::CStr;
 use std::io;
@@ -26,7 +27,8 @@ pub use cells::free;
 pub use maps::{Maps, batch_size};
 pub use memory::Memory;
 
-use maps::{Sizes, Tracepoint};
+use maps::Sizes;
+use tracepoint::Tracepoint;
 
 use crate::bpf::{self, Cell, OpenXdptraceSkel, State, XdptraceSkel, XdptraceSkelBuilder};
 use crate::kernel::Lockdown;
@@ -131,9 +133,9 @@ impl Probe {
         Ok(value.unwrap_or_default())
     }
 
-    /// The kernel's tracepoints that were to be attached to, and that this kernel doesn't have.
-    pub fn untold(&self) -> impl Iterator<Item = &'static CStr> {
-        self.tracepoints.iter().filter(|one| one.link.is_none()).map(|one| one.name)
+    /// The kernel's tracepoints that were to be attached to and aren't, and why.
+    pub fn untold(&self) -> impl Iterator<Item = (&'static CStr, String)> {
+        self.tracepoints.iter().filter_map(Tracepoint::untold)
     }
 
     /// How often the kernel left the probes out because one was at work on that CPU; None: it doesn't tell.

@@ -28,7 +28,7 @@ impl Run<'_> {
         Ok(Losses { overflow: self.follow.maps().overflow()?, ..records })
     }
 
-    /// What the kernel told of packets many at a time, where that was asked for; of devices that were named only.
+    /// What the kernel told of packets many at a time, where that was asked for; of devices that were named, and their members, only.
     ///
     /// # Errors
     /// As [`Self::losses`].
@@ -36,15 +36,16 @@ impl Run<'_> {
         if self.plan.selection.outcomes != Outcomes::All || self.counting.is_some() {
             return Ok(None);
         }
-        let names = self.watch.names();
-        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
-        let mut forwards = numbers::forwards(&self.follow.maps().forwards()?, name);
-        if let Devices::Named(devices) = &self.plan.scope.devices {
-            forwards.retain(|forward| {
-                let from = forward.path.from().and_then(|from| from.name.as_ref());
-                from.is_none_or(|name| devices.contains(name))
+        let mut told = self.follow.maps().forwards()?;
+        if let Devices::Named(_) = &self.plan.scope.devices {
+            // By their indexes: a device may have several names, another one by now, or none in this network namespace. Cpumaps are no
+            // device's.
+            told.retain(|(path, _)| {
+                path.from_netns == 0 || self.follow.has_asked_for(path.from_netns, path.from_ifindex)
             });
         }
-        Ok(Some(forwards))
+        let names = self.watch.names();
+        let name = |netns, ifindex| names.of(netns, ifindex).map(str::to_owned);
+        Ok(Some(numbers::forwards(&told, name)))
     }
 }

@@ -7,7 +7,7 @@ use std::iter;
 
 use self::order::{Order, Waiting};
 use super::{Notice, Sink, tell};
-use crate::event::{Event, Frame, Summary};
+use crate::event::{Event, Frame};
 use crate::outlet::{Due, Ended, Files, now};
 
 /// Where a packet was looked at.
@@ -95,7 +95,7 @@ impl<'out, F: Format> Capture<'out, F> {
         match notice {
             // Whoever begins may do so for the last time: see what a run gives up.
             Notice::Attached { .. } | Notice::Listening => self.begin(),
-            Notice::Ended(summary) => self.finish(summary),
+            Notice::Ended(_) => self.finish(),
             _ => Ok(()),
         }
     }
@@ -136,7 +136,7 @@ impl<'out, F: Format> Capture<'out, F> {
         self.files.flush()
     }
 
-    fn finish(&mut self, _: &Summary) -> io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
         if self.files.outlet().is_broken() {
             return Ok(());
         }

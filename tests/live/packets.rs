@@ -141,6 +141,24 @@ fn a_rewritten_packet_is_read_by_tcpdump() {
     std::fs::remove_file(&path).unwrap();
 }
 
+/// How it arrived is noted as far as it is compared, however little is to be kept of it.
+#[test]
+fn a_rewritten_packet_is_shown_no_further_than_it_is_kept() {
+    let nic = Nic::veth();
+    let programs = Programs::load(PACKETS, &["rewrites"]);
+    programs.attach(&nic, Mode::Native, "rewrites");
+    let words = ["-i", "veth0", "-s", "64", "-xx"];
+    let tracers = start(&nic, &[words.to_vec(), [&words[..], &["udp"]].concat()]);
+    send_frame(&nic.other_end("veth1"), &frame(1000));
+    programs.ports().wait_for(&[FIRST_PORT]);
+    for ended in end(tracers) {
+        let changed = "[dst mac 02:00:00:00:00:01->02:00:00:00:00:99, ttl 64->7]";
+        let behind = ended.stdout.iter().skip_while(|line| !line.ends_with(changed)).skip(1);
+        // 16 bytes a line.
+        assert_eq!(behind.take_while(|line| line.starts_with("\t0x")).count(), 4, "{ended:?}");
+    }
+}
+
 #[test]
 fn a_pushed_header() {
     let pushed: Vec<u8> = (0xa0..0xa0 + 20).collect();

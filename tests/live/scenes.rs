@@ -34,6 +34,8 @@ pub struct Scene {
 
 /// The pairs, in the order of their keys in `devices`: each peer of the first four runs a program, so that it takes frames.
 pub const PAIRS: [&str; 6] = ["v-up", "v-too", "v-down", "v-gone", "v-bare", "v-bare-off"];
+/// Another name of veth0: what is told of it is told by its first one.
+pub const ALSO_CALLED: &str = "of-all-outcomes";
 pub const UP: u32 = 0;
 pub const DOWN: u32 = 2;
 pub const GONE: u32 = 3;
@@ -68,6 +70,7 @@ impl Lab {
     pub fn new() -> Self {
         let nic = Nic::veth();
         nic.use_first_queue();
+        nic.ip(&["link", "property", "add", "dev", "veth0", "altname", ALSO_CALLED]);
         let pairs = nic.pairs(&PAIRS);
         let others = Programs::load(COMPONENTS, &["component_one"]);
         let takes_frames = |name: &str| others.attach(&nic.other_end(name), Mode::Native, "component_one");

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
+use crate::event::Summary;
 use crate::outlet::{self, Outlet};
 use crate::plan::{self, Rotation};
 use crate::sink::pcap::Pcap;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::table::{Batch, Expected, Said, played};
 use crate::loader::{FIRST_PORT, Mode};
-use crate::scenes::{By, Lab, NO_DEVICE, PAIRS, Scene};
+use crate::scenes::{ALSO_CALLED, By, Lab, NO_DEVICE, PAIRS, Scene};
 use crate::tracer::{Ended, Tracer};
 
 /// The words for where a scene redirects to.
@@ -126,7 +126,7 @@ pub fn should_be_told<T: Clone>(mode: Mode, each: impl Fn(&Scene, &Expected) -> 
 
 /// Datagrams of scenes, which the tracers are to have shown all of when they end.
 pub fn play_under(lab: &Lab, mode: Mode, words: &[&[&str]]) -> Vec<Ended> {
-    let start = |words: &&[&str]| Tracer::spawn(&lab.nic, &[&["-i", "veth0"], *words, &["udp"]].concat());
+    let start = |words: &&[&str]| Tracer::spawn(&lab.nic, &[&["-i", ALSO_CALLED], *words, &["udp"]].concat());
     let mut tracers: Vec<Tracer> = words.iter().map(start).collect();
     tracers.iter_mut().for_each(Tracer::wait_until_it_listens);
     played(mode).for_each(|(number, scene, _)| lab.play(number, &scene));
