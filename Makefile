@@ -92,7 +92,7 @@ vendor: cargo
 	$(PACK) -f $(VENDOR) -C target/vendor vendor
 	rm -r target/vendor
 
-DEB_PACKAGES := debhelper dpkg-dev lintian
+DEB_PACKAGES := debhelper dpkg-dev lintian tcpdump
 # A toolchain that isn't a package is none to debian/control: with one, that is what is built with.
 TOOLCHAIN = $(shell dpkg-query -W cargo >/dev/null 2>&1 || echo --build-profiles=pkg.xdptrace.toolchain)
 
@@ -111,7 +111,7 @@ deb: deps tarball
 # Debian. rpmlint says more about Debian's rpm there than about the package: what is no more than that is listed, with the
 # reason, in packaging/rpm/rpmlint.toml.
 rpm: deps tarball
-	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint"
+	@$(MAKE) --no-print-directory packages WANTED="rpm rpmlint tcpdump"
 	rm -rf target/rpm && mkdir -p target/rpm/SOURCES && cp $(TARBALL) target/rpm/SOURCES
 	CARGO_TARGET_DIR=$(CURDIR)/target rpmbuild --define "_topdir $(CURDIR)/target/rpm" --nodeps -ba packaging/rpm/xdptrace.spec
 	rpm -qpl target/rpm/RPMS/*/*.rpm
@@ -122,7 +122,7 @@ dist: cargo
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap binutils"
 	$(SUDO) packaging/dist/build "$(VERSION)" "$$(rustc --print sysroot)"
 
-roots: deb rpm dist vm-deps
+roots: deb rpm dist demo-deps vm-deps
 	@$(MAKE) --no-print-directory packages WANTED="debootstrap"
 	$(SUDO) tests/roots/install target/deb/xdptrace_*.deb
 	$(SUDO) tests/roots/unpack target/dist/*.tar.gz
