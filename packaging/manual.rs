@@ -108,7 +108,9 @@ fn lists(name: &str, can_fail_on_loss: bool) -> Roff {
         add_list(&mut part, "ENVIRONMENT", &words::ENVIRONMENT);
     }
     if words::TRACING.contains(&name) {
-        add_list(&mut part, "CAPABILITIES", &words::CAPABILITIES);
+        let [of_all, of_options] = words::CAPABILITIES;
+        let of_options = if can_fail_on_loss || name == "demo" { of_options } else { &[] };
+        add_list(&mut part, "CAPABILITIES", &[of_all, of_options].concat());
     }
     part
 }

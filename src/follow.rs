@@ -139,8 +139,11 @@ impl<'plan> Follow<'plan> {
             .map(|(name, why)| format!("what became of verdicts as far as {} tells: {why}", name.to_string_lossy()));
         let is_forbidden = !self.can_read && self.plan.selection.outcomes != Outcomes::Off;
         let forbidden = "what became of verdicts: kernel lockdown (confidentiality) forbids reading it".to_owned();
+        // Where nobody's is told, or nobody's else is shown, silence would be taken for success.
+        let is_root = |traced: &Traced| traced.target.root.is_some();
+        let is_silent = self.plan.selection.outcomes != Outcomes::Off && !self.traced.iter().any(is_root);
         let unknown =
-            self.traced.iter().filter(|traced| traced.target.root.is_none() && self.plan.selection.only_failed);
+            self.traced.iter().filter(|traced| !is_root(traced) && (is_silent || self.plan.selection.only_failed));
         let unknown = unknown.map(|Traced { target, .. }| {
             format!(
                 "what became of verdicts of {target}: other programs have a say in them: trace the NIC's own program"

@@ -28,7 +28,7 @@ pub use capture::{Capture, Format, Rotation};
 pub use checking::Checking;
 pub use counting::{By, Counting, Part};
 pub use export::Export;
-use letters::refuse_letters;
+use letters::{refuse_commands, refuse_letters};
 pub use look::{Dump, Look, Times};
 pub use passthrough::Passthrough;
 pub use reading::Reading;
@@ -237,6 +237,7 @@ impl Plan {
             return Reading::new(file, &trace.shown).map(Self::Read);
         }
         refuse_letters(&trace.shown.packets)?;
+        refuse_commands(&trace.shown.packets)?;
         let scope = Scope::new(trace.targets.scope.clone())?;
         if trace.list {
             let scope = Scope { narrowing: Vec::new(), ..scope };

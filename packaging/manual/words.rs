@@ -64,14 +64,19 @@ pub const STATUSES: [&[Row]; 3] = [
 /// Those that look at files, or at nothing.
 pub const WITHOUT_KERNEL: [&str; 2] = ["read", "schema"];
 
-pub const CAPABILITIES: [Row; 7] = [
-    ("CAP_SYS_ADMIN", "To open programs by their id; it stands for the next two."),
-    ("CAP_BPF, CAP_PERFMON", "To load fentry and fexit."),
-    ("CAP_NET_ADMIN", "For --passthrough."),
-    ("CAP_NET_RAW", "For -P."),
-    ("CAP_SETUID, CAP_SETGID", "For -Z."),
-    ("CAP_DAC_OVERRIDE", "To write into others' folders."),
-    ("CAP_SYS_RESOURCE", "Before Linux 5.11, to have maps counted as locked memory."),
+/// What all need that trace; what options of those need besides that show packets.
+pub const CAPABILITIES: [&[Row]; 2] = [
+    &[
+        ("CAP_SYS_ADMIN", "To open programs by their id; it stands for the next two."),
+        ("CAP_BPF, CAP_PERFMON", "To load fentry and fexit."),
+        ("CAP_SETUID, CAP_SETGID", "For -Z."),
+        ("CAP_SYS_RESOURCE", "Before Linux 5.11, to have maps counted as locked memory."),
+    ],
+    &[
+        ("CAP_NET_ADMIN", "For --passthrough."),
+        ("CAP_NET_RAW", "For -P."),
+        ("CAP_DAC_OVERRIDE", "To write into others' folders."),
+    ],
 ];
 
 /// Those that trace, and need what that takes.

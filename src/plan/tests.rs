@@ -205,6 +205,19 @@ fn the_snap_length_is_the_lines_or_the_whole_frame() {
 }
 
 #[test]
+fn a_command_behind_options_is_told_where_it_belongs() {
+    for (words, said) in [
+        ("-i eth0 stats", "stats is a command, and comes before its options: xdptrace stats …"),
+        ("--netns peer list", "list is a command"),
+        ("help stats", "help is no command: xdptrace --help"),
+    ] {
+        let refused = plan(words).unwrap_err().to_string();
+        assert!(refused.starts_with(said), "{words}: {refused}");
+    }
+    assert_eq!(tracing("-i eth0 host top").selection.filter.words, "host top");
+}
+
+#[test]
 fn filter_words_are_one_expression() {
     let selection = tracing("-i eth0 udp port 9 or icmp -s 64").selection;
     assert_eq!(selection.filter.words, "udp port 9 or icmp");

@@ -34,7 +34,7 @@ pub fn draw(page: &mut Page<'_>, model: &Model) {
     // Half of what is left, unless the other needs less.
     let room = page.room();
     let wanted = 2 + drops.len().max(1);
-    latency(page, totals.latency.as_ref(), room.saturating_sub(wanted.min(room / 2)), model.palette);
+    latency(page, totals, room.saturating_sub(wanted.min(room / 2)), model.palette);
     dropped(page, &drops, model.state().now.time_ns, model.palette);
 }
 
@@ -100,13 +100,14 @@ fn failure(failures: &Failures) -> String {
 }
 
 /// The histogram in so many lines, with its title and an empty one before it.
-fn latency(page: &mut Page<'_>, latency: Option<&Latency>, lines: usize, palette: Palette) {
+fn latency(page: &mut Page<'_>, totals: &Totals, lines: usize, palette: Palette) {
     if lines < 2 {
         return;
     }
     page.line("");
-    let Some(latency) = latency.filter(|latency| latency.count() > 0) else {
-        page.line(Span::styled(" latency: not measured", bold()));
+    let Some(latency) = totals.latency.as_ref().filter(|latency| latency.count() > 0) else {
+        let why = if totals.sum().packets == 0 { "no packets yet" } else { "not measured" };
+        page.line(Span::styled(format!(" latency: {why}"), bold()));
         return;
     };
     page.line(Span::styled(quantiles(latency), bold()));
