@@ -78,7 +78,7 @@ TARBALL = target/xdptrace-$(VERSION).tar.gz
 VENDOR = target/xdptrace-$(VERSION)-vendor.tar.gz
 # The same bytes on each machine, of the time of the last commit; where there is no git, of all that is here, and of now.
 SOURCES = git ls-files --cached --others --exclude-standard -- ':!.*' 2>/dev/null || ls -d $(filter-out target,$(wildcard *))
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 PACK = tar -cz --owner=root:0 --group=root:0 --sort=name --mode=go=rX,u+rw --mtime=@$(SOURCE_DATE_EPOCH)
 
 tarball:

@@ -90,17 +90,18 @@ fn document(out: &Path) -> Result<()> {
     fs::create_dir_all(&manual)?;
     fs::create_dir_all(&completions)?;
     manual::write(src::cli::Cli::command(), &manual)?;
-    let shells: [(&str, &dyn EnvCompleter); 3] = [("xdptrace", &Bash), ("_xdptrace", &Zsh), ("xdptrace.fish", &Fish)];
-    for (name, shell) in shells {
+    let shells: [(&str, &dyn EnvCompleter, &str); 3] =
+        [("xdptrace", &Bash, ""), ("_xdptrace", &Zsh, FIRST_TAB), ("xdptrace.fish", &Fish, "")];
+    for (name, shell, behind) in shells {
         let mut file = File::create(completions.join(name))?;
         shell.write_registration(src::cli::COMPLETE, "xdptrace", "xdptrace", "xdptrace", &mut file)?;
-        file.write_all(if name.starts_with('_') { FIRST_TAB } else { b"" })?;
+        file.write_all(behind.as_bytes())?;
     }
     Ok(())
 }
 
 /// zsh runs the whole file at the first Tab, as a function of its name, to which clap's words only define another one.
-const FIRST_TAB: &[u8] = b"[[ $funcstack[1] != _xdptrace ]] || _clap_dynamic_completer_xdptrace \"$@\"\n";
+const FIRST_TAB: &str = "[[ $funcstack[1] != _xdptrace ]] || _clap_dynamic_completer_xdptrace \"$@\"\n";
 
 fn compile(clang: &Path, source: &Path) -> SkeletonBuilder {
     let mut builder = SkeletonBuilder::new();

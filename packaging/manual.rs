@@ -109,7 +109,7 @@ fn lists(name: &str, can_fail_on_loss: bool) -> Roff {
     }
     if words::TRACING.contains(&name) {
         let [of_all, of_options] = words::CAPABILITIES;
-        let of_options = if can_fail_on_loss || name == "demo" { of_options } else { &[] };
+        let of_options = if words::LINES.contains(&name) { of_options } else { &[] };
         add_list(&mut part, "CAPABILITIES", &[of_all, of_options].concat());
     }
     part

@@ -390,4 +390,4 @@ impl Write for &Outlet {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

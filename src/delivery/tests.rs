@@ -1,16 +1,12 @@
 #![allow(clippy::unwrap_used)]
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::AsFd;
 use std::thread;
-
-use nix::fcntl::OFlag;
-use nix::unistd::pipe2;
 
 use super::*;
 use crate::bpf::{Record, Tells};
 use crate::event::{Losses, Summary};
+use crate::outlet::tests::piped;
 use crate::plan::Probes;
 use crate::progress::Progress;
 use crate::target::Function;
@@ -59,9 +55,7 @@ fn target() -> Target {
 
 #[test]
 fn verdicts_are_those_of_what_was_written() {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let outlet = Outlet::new(writer.as_fd()).unwrap();
-    drop(writer);
+    let (reader, outlet) = piped();
     let (outputs, mut sink) = ([&outlet], Lines { out: &outlet });
     let mut delivery = Delivery::new(&mut sink, &outputs, None).unwrap();
     delivery.take_in_target(1, &target());
@@ -82,10 +76,7 @@ fn verdicts_are_those_of_what_was_written() {
 
 #[test]
 fn what_nobody_reads_does_not_pile_up() {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let mut reader = File::from(reader);
-    let outlet = Outlet::new(writer.as_fd()).unwrap();
-    drop(writer);
+    let (mut reader, outlet) = piped();
     let (outputs, mut sink) = ([&outlet], Lines { out: &outlet });
     let mut delivery = Delivery::new(&mut sink, &outputs, None).unwrap();
     delivery.take_in_target(1, &target());

@@ -9,16 +9,19 @@ use nix::unistd::pipe2;
 
 use super::*;
 
+/// A pipe: its reader, and the outlet that writes to it, which alone holds its other end.
+pub(crate) fn piped() -> (File, Outlet) {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    (File::from(reader), Outlet::new(writer.as_fd()).unwrap())
+}
+
 fn ended(target: u32) -> Ended {
     Ended { target, verdict: None }
 }
 
 #[test]
 fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let mut reader = File::from(reader);
-    let outlet = Outlet::new(writer.as_fd()).unwrap();
-    drop(writer);
+    let (mut reader, outlet) = piped();
     let line = [b"x".repeat(99), b"\n".to_vec()].concat();
     let mut taken = 0;
     while taken < 2000 {
@@ -53,9 +56,7 @@ fn a_pipe_that_nobody_reads_takes_what_it_holds_and_the_rest_waits() {
 
 #[test]
 fn a_pipe_that_was_closed_is_broken() {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let outlet = Outlet::new(writer.as_fd()).unwrap();
-    drop(writer);
+    let (reader, outlet) = piped();
     drop(reader);
     (&outlet).write_all(b"x\n").unwrap();
     outlet.end_event(ended(7));
@@ -79,9 +80,7 @@ fn a_full_file_system_is_named_with_a_remedy() {
 
 #[test]
 fn what_is_given_up_blocks_nobody() {
-    let (_reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let outlet = Outlet::new(writer.as_fd()).unwrap();
-    drop(writer);
+    let (_reader, outlet) = piped();
     while outlet.has_room() {
         (&outlet).write_all(&[b'x'; 1000]).unwrap();
     }

@@ -3,15 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Write};
-use std::os::fd::AsFd;
 use std::process::{Command, ExitStatus, Stdio};
-
-use nix::fcntl::OFlag;
-use nix::unistd::pipe2;
 
 use super::*;
 use crate::event::{Device, Frame, Subject, Summary, Verdict};
-use crate::outlet::{Files, Outlet};
+use crate::outlet::Files;
+use crate::outlet::tests::piped;
 use crate::sink::Sink;
 use crate::sink::capture::{Capture, tests as files};
 
@@ -231,9 +228,9 @@ fn a_file_without_packets_has_an_interface_nevertheless() {
 
 #[test]
 fn a_reader_gone_before_the_statistics_is_no_failure() {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (reader, outlet) = piped();
     drop(reader);
-    let (outlet, plan) = (Outlet::new(writer.as_fd()).unwrap(), files::plan("-"));
+    let plan = files::plan("-");
     let mut sink = Capture::new(Files::new(&outlet, &plan), Pcapng::new(64), 64);
     sink.packet(&EVENT).unwrap();
     assert!(sink.end_event(files::ENDED));
